@@ -1,0 +1,1 @@
+"""What a user touches: it builds a JobGraph and submits it."""

@@ -1,0 +1,1 @@
+"""The vocabulary every part shares: batches, types, time, key groups, configuration, errors."""

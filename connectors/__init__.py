@@ -1,0 +1,1 @@
+"""One package a system: source, sink and format side by side."""

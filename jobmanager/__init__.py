@@ -1,0 +1,1 @@
+"""The coordinator: ``core`` decides, ``server`` executes."""

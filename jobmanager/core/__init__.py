@@ -1,0 +1,1 @@
+"""The coordinator's decisions: events in, instructions out, no I/O and no clock."""

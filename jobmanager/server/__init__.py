@@ -1,0 +1,1 @@
+"""The coordinator's shell: gRPC, REST, leader election, persistence."""

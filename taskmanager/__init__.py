@@ -1,0 +1,1 @@
+"""The worker: ``core`` decides, ``runtime`` executes, ``operators`` transform batches."""

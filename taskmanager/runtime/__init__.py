@@ -1,0 +1,1 @@
+"""The worker's shell: slot processes, mailbox, operator chains, exchange."""
