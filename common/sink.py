@@ -1,0 +1,104 @@
+"""The sink interface: a writer in the pipeline and an idempotent committer (two-phase commit).
+
+At a barrier the writer's ``prepare_commit`` makes everything written so far durable but invisible and
+returns committables. They are part of the checkpoint. Once it is complete they are committed; a restore
+commits those of the restored checkpoint again. So ``commit`` must be idempotent, and a sink that keeps to
+this is exactly-once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from lesto.common.clock import Clock
+from lesto.common.elements import Batch, Form
+
+
+class WriterContext(Protocol):
+    """What a writer may use."""
+
+    @property
+    def job_id(self) -> str:
+        """Hex id of the job."""
+        ...
+
+    @property
+    def operator_uid(self) -> str:
+        """Stable id of the sink in the job."""
+        ...
+
+    @property
+    def subtask(self) -> int:
+        """Index of this writer."""
+        ...
+
+    @property
+    def parallelism(self) -> int:
+        """Number of writers."""
+        ...
+
+    @property
+    def attempt(self) -> str:
+        """Unique in the job's life: epoch and attempt. Use it in names of unpublished data."""
+        ...
+
+    @property
+    def input_schema(self) -> pa.Schema | None:
+        """Columns of the stream, or None for rows."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The injected clock."""
+        ...
+
+
+class SinkWriter(ABC):
+    """Writes batches; runs on the mailbox thread."""
+
+    @abstractmethod
+    def write(self, batch: Batch) -> None:
+        """Take a batch in the form the sink asked for."""
+
+    @abstractmethod
+    def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
+        """Make all data so far durable and return committables; called at each barrier."""
+
+    def flush(self) -> None:  # noqa: B027 - optional hook
+        """Called when the input is idle: pass on what is buffered (print, sockets)."""
+
+    def close(self) -> None:  # noqa: B027 - optional hook
+        """Release resources; uncommitted data is discarded, it will be written again after a restore."""
+
+
+class Committer(ABC):
+    """Publishes committables. Runs on an I/O thread, one call at a time per subtask."""
+
+    @abstractmethod
+    def commit(self, committables: Sequence[bytes]) -> None:
+        """Publish. Idempotent: it may be called again with the same committables after a failure."""
+
+    def close(self) -> None:  # noqa: B027 - optional hook
+        """Release resources."""
+
+
+class Sink(ABC):
+    """Describes a sink; is shipped to the slots.
+
+    Attributes:
+        input_form: the form of batch the writer takes.
+    """
+
+    input_form: Form = Form.ANY
+
+    @abstractmethod
+    def create_writer(self, context: WriterContext) -> SinkWriter:
+        """A writer for one subtask."""
+
+    def create_committer(self) -> Committer | None:
+        """The committer, or None for a sink without transactions."""
+        return None
