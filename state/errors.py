@@ -1,0 +1,95 @@
+"""Errors of keyed state, snapshots and checkpoint storage."""
+
+from lesto.common.errors import Domain, LestoError
+
+
+class StateError(LestoError):
+    """Root of the errors of state and checkpoints."""
+
+    code = "LESTO-5000"
+
+
+class CorruptFileError(StateError):
+    """A file of a checkpoint is damaged: wrong length, wrong checksum or not of the expected form."""
+
+    code = "LESTO-5001"
+    domain = Domain.EXTERNAL
+    retryable = False
+
+
+class MissingFileError(StateError):
+    """A file of a checkpoint is not there."""
+
+    code = "LESTO-5002"
+    domain = Domain.EXTERNAL
+    retryable = False
+
+
+class CheckpointNotFoundError(StateError):
+    """The path given is not a checkpoint or savepoint."""
+
+    code = "LESTO-5003"
+    domain = Domain.USER
+    retryable = False
+
+
+class CheckpointExistsError(StateError):
+    """Somebody else has completed the checkpoint: a stale coordinator is fenced off."""
+
+    code = "LESTO-5004"
+    retryable = False
+
+
+class StateMismatchError(StateError):
+    """Stored state does not fit the state the job declares under that name."""
+
+    code = "LESTO-5005"
+    domain = Domain.USER
+    retryable = False
+
+
+class MaxParallelismError(StateError):
+    """The job's max parallelism differs from the one its state was written with."""
+
+    code = "LESTO-5006"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnknownOperatorStateError(StateError):
+    """The snapshot has state of an operator that the job does not have."""
+
+    code = "LESTO-5007"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnsupportedStateError(StateError):
+    """A feature of state that is not there."""
+
+    code = "LESTO-5008"
+    domain = Domain.USER
+    retryable = False
+
+
+class NoCurrentKeyError(StateError):
+    """Keyed state was used outside of a keyed call."""
+
+    code = "LESTO-5009"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnencodableStateError(StateError):
+    """A key or value can be neither encoded nor pickled."""
+
+    code = "LESTO-5010"
+    domain = Domain.USER
+    retryable = False
+
+
+class StorageError(StateError):
+    """Checkpoint storage refused a read or a write."""
+
+    code = "LESTO-5011"
+    domain = Domain.EXTERNAL
