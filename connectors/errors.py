@@ -1,0 +1,50 @@
+"""Errors of connectors and formats (LESTO-3xxx)."""
+
+from __future__ import annotations
+
+from lesto.common.errors import Domain, LestoError
+
+
+class ConnectorError(LestoError):
+    """A connector cannot do what it is asked for."""
+
+    code = "LESTO-3000"
+    domain = Domain.EXTERNAL
+
+
+class ConnectorConfigError(ConnectorError):
+    """A source, sink or format was given options that do not go together."""
+
+    code = "LESTO-3001"
+    domain = Domain.USER
+    retryable = False
+
+
+class MalformedRecordError(ConnectorError):
+    """A record of the input cannot be read; names the file and the line."""
+
+    code = "LESTO-3002"
+    domain = Domain.USER
+    retryable = False
+
+
+class SchemaMismatchError(ConnectorError):
+    """The input's columns are not those the job was built with."""
+
+    code = "LESTO-3003"
+    domain = Domain.USER
+    retryable = False
+
+
+class InputNotFoundError(ConnectorError):
+    """A path to be read does not exist."""
+
+    code = "LESTO-3004"
+    domain = Domain.USER
+    retryable = False
+
+
+class PublishError(ConnectorError):
+    """Prepared data cannot be published."""
+
+    code = "LESTO-3005"

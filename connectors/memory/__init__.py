@@ -1,0 +1,1 @@
+"""In-memory sources and sinks: collections, collected results, nothing at all."""
