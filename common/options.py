@@ -1,0 +1,550 @@
+"""Every configuration option, by Flink's key where Flink has the option, with Lesto's default.
+
+``docs/configuration.md`` is generated from this file; the blocks below are its sections.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from lesto.common.option_types import ConfigOption, MemorySize
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+
+class CheckpointingMode(enum.Enum):
+    """What a checkpoint promises after a recovery."""
+
+    EXACTLY_ONCE = "EXACTLY_ONCE"
+    AT_LEAST_ONCE = "AT_LEAST_ONCE"
+
+
+class CheckpointRetention(enum.Enum):
+    """What becomes of a job's checkpoints when it ends."""
+
+    RETAIN_ON_CANCELLATION = "RETAIN_ON_CANCELLATION"
+    DELETE_ON_CANCELLATION = "DELETE_ON_CANCELLATION"
+    NO_EXTERNALIZED_CHECKPOINTS = "NO_EXTERNALIZED_CHECKPOINTS"
+
+
+class StateBackendType(enum.Enum):
+    """Where keyed state lives while the job runs."""
+
+    HASHMAP = "hashmap"
+    ROCKSDB = "rocksdb"
+
+
+class RestartStrategyType(enum.Enum):
+    """When a failed job is started again."""
+
+    NONE = "none"
+    FIXED_DELAY = "fixed-delay"
+    FAILURE_RATE = "failure-rate"
+    EXPONENTIAL_DELAY = "exponential-delay"
+
+
+class SchedulerType(enum.Enum):
+    """How a job gets its slots."""
+
+    DEFAULT = "default"
+
+
+# ------------------------------------------------------------------------------------- pipeline
+
+PARALLELISM = ConfigOption(
+    "parallelism.default", int, 1, "Parallelism of operators that set none.", minimum=1
+)
+MAX_PARALLELISM = ConfigOption(
+    "pipeline.max-parallelism",
+    int,
+    -1,
+    "Number of key groups, the limit of rescaling; fixed with the state. -1 derives it from the "
+    "parallelism: 1.5 times, rounded up to a power of two, between 128 and 32768.",
+    minimum=-1,
+    maximum=32768,
+)
+PIPELINE_NAME: ConfigOption[str | None] = ConfigOption(
+    "pipeline.name", str, None, "Name of the job where execute() gives none."
+)
+OPERATOR_CHAINING = ConfigOption(
+    "pipeline.operator-chaining.enabled",
+    bool,
+    True,
+    "Fuse forward-connected operators of equal parallelism into one task.",
+    aliases=("pipeline.operator-chaining",),
+)
+AUTO_WATERMARK_INTERVAL = ConfigOption(
+    "pipeline.auto-watermark-interval",
+    timedelta,
+    timedelta(milliseconds=200),
+    "How often periodic watermarks are emitted; 0: never.",
+    minimum=timedelta(0),
+)
+GLOBAL_JOB_PARAMETERS: ConfigOption[dict[str, str] | None] = ConfigOption(
+    "pipeline.global-job-parameters",
+    dict,
+    None,
+    "Parameters that every function of the job can read.",
+)
+BUFFER_TIMEOUT = ConfigOption(
+    "execution.buffer-timeout.interval",
+    timedelta,
+    timedelta(milliseconds=5),
+    "Longest time a record waits for its batch to fill; 0 flushes after every record.",
+    aliases=("execution.buffer-timeout",),
+    minimum=timedelta(0),
+)
+ATTACHED = ConfigOption(
+    "execution.attached", bool, True, "Whether `lesto run` waits for the job to end."
+)
+
+# ---------------------------------------------------------------------------------- checkpoints
+
+CHECKPOINTING_INTERVAL = ConfigOption(
+    "execution.checkpointing.interval",
+    timedelta,
+    timedelta(seconds=10),
+    "Time between the starts of two checkpoints; 0 turns periodic checkpoints off.",
+    minimum=timedelta(0),
+)
+CHECKPOINTING_MODE = ConfigOption(
+    "execution.checkpointing.mode",
+    CheckpointingMode,
+    CheckpointingMode.EXACTLY_ONCE,
+    "Whether barriers are aligned (exactly-once) or not (at-least-once).",
+)
+CHECKPOINTING_TIMEOUT = ConfigOption(
+    "execution.checkpointing.timeout",
+    timedelta,
+    timedelta(minutes=10),
+    "A checkpoint that takes longer is given up.",
+    minimum=timedelta(milliseconds=10),
+)
+MIN_PAUSE_BETWEEN_CHECKPOINTS = ConfigOption(
+    "execution.checkpointing.min-pause",
+    timedelta,
+    timedelta(0),
+    "Shortest time between the end of a checkpoint and the start of the next.",
+    minimum=timedelta(0),
+)
+MAX_CONCURRENT_CHECKPOINTS = ConfigOption(
+    "execution.checkpointing.max-concurrent-checkpoints",
+    int,
+    1,
+    "Checkpoints that may be in progress at once.",
+    minimum=1,
+)
+TOLERABLE_FAILED_CHECKPOINTS = ConfigOption(
+    "execution.checkpointing.tolerable-failed-checkpoints",
+    int,
+    3,
+    "Failed checkpoints in a row before the job fails over.",
+    minimum=0,
+)
+CHECKPOINT_RETENTION = ConfigOption(
+    "execution.checkpointing.externalized-checkpoint-retention",
+    CheckpointRetention,
+    CheckpointRetention.RETAIN_ON_CANCELLATION,
+    "Whether checkpoints stay when the job is cancelled. They always stay when it fails.",
+)
+NUM_RETAINED_CHECKPOINTS = ConfigOption(
+    "execution.checkpointing.num-retained",
+    int,
+    3,
+    "Complete checkpoints that are kept.",
+    aliases=("state.checkpoints.num-retained",),
+    minimum=1,
+)
+CHECKPOINT_DIR: ConfigOption[str | None] = ConfigOption(
+    "execution.checkpointing.dir",
+    str,
+    None,
+    "Directory or URI for checkpoints; every process must reach it. An embedded cluster without "
+    "it uses a temporary directory that goes with the cluster.",
+    aliases=("state.checkpoints.dir",),
+)
+SAVEPOINT_DIR: ConfigOption[str | None] = ConfigOption(
+    "execution.checkpointing.savepoint-dir",
+    str,
+    None,
+    "Directory or URI for savepoints that name none.",
+    aliases=("state.savepoints.dir",),
+)
+INCREMENTAL_CHECKPOINTS = ConfigOption(
+    "execution.checkpointing.incremental",
+    bool,
+    True,
+    "Upload only what changed since the previous checkpoint, where the backend can.",
+    aliases=("state.backend.incremental",),
+)
+UNALIGNED_ENABLED = ConfigOption(
+    "execution.checkpointing.unaligned.enabled",
+    bool,
+    False,
+    "Let barriers overtake buffered data from the start.",
+    aliases=("execution.checkpointing.unaligned",),
+)
+ALIGNED_CHECKPOINT_TIMEOUT = ConfigOption(
+    "execution.checkpointing.aligned-checkpoint-timeout",
+    timedelta,
+    timedelta(0),
+    "Alignment that takes longer goes on unaligned; 0: it stays aligned.",
+    minimum=timedelta(0),
+)
+CHECKPOINTS_AFTER_TASKS_FINISH = ConfigOption(
+    "execution.checkpointing.checkpoints-after-tasks-finish",
+    bool,
+    True,
+    "Go on with checkpoints when some bounded sources have ended.",
+    aliases=("execution.checkpointing.checkpoints-after-tasks-finish.enabled",),
+)
+SAVEPOINT_PATH: ConfigOption[str | None] = ConfigOption(
+    "execution.state-recovery.path",
+    str,
+    None,
+    "Savepoint or checkpoint that the job starts from.",
+    aliases=("execution.savepoint.path",),
+)
+SAVEPOINT_IGNORE_UNCLAIMED_STATE = ConfigOption(
+    "execution.state-recovery.ignore-unclaimed-state",
+    bool,
+    False,
+    "Start although the savepoint has state that no operator of the job claims.",
+    aliases=("execution.savepoint.ignore-unclaimed-state",),
+)
+
+# ---------------------------------------------------------------------------------------- state
+
+STATE_BACKEND = ConfigOption(
+    "state.backend.type",
+    StateBackendType,
+    StateBackendType.ROCKSDB,
+    "Where keyed state lives: in memory (hashmap), or in RocksDB below an in-memory cache.",
+    aliases=("state.backend",),
+)
+ROCKSDB_CACHE_SIZE = ConfigOption(
+    "state.backend.rocksdb.cache-size",
+    MemorySize,
+    MemorySize(256 * MIB),
+    "Memory of a slot for state held as objects or tables above RocksDB.",
+    minimum=MemorySize(MIB),
+)
+STATE_LOCAL_DIR: ConfigOption[str | None] = ConfigOption(
+    "state.backend.local-dir",
+    str,
+    None,
+    "Local directory for working state; by default a temporary one that goes with the process.",
+    aliases=("state.backend.rocksdb.localdir",),
+)
+
+# ----------------------------------------------------------------------------- restart strategy
+
+RESTART_STRATEGY = ConfigOption(
+    "restart-strategy.type",
+    RestartStrategyType,
+    RestartStrategyType.EXPONENTIAL_DELAY,
+    "When a failed job is started again.",
+    aliases=("restart-strategy",),
+)
+FIXED_DELAY_ATTEMPTS = ConfigOption(
+    "restart-strategy.fixed-delay.attempts", int, 1, "Restarts before the job fails.", minimum=0
+)
+FIXED_DELAY_DELAY = ConfigOption(
+    "restart-strategy.fixed-delay.delay",
+    timedelta,
+    timedelta(seconds=1),
+    "Time between a failure and the restart.",
+    minimum=timedelta(0),
+)
+FAILURE_RATE_DELAY = ConfigOption(
+    "restart-strategy.failure-rate.delay",
+    timedelta,
+    timedelta(seconds=1),
+    "Time between a failure and the restart.",
+    minimum=timedelta(0),
+)
+FAILURE_RATE_INTERVAL = ConfigOption(
+    "restart-strategy.failure-rate.failure-rate-interval",
+    timedelta,
+    timedelta(minutes=1),
+    "Interval over which failures are counted.",
+    minimum=timedelta(milliseconds=1),
+)
+FAILURE_RATE_MAX_FAILURES = ConfigOption(
+    "restart-strategy.failure-rate.max-failures-per-interval",
+    int,
+    1,
+    "Failures within the interval that are tolerated.",
+    minimum=0,
+)
+EXPONENTIAL_DELAY_INITIAL_BACKOFF = ConfigOption(
+    "restart-strategy.exponential-delay.initial-backoff",
+    timedelta,
+    timedelta(seconds=1),
+    "First delay.",
+    minimum=timedelta(milliseconds=1),
+)
+EXPONENTIAL_DELAY_MAX_BACKOFF = ConfigOption(
+    "restart-strategy.exponential-delay.max-backoff",
+    timedelta,
+    timedelta(minutes=1),
+    "Longest delay.",
+    minimum=timedelta(milliseconds=1),
+)
+EXPONENTIAL_DELAY_MULTIPLIER = ConfigOption(
+    "restart-strategy.exponential-delay.backoff-multiplier",
+    float,
+    1.5,
+    "Factor from one delay to the next.",
+    minimum=1.0,
+)
+EXPONENTIAL_DELAY_RESET_THRESHOLD = ConfigOption(
+    "restart-strategy.exponential-delay.reset-backoff-threshold",
+    timedelta,
+    timedelta(hours=1),
+    "A run this long without a failure sets the delay back to the first.",
+    minimum=timedelta(milliseconds=1),
+)
+EXPONENTIAL_DELAY_JITTER = ConfigOption(
+    "restart-strategy.exponential-delay.jitter-factor",
+    float,
+    0.1,
+    "Random part of a delay, as a share of it.",
+    minimum=0.0,
+    maximum=1.0,
+)
+EXPONENTIAL_DELAY_ATTEMPTS: ConfigOption[int | None] = ConfigOption(
+    "restart-strategy.exponential-delay.attempts-before-reset-backoff",
+    int,
+    None,
+    "Restarts before the job fails; unset: no limit.",
+    minimum=0,
+)
+
+# ------------------------------------------------------------------------- processes and network
+
+JOBMANAGER_ADDRESS = ConfigOption(
+    "jobmanager.rpc.address", str, "127.0.0.1", "Host at which the JobManager is reached."
+)
+JOBMANAGER_PORT = ConfigOption(
+    "jobmanager.rpc.port",
+    int,
+    6123,
+    "Port of the JobManager; 0 takes a free one.",
+    minimum=0,
+    maximum=65535,
+)
+JOBMANAGER_BIND_HOST = ConfigOption(
+    "jobmanager.bind-host", str, "127.0.0.1", "Address that the JobManager listens on."
+)
+TASKMANAGER_HOST = ConfigOption(
+    "taskmanager.host", str, "127.0.0.1", "Host at which other TaskManagers reach this one."
+)
+TASKMANAGER_BIND_HOST = ConfigOption(
+    "taskmanager.bind-host", str, "127.0.0.1", "Address that the TaskManager's slots listen on."
+)
+TASK_SLOTS = ConfigOption(
+    "taskmanager.numberOfTaskSlots",
+    int,
+    1,
+    "Slots of a TaskManager; each is a process of its own.",
+    minimum=1,
+    maximum=1024,
+)
+CHANNEL_CREDIT = ConfigOption(
+    "taskmanager.network.channel-credit",
+    MemorySize,
+    MemorySize(256 * KIB),
+    "Bytes that may be under way in one channel between two tasks.",
+    minimum=MemorySize(4 * KIB),
+)
+BATCH_ROWS = ConfigOption(
+    "taskmanager.batch.rows",
+    int,
+    16384,
+    "Most rows that a source puts in one batch.",
+    minimum=1,
+    maximum=1 << 20,
+)
+BATCH_BYTES = ConfigOption(
+    "taskmanager.batch.bytes",
+    MemorySize,
+    MemorySize(MIB),
+    "Bytes at which a batch is full.",
+    minimum=MemorySize(KIB),
+)
+HEARTBEAT_INTERVAL = ConfigOption(
+    "heartbeat.interval",
+    timedelta,
+    timedelta(seconds=1),
+    "Time between two heartbeats.",
+    minimum=timedelta(milliseconds=10),
+)
+HEARTBEAT_TIMEOUT = ConfigOption(
+    "heartbeat.timeout",
+    timedelta,
+    timedelta(seconds=3),
+    "A peer that is silent for longer counts as lost.",
+    minimum=timedelta(milliseconds=20),
+)
+SLOT_REQUEST_TIMEOUT = ConfigOption(
+    "slot.request.timeout",
+    timedelta,
+    timedelta(minutes=5),
+    "A job that waits longer for slots fails.",
+    minimum=timedelta(milliseconds=10),
+)
+TASK_CANCELLATION_TIMEOUT = ConfigOption(
+    "task.cancellation.timeout",
+    timedelta,
+    timedelta(seconds=30),
+    "A task that takes longer to stop has its slot process killed; 0: it never is.",
+    minimum=timedelta(0),
+)
+TASKMANAGER_REGISTRATION_TIMEOUT = ConfigOption(
+    "taskmanager.registration.timeout",
+    timedelta,
+    timedelta(minutes=5),
+    "A TaskManager that cannot register for longer ends.",
+    minimum=timedelta(milliseconds=10),
+)
+SLOT_START_TIMEOUT = ConfigOption(
+    "taskmanager.slot.start-timeout",
+    timedelta,
+    timedelta(seconds=60),
+    "A slot process that is not ready by then is started anew.",
+    minimum=timedelta(seconds=1),
+)
+CLIENT_TIMEOUT = ConfigOption(
+    "client.timeout",
+    timedelta,
+    timedelta(seconds=60),
+    "Longest wait of the client for an answer of the JobManager.",
+    minimum=timedelta(milliseconds=10),
+)
+TMP_DIRS: ConfigOption[str | None] = ConfigOption(
+    "io.tmp.dirs", str, None, "Parent of temporary directories; by default the system's."
+)
+
+# ------------------------------------------------------------------------------------- job store
+
+JOBSTORE_DIR: ConfigOption[str | None] = ConfigOption(
+    "jobstore.dir",
+    str,
+    None,
+    "Directory or URI where the JobManager keeps submitted jobs, so that they go on after its "
+    "restart; unset: they end with it.",
+)
+JOBSTORE_MAX_CAPACITY = ConfigOption(
+    "jobstore.max-capacity", int, 100, "Ended jobs that the JobManager remembers.", minimum=0
+)
+JOBSTORE_EXPIRATION_TIME = ConfigOption(
+    "jobstore.expiration-time",
+    timedelta,
+    timedelta(hours=1),
+    "Time after which an ended job is forgotten.",
+    minimum=timedelta(0),
+)
+
+# ----------------------------------------------------------------------------------------- faces
+
+REST_ADDRESS = ConfigOption(
+    "rest.address", str, "127.0.0.1", "Host at which clients reach the REST server."
+)
+REST_PORT = ConfigOption(
+    "rest.port",
+    int,
+    8081,
+    "Port of the REST server; 0 takes a free one.",
+    minimum=0,
+    maximum=65535,
+)
+REST_BIND_ADDRESS = ConfigOption(
+    "rest.bind-address",
+    str,
+    "127.0.0.1",
+    "Address that the REST server listens on. Anything but loopback needs security.token.",
+)
+SECURITY_TOKEN: ConfigOption[str | None] = ConfigOption(
+    "security.token",
+    str,
+    None,
+    "Secret that clients and processes of the cluster show to each other.",
+    secret=True,
+)
+SECURITY_INSECURE = ConfigOption(
+    "security.insecure",
+    bool,
+    False,
+    "Listen beyond loopback without a token. Whoever reaches the port can then run code.",
+)
+METRICS_PORT = ConfigOption(
+    "metrics.port",
+    int,
+    0,
+    "Port of a process's Prometheus endpoint; 0 takes a free one, -1 opens none.",
+    aliases=("metrics.reporter.prom.port",),
+    minimum=-1,
+    maximum=65535,
+)
+METRICS_BIND_HOST = ConfigOption(
+    "metrics.bind-host", str, "127.0.0.1", "Address that Prometheus endpoints listen on."
+)
+LOG_LEVEL = ConfigOption(
+    "log.level",
+    str,
+    "INFO",
+    "Least severe level that is logged.",
+    choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+)
+LOG_FORMAT = ConfigOption(
+    "log.format",
+    str,
+    "auto",
+    "Shape of a log line; auto: for people on a terminal, JSON elsewhere.",
+    choices=("auto", "console", "json"),
+)
+
+# ------------------------------------------------------------- Flink's keys that mean nothing here
+
+IGNORED_PREFIXES = (
+    "akka.",
+    "blob.",
+    "classloader.",
+    "env.java.",
+    "env.log.",
+    "jobmanager.memory.",
+    "pekko.",
+    "pipeline.classpaths",
+    "pipeline.jars",
+    "pipeline.force-avro",
+    "pipeline.force-kryo",
+    "pipeline.generic-types",
+    "pipeline.object-reuse",
+    "pipeline.serialization-config",
+    "pipeline.registered-",
+    "python.",
+    "state.backend.rocksdb.memory.",
+    "state.backend.latency-track.",
+    "taskmanager.memory.",
+    "taskmanager.network.memory.",
+    "taskmanager.network.netty.",
+    "web.submit.",
+    "web.upload.",
+)
+
+
+@cache
+def known_options() -> dict[str, ConfigOption[Any]]:
+    """Return every option by key, in the order of this file."""
+    return {item.key: item for item in globals().values() if isinstance(item, ConfigOption)}
+
+
+@cache
+def known_aliases() -> dict[str, ConfigOption[Any]]:
+    """Return the option that each older key sets."""
+    return {alias: option for option in known_options().values() for alias in option.aliases}
