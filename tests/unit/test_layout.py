@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,22 @@ def test_the_generated_stubs_match_their_sources():
         [ROOT / "scripts" / "gen-protos", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_stubs_ask_for_no_newer_grpc_or_protobuf_than_the_declared_lower_bounds():
+    """Generated code refuses an older runtime at import, on a user's machine."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    bounds = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in declared)
+    grpc = {
+        tuple(map(int, found.split(".")))
+        for path in (ROOT / "proto").glob("*_pb2_grpc.py")
+        for found in re.findall(r"GRPC_GENERATED_VERSION = '([\d.]+)'", path.read_text())
+    }
+    protobuf = {
+        tuple(map(int, found))
+        for path in (ROOT / "proto").glob("*_pb2.py")
+        for found in re.findall(r"Domain\.PUBLIC,\s+(\d+),\s+(\d+),\s+(\d+)", path.read_text())
+    }
+    assert grpc == {tuple(map(int, bounds["grpcio"].split(".")))}
+    lowest = (*map(int, bounds["protobuf"].split(".")), 0)[:3]
+    assert protobuf == {lowest}
