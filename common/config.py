@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as KeySet
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,8 +63,9 @@ def find_option(key: str) -> ConfigOption[Any]:
     option = known_options().get(key) or known_aliases().get(key)
     if option is None:
         near = did_you_mean(key, (*known_options(), *known_aliases()))
+        msg = f"unknown option '{key}'{near}"
         raise UnknownOptionError(
-            f"unknown option '{key}'{near}",
+            msg,
             remedy="Correct the key, or list the valid ones with `lesto config show`.",
         )
     return option
@@ -223,9 +225,9 @@ class Configuration:
         """Unset an option; return whether it was set."""
         return self.remove(key)
 
-    def key_set(self) -> set[str]:
+    def key_set(self) -> KeySet[str]:
         """Return the keys that are set."""
-        return set(self._values)
+        return self._values.keys()
 
     def _get(self, key: str, default: Any) -> Any:
         return self._values.get(find_option(key).key, default)

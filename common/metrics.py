@@ -17,6 +17,7 @@ lesto_records_in_total{job="flights",subtask="0",task="map"} 1000.0
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+
+logger = logging.getLogger("lesto.metrics")
 
 PREFIX = "lesto_"
 LABELS = frozenset(
@@ -136,24 +139,27 @@ class MetricGroup:
 
     def counter(self, name: str, help: str = "") -> Counter:
         """Return the counter of this name, made at first use."""
-        return self._registry.metric(self, name, Counter, help)
+        found: Counter = self._registry.metric(self, name, Counter, help)
+        return found
 
     def gauge(self, name: str, read: Callable[[], float | None], help: str = "") -> Gauge:
         """Register a function that is read at each scrape; it may return None for no value.
 
         A second call for the same name replaces the function.
         """
-        gauge = self._registry.metric(self, name, lambda: Gauge(read), help, Gauge)
+        gauge: Gauge = self._registry.metric(self, name, lambda: Gauge(read), help, Gauge)
         gauge.read = read
         return gauge
 
     def meter(self, name: str, help: str = "") -> Meter:
         """Return the meter of this name: ``<name>_total`` and ``<name>_per_second``."""
-        return self._registry.metric(self, name, Meter, help)
+        found: Meter = self._registry.metric(self, name, Meter, help)
+        return found
 
     def distribution(self, name: str, help: str = "") -> Distribution:
         """Return the distribution of this name."""
-        return self._registry.metric(self, name, Distribution, help)
+        found: Distribution = self._registry.metric(self, name, Distribution, help)
+        return found
 
     def close(self) -> None:
         """Remove this group's series and its children's: the task has ended."""
@@ -172,7 +178,7 @@ class MetricRegistry:
         self._series: dict[str, dict[tuple[tuple[str, str], ...], AnyMetric]] = {}
         self._help: dict[str, str] = {}
         self._count = 0
-        self.failed_reads: dict[str, str] = {}
+        self._failed_reads: set[str] = set()
 
     def group(self, **labels: object) -> MetricGroup:
         """Return the group with these labels.
@@ -282,7 +288,9 @@ class MetricRegistry:
         try:
             value = gauge.read()
         except Exception as error:  # noqa: BLE001 - one broken gauge must not hide all the others
-            self.failed_reads[name] = repr(error)
+            if name not in self._failed_reads:
+                self._failed_reads.add(name)
+                logger.warning("metric.read_failed %s: %r; logged once", name, error)
             return None
         return None if value is None else float(value)
 
@@ -291,7 +299,7 @@ class MetricRegistry:
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)  # type: ignore[arg-type]
+        registry.register(self)
         return generate_latest(registry).decode()
 
 

@@ -1,7 +1,7 @@
 """What a configuration option is, and how its values are read from and written as text.
 
-A value is written as Flink writes it (``10 s``, ``256 kb``, ``EXACTLY_ONCE``, ``a;b``); a bare number
-for a duration is milliseconds and for a size is bytes.
+A value is written as Flink writes it (``10 s``, ``256 kb``, ``EXACTLY_ONCE``, ``a;b``); a bare
+number is milliseconds for a duration and bytes for a size.
 
 >>> from datetime import timedelta
 >>> parse_duration("5min")
@@ -15,6 +15,7 @@ datetime.timedelta(seconds=300)
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,8 +53,8 @@ class ConfigOption(Generic[T]):
 
     Attributes:
         key: Flink's key where Flink has the option.
-        type: ``str``, ``int``, ``float``, ``bool``, ``timedelta``, ``MemorySize``, an ``Enum`` class,
-            ``list`` (of text) or ``dict`` (text to text).
+        type: ``str``, ``int``, ``float``, ``bool``, ``timedelta``, ``MemorySize``, an ``Enum``
+            class, ``list`` (of text) or ``dict`` (text to text).
         default: value when nothing sets it; None: unset.
         description: one or two sentences for docs/configuration.md.
         aliases: older keys of Flink that still set it.
@@ -85,10 +86,8 @@ class ConfigOption(Generic[T]):
         except (ValueError, TypeError, OverflowError) as error:
             shown = "******" if self.secret else repr(value)
             why = "" if self.secret else f": {error}"
-            raise InvalidOptionError(
-                f"option '{self.key}' cannot be {shown}{why}",
-                remedy=f"Give {self.accepted()}.",
-            ) from None
+            msg = f"option '{self.key}' cannot be {shown}{why}"
+            raise InvalidOptionError(msg, remedy=f"Give {self.accepted()}.") from None
         result: T = parsed
         return result
 
@@ -260,7 +259,7 @@ def _parse_float(value: Any) -> float:
     except ValueError:
         msg = "not a number"
         raise ValueError(msg) from None
-    if isinstance(value, bool) or number != number or number in {float("inf"), float("-inf")}:
+    if isinstance(value, bool) or not math.isfinite(number):
         msg = "not a finite number"
         raise ValueError(msg)
     return number

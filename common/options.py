@@ -47,12 +47,6 @@ class RestartStrategyType(enum.Enum):
     EXPONENTIAL_DELAY = "exponential-delay"
 
 
-class SchedulerType(enum.Enum):
-    """How a job gets its slots."""
-
-    DEFAULT = "default"
-
-
 # ------------------------------------------------------------------------------------- pipeline
 
 PARALLELISM = ConfigOption(

@@ -1,0 +1,141 @@
+"""Structured logs: events named ``noun.verb`` with ids bound, for people or for machines.
+
+>>> log = get_logger("lesto.doc")  # log.info("checkpoint.completed", checkpoint_id=7)
+>>> redact_secrets(None, "info", {"event": "client.connected", "token": "abc"})["token"]
+'******'
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+REDACTED = "******"
+_SECRET_NAME = re.compile(r"token|password|passwd|secret|credential|api_?key|authorization", re.I)
+# user:password@ in a URI, and token-like query parameters or settings inside a text.
+_SECRET_IN_TEXT = re.compile(
+    r"(?P<uri>[a-z][a-z0-9+.-]*://[^/\s:@]+:)[^@/\s]+(?=@)"
+    r"|(?P<pair>(?:token|password|passwd|secret|api_?key)['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,;]+"
+    r"|(?P<bearer>bearer\s+)[^\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def get_logger(name: str, **ids: Any) -> Any:
+    """Return a logger with ids bound (job, operator, subtask, attempt)."""
+    return structlog.stdlib.get_logger(name, **ids)
+
+
+@contextlib.contextmanager
+def bound_ids(**ids: Any) -> Iterator[None]:
+    """Add ids to every line logged inside the block, in this thread or coroutine."""
+    with structlog.contextvars.bound_contextvars(**ids):
+        yield
+
+
+def configure_logging(
+    role: str, level: str = "INFO", json: bool | None = None, *, stream: TextIO | None = None
+) -> None:
+    """Set up logs of this process, those of libraries included.
+
+    Args:
+        role: ``jobmanager``, ``taskmanager``, ``slot`` or ``client``; on every line.
+        level: least severe level that is written.
+        json: one JSON object a line; by default only when the stream is not a terminal.
+        stream: where lines go; by default standard error.
+    """
+    stream = stream or sys.stderr
+    if json is None:
+        json = not stream.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=json),
+        _Process(role),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=_final(json, stream)
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if getattr(old, "_lesto", False):
+            root.removeHandler(old)
+    handler._lesto = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    logging.captureWarnings(True)
+
+
+def _final(json: bool, stream: TextIO) -> list[Any]:
+    """Return the last steps: tracebacks to text, secrets out, one line."""
+    head = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        redact_secrets,
+    ]
+    if json:
+        return [*head, structlog.processors.JSONRenderer(default=str)]
+    colors = stream.isatty() and "NO_COLOR" not in os.environ
+    return [*head, structlog.dev.ConsoleRenderer(colors=colors)]
+
+
+class _Process:
+    """Adds what identifies the process."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.setdefault("role", self._role)
+        event.setdefault("pid", os.getpid())
+        return event
+
+
+def redact_secrets(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace values whose name or shape says secret; the last step before a line is written."""
+    for name, value in event.items():
+        event[name] = REDACTED if _SECRET_NAME.search(name) and value else _redact(value)
+    return event
+
+
+def _redact(value: Any) -> Any:
+    match value:
+        case str():
+            return _SECRET_IN_TEXT.sub(lambda match: match[match.lastgroup or 0] + REDACTED, value)
+        case dict():
+            return {
+                key: REDACTED if _SECRET_NAME.search(str(key)) and item else _redact(item)
+                for key, item in value.items()
+            }
+        case list() | tuple():
+            return [_redact(item) for item in value]
+        case _:
+            return value
