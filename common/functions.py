@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
+from lesto.common.time import TimeDomain
 from lesto.common.types import TypeInformation
 
 IN = TypeVar("IN")
@@ -16,13 +16,6 @@ OUT = TypeVar("OUT")
 ACC = TypeVar("ACC")
 KEY = TypeVar("KEY")
 W = TypeVar("W")
-
-
-class TimeDomain(enum.Enum):
-    """Which clock fired a timer."""
-
-    EVENT_TIME = 0
-    PROCESSING_TIME = 1
 
 
 class OutputTag:

@@ -4,6 +4,7 @@ whole milliseconds do.
 
 from __future__ import annotations
 
+import enum
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,13 @@ _NANOS: Final = {
     "day": 86_400_000_000_000,
 }
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]+)")
+
+
+class TimeDomain(enum.Enum):
+    """Which clock fired a timer."""
+
+    EVENT_TIME = 0
+    PROCESSING_TIME = 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
