@@ -1,0 +1,251 @@
+"""The file sink: a file becomes visible only when the checkpoint it belongs to is complete.
+
+A writer fills ``<path>/.pending/<job>-<attempt>-<operator>-<subtask>-<n><suffix>``. At a barrier the file is closed
+and made durable, and a committable names it and its final name. The commit is a rename: done again after
+a failure it finds the final file and is content. Files of failed attempts stay in ``.pending``, unseen by
+readers (and by Lesto's file source), and are removed when the job finishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from pyarrow import fs
+
+from lesto.common.elements import Batch
+from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
+from lesto.connectors.errors import PublishError
+from lesto.connectors.files.encoders import EncoderFactory, FileEncoder, LineEncoderFactory, encoder_factory
+from lesto.connectors.files.listing import resolve
+
+#: Unpublished files live here, below the sink's directory.
+PENDING_DIRECTORY: Final = ".pending"
+#: A file is closed when it has this many bytes, even between checkpoints.
+PART_BYTES_MAX: Final = 256 << 20
+
+
+class FileSink(Sink):
+    """Writes files exactly once.
+
+    Args:
+        path: directory or URI of the output.
+        format: ``parquet``, ``jsonl``, ``csv``, ``text``, or an encoder factory.
+        prefix: first part of the file names.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        format: EncoderFactory | str = "parquet",  # noqa: A002 - the name users expect
+        *,
+        prefix: str = "part",
+    ) -> None:
+        # A relative path means the directory in which the job is submitted, not the slot's.
+        self.path = path if "://" in path else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100,PTH111
+        self.encoders = encoder_factory(format)
+        self.input_form = self.encoders.input_form
+        self.prefix = prefix
+
+    @staticmethod
+    def for_row_format(base_path: str, encoder: LineEncoderFactory) -> FileSinkBuilder:
+        """Flink's builder for formats that write record by record."""
+        return FileSinkBuilder(base_path, encoder)
+
+    @staticmethod
+    def for_bulk_format(base_path: str, encoder: EncoderFactory | str) -> FileSinkBuilder:
+        """Flink's builder for formats such as Parquet."""
+        return FileSinkBuilder(base_path, encoder)
+
+    def create_writer(self, context: WriterContext) -> SinkWriter:
+        """A writer of part files."""
+        return _FileWriter(self, context)
+
+    def create_committer(self) -> Committer:
+        """Publishes by renaming."""
+        return _RenameCommitter(self.path)
+
+
+class OutputFileConfig:
+    """Flink's naming options of part files."""
+
+    def __init__(self, part_prefix: str, part_suffix: str = "") -> None:
+        self.part_prefix = part_prefix
+        self.part_suffix = part_suffix
+
+    @staticmethod
+    def builder() -> OutputFileConfigBuilder:
+        """A builder."""
+        return OutputFileConfigBuilder()
+
+
+class OutputFileConfigBuilder:
+    """Builds an ``OutputFileConfig``."""
+
+    def __init__(self) -> None:
+        self._prefix = "part"
+        self._suffix = ""
+
+    def with_part_prefix(self, prefix: str) -> OutputFileConfigBuilder:
+        """First part of the file names."""
+        self._prefix = prefix
+        return self
+
+    def with_part_suffix(self, suffix: str) -> OutputFileConfigBuilder:
+        """Ending of the file names."""
+        self._suffix = suffix
+        return self
+
+    def build(self) -> OutputFileConfig:
+        """The options."""
+        return OutputFileConfig(self._prefix, self._suffix)
+
+
+class FileSinkBuilder:
+    """Flink's ``FileSink`` builder. Files roll at each checkpoint, as exactly-once visibility asks."""
+
+    def __init__(self, base_path: str, encoder: EncoderFactory | str) -> None:
+        self._path = base_path
+        self._encoder = encoder_factory(encoder)
+        self._prefix = "part"
+
+    def with_output_file_config(self, config: OutputFileConfig) -> FileSinkBuilder:
+        """Names of the part files."""
+        self._prefix = config.part_prefix
+        if config.part_suffix:
+            self._encoder.suffix = config.part_suffix
+        return self
+
+    def build(self) -> FileSink:
+        """The sink."""
+        return FileSink(self._path, self._encoder, prefix=self._prefix)
+
+
+class _FileWriter(SinkWriter):
+    def __init__(self, sink: FileSink, context: WriterContext) -> None:
+        self._sink = sink
+        self._context = context
+        self._fs, self._root = resolve(sink.path)
+        self._pending_dir = posixpath.join(self._root, PENDING_DIRECTORY)
+        self._fs.create_dir(self._pending_dir, recursive=True)
+        # Two sinks of a job may share a directory: the operator is part of every name.
+        operator = hashlib.sha256(context.operator_uid.encode()).hexdigest()[:6]
+        self._operator = f"{operator}-{context.subtask}"
+        self._files = 0
+        self._stream: Any = None
+        self._encoder: FileEncoder | None = None
+        self._name = ""
+        self._closed: list[str] = []
+
+    def write(self, batch: Batch) -> None:
+        """Append to the current part file."""
+        if self._encoder is None:
+            self._open()
+            assert self._encoder is not None
+        self._encoder.write(batch)
+        if self._stream.tell() >= PART_BYTES_MAX:
+            self._finish_part()
+
+    def _open(self) -> None:
+        job, attempt = self._context.job_id, self._context.attempt
+        self._name = f"{job}-{attempt}-{self._operator}-{self._files}{self._sink.encoders.suffix}"
+        self._files += 1
+        self._stream = self._fs.open_output_stream(posixpath.join(self._pending_dir, self._name))
+        self._encoder = self._sink.encoders.create(self._stream, self._context.input_schema)
+
+    def _finish_part(self) -> None:
+        if self._encoder is None:
+            return
+        self._encoder.finish()
+        if not self._stream.closed:
+            self._stream.close()
+        _make_durable(self._fs, posixpath.join(self._pending_dir, self._name))
+        self._closed.append(self._name)
+        self._encoder = self._stream = None
+
+    def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
+        """Close the part file; it is published when the checkpoint is complete."""
+        self._finish_part()
+        job = self._context.job_id[:8]
+        committables = []
+        for number, pending in enumerate(self._closed):
+            final = (
+                f"{self._sink.prefix}-{job}-{self._operator}-{checkpoint_id:08d}-{number}"
+                f"{self._sink.encoders.suffix}"
+            )
+            committables.append(msgspec.msgpack.encode([pending, final]))
+        self._closed.clear()
+        return committables
+
+    def close(self) -> None:
+        """Close without publishing."""
+        if self._stream is not None and not self._stream.closed:
+            self._stream.close()
+        self._encoder = self._stream = None
+
+
+class _RenameCommitter(Committer):
+    def __init__(self, path: str) -> None:
+        self._fs, self._root = resolve(path)
+
+    def commit(self, committables: Sequence[bytes]) -> None:
+        """Rename each pending file; one that is published already is left alone."""
+        for committable in committables:
+            pending, final = msgspec.msgpack.decode(committable, type=tuple[str, str])
+            source = posixpath.join(self._root, PENDING_DIRECTORY, pending)
+            target = posixpath.join(self._root, final)
+            there = {i.path: i.type != fs.FileType.NotFound for i in self._fs.get_file_info([source, target])}
+            have_source, have_target = list(there.values())
+            if have_source and not have_target:
+                self._fs.move(source, target)
+            elif have_source and have_target:
+                # A rename on an object store is copy and delete; the copy is whole, finish the delete.
+                self._fs.delete_file(source)
+            elif not have_target:
+                msg = f"'{pending}' is neither pending nor published in '{self._root}'"
+                raise PublishError(msg, remedy="somebody removed files of this job; restore from an older checkpoint")
+        _sync_directory(self._fs, self._root)
+
+    def finish(self, job_id: str) -> None:
+        """Remove what failed attempts of this job left unpublished."""
+        directory = posixpath.join(self._root, PENDING_DIRECTORY)
+        selector = fs.FileSelector(directory, allow_not_found=True)
+        left = self._fs.get_file_info(selector)
+        for info in left:
+            if info.base_name.startswith(job_id):
+                _delete_if_there(self._fs, info.path)
+        if all(i.base_name.startswith(job_id) for i in left):
+            _delete_directory_if_empty(self._fs, directory)
+
+
+def _make_durable(system: fs.FileSystem, path: str) -> None:
+    if isinstance(system, fs.LocalFileSystem):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _sync_directory(system: fs.FileSystem, path: str) -> None:
+    if isinstance(system, fs.LocalFileSystem):
+        _make_durable(system, path)
+
+
+def _delete_if_there(system: fs.FileSystem, path: str) -> None:
+    try:
+        system.delete_file(path)
+    except FileNotFoundError:
+        return  # another subtask was faster
+
+
+def _delete_directory_if_empty(system: fs.FileSystem, path: str) -> None:
+    if isinstance(system, fs.LocalFileSystem):
+        try:
+            os.rmdir(path)  # noqa: PTH106 - fails, as it should, when it is not empty
+        except OSError:
+            return
