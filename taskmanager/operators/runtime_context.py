@@ -1,0 +1,101 @@
+"""What ``open(runtime_context)`` gives users' functions: the task, its metrics, and keyed state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lesto.taskmanager.operators.errors import KeyedStateUnavailableError
+from lesto.taskmanager.operators.user_metrics import UserMetricGroup
+
+if TYPE_CHECKING:
+    from lesto.state.backend import KeyedStateBackend
+    from lesto.taskmanager.operators.base import OperatorContext
+
+
+class OperatorRuntimeContext:
+    """PyFlink's ``RuntimeContext``.
+
+    Args:
+        context: the operator's context.
+        backend: keyed state, or None in an operator that is not keyed.
+    """
+
+    def __init__(self, context: OperatorContext, backend: KeyedStateBackend | None = None) -> None:
+        self._context = context
+        self._backend = backend
+        self._metrics: UserMetricGroup | None = None
+
+    def get_job_id(self) -> str:
+        """Hex id of the job."""
+        return self._context.job_id
+
+    def get_job_name(self) -> str:
+        """Name of the job."""
+        return self._context.job_name
+
+    def get_task_name(self) -> str:
+        """Name of the task: the names of its chained operators."""
+        return self._context.task_name
+
+    def get_task_name_with_subtasks(self) -> str:
+        """Name of the task with the subtask's number and their count, such as ``Map (2/4)``."""
+        c = self._context
+        return f"{c.task_name} ({c.subtask + 1}/{c.parallelism})"
+
+    def get_number_of_parallel_subtasks(self) -> int:
+        """Parallelism of the operator."""
+        return self._context.parallelism
+
+    def get_max_number_of_parallel_subtasks(self) -> int:
+        """Max parallelism: the number of key groups."""
+        return self._context.max_parallelism
+
+    def get_index_of_this_subtask(self) -> int:
+        """Index of this subtask, from 0."""
+        return self._context.subtask
+
+    def get_attempt_number(self) -> int:
+        """How often the task was started before, in this JobManager's epoch."""
+        return int(self._context.attempt.rpartition("-")[2])
+
+    def get_job_parameter(self, key: str, default_value: str | None = None) -> str | None:
+        """The job's configuration value for a key, as text."""
+        value = self._context.config.to_dict().get(key)
+        return default_value if value is None else value
+
+    def get_metrics_group(self) -> UserMetricGroup:
+        """Where the function registers metrics of its own."""
+        if self._metrics is None:
+            self._metrics = UserMetricGroup(self._context.metrics)
+        return self._metrics
+
+    get_metric_group = get_metrics_group
+
+    def get_state(self, state_descriptor: Any) -> Any:
+        """A ValueState of the current key."""
+        return self._state(state_descriptor)
+
+    def get_list_state(self, state_descriptor: Any) -> Any:
+        """A ListState of the current key."""
+        return self._state(state_descriptor)
+
+    def get_map_state(self, state_descriptor: Any) -> Any:
+        """A MapState of the current key."""
+        return self._state(state_descriptor)
+
+    def get_reducing_state(self, state_descriptor: Any) -> Any:
+        """A ReducingState of the current key."""
+        return self._state(state_descriptor)
+
+    def get_aggregating_state(self, state_descriptor: Any) -> Any:
+        """An AggregatingState of the current key."""
+        return self._state(state_descriptor)
+
+    def _state(self, descriptor: Any) -> Any:
+        if self._backend is None:
+            msg = (
+                f"state {getattr(descriptor, 'name', descriptor)!r} was asked for in operator "
+                f"{self._context.operator_name!r}, which is not on a keyed stream"
+            )
+            raise KeyedStateUnavailableError(msg, remedy="call key_by(...) before this operator")
+        return self._backend.get_state(descriptor)

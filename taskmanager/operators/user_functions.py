@@ -1,0 +1,85 @@
+"""Calling users' functions: plain callables or objects with PyFlink's methods, and their life cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lesto.common.errors import LestoError
+from lesto.taskmanager.operators.errors import InvalidFunctionError, UserFunctionError
+
+
+def bound_method(function: Any, method: str) -> Callable[..., Any]:
+    """The method of a function object, or the callable itself.
+
+    Raises:
+        InvalidFunctionError: the object has no such method and cannot be called.
+    """
+    found = getattr(function, method, None)
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    if callable(function):
+        return function  # type: ignore[no-any-return]
+    msg = f"{function!r} has no method {method!r} and cannot be called"
+    raise InvalidFunctionError(msg, remedy=f"give a callable or an object with a method {method!r}")
+
+
+def function_name(function: Any) -> str:
+    """A name a user recognises: the qualified name of the function or of its class."""
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
+def open_function(function: Any, runtime_context: Any, operator: str) -> None:
+    """Call ``open(runtime_context)`` if the function has it."""
+    method = getattr(function, "open", None)
+    if callable(method) and not isinstance(function, type):
+        with user_errors(operator, f"{function_name(function)}.open"):
+            method(runtime_context)
+
+
+def close_function(function: Any, operator: str) -> None:
+    """Call ``close()`` if the function has it."""
+    method = getattr(function, "close", None)
+    if callable(method) and not isinstance(function, type):
+        with user_errors(operator, f"{function_name(function)}.close"):
+            method()
+
+
+@contextmanager
+def user_errors(operator: str, function: str) -> Iterator[None]:
+    """Turn an exception of user code into a UserFunctionError; for calls outside the per-row loop."""
+    try:
+        yield
+    except Exception as error:
+        raise function_error(operator, function, error) from error
+
+
+def function_error(operator: str, function: str, error: Exception) -> Exception:
+    """The error to raise for an exception of user code; the engine's own errors stay as they are."""
+    return error if isinstance(error, LestoError) else UserFunctionError(operator, function, error)
+
+
+def row_error(
+    operator: str, function: str, error: Exception, rows: Iterator[Any], total: int
+) -> Exception:
+    """The error to raise for an exception in a per-row loop.
+
+    Args:
+        operator: the operator's name.
+        function: the function's name.
+        error: what was raised.
+        rows: the list iterator the loop ran over; what it has left tells which row failed, so the
+            loop itself does not count.
+        total: rows in the batch.
+    """
+    if isinstance(error, LestoError):
+        return error
+    return UserFunctionError(operator, function, error, current_row(rows, total))
+
+
+def current_row(rows: Iterator[Any], total: int) -> int:
+    """Index of the row that a loop over a list iterator is at."""
+    left: int = rows.__length_hint__()  # type: ignore[attr-defined]
+    return total - left - 1
