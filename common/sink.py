@@ -47,6 +47,11 @@ class WriterContext(Protocol):
         ...
 
     @property
+    def checkpoint_root(self) -> str:
+        """URI of the job's directory in checkpoint storage, shared by all its processes."""
+        ...
+
+    @property
     def input_schema(self) -> pa.Schema | None:
         """Columns of the stream, or None for rows."""
         ...

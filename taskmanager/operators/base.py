@@ -60,6 +60,7 @@ class OperatorContext(Protocol):
     max_parallelism: int
     attempt: str  # "<epoch>-<attempt>", unique in the job's life
     restored: bool  # started from a checkpoint or savepoint
+    checkpoint_root: str  # URI of the job's directory in checkpoint storage
     config: Configuration
     clock: Clock
     metrics: MetricGroup

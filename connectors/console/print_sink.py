@@ -1,0 +1,76 @@
+"""The print sink: one line a record on the standard output of the slot's process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lesto.common.elements import Batch, ColumnarBatch, Form, RowBatch, RowKind
+from lesto.common.sink import Sink, SinkWriter, WriterContext
+
+_KINDS = {
+    RowKind.INSERT: "+I",
+    RowKind.UPDATE_BEFORE: "-U",
+    RowKind.UPDATE_AFTER: "+U",
+    RowKind.DELETE: "-D",
+}
+
+
+class PrintSink(Sink):
+    """Prints records as Flink does: ``<identifier>:<subtask>> <record>``.
+
+    Args:
+        identifier: put before each line; empty: none.
+        to_stderr: write to standard error.
+    """
+
+    input_form = Form.ANY
+
+    def __init__(self, identifier: str = "", *, to_stderr: bool = False) -> None:
+        self.identifier = identifier
+        self.to_stderr = to_stderr
+
+    def create_writer(self, context: WriterContext) -> SinkWriter:
+        """A writer for one subtask."""
+        subtask = str(context.subtask + 1) if context.parallelism > 1 else ""
+        parts = [p for p in (self.identifier, subtask) if p]
+        prefix = f"{':'.join(parts)}> " if parts else ""
+        return _PrintWriter(prefix, self.to_stderr)
+
+
+class _PrintWriter(SinkWriter):
+    def __init__(self, prefix: str, to_stderr: bool) -> None:
+        self._prefix = prefix
+        self._to_stderr = to_stderr
+
+    def write(self, batch: Batch) -> None:
+        """One write call a batch, so that lines of slots do not mix."""
+        prefix = self._prefix
+        lines = [f"{prefix}{text}\n" for text in _texts(batch)]
+        stream = sys.stderr if self._to_stderr else sys.stdout
+        stream.write("".join(lines))
+        stream.flush()
+
+    def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
+        """Nothing to publish: what is printed is seen."""
+        return ()
+
+
+def _texts(batch: Batch) -> Iterable[str]:
+    values: Iterable[Any]
+    if isinstance(batch, RowBatch):
+        values = map(str, batch.values)
+    else:
+        values = _row_texts(batch)
+    if batch.kinds is None:
+        return values
+    kinds = [_KINDS[RowKind(k)] for k in batch.kinds.tolist()]
+    return (f"{kind}{value}" for kind, value in zip(kinds, values, strict=True))
+
+
+def _row_texts(batch: ColumnarBatch) -> Iterable[str]:
+    names = batch.data.schema.names
+    for values in zip(*(c.to_pylist() for c in batch.data.columns), strict=True):
+        inner = ", ".join(f"{n}={v!r}" for n, v in zip(names, values, strict=True))
+        yield f"Row({inner})"
