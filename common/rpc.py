@@ -2,7 +2,7 @@
 
 A call presents ``authorization: Bearer <token>``. A refused or failed call ends with a gRPC status
 whose trailing metadata holds the error's code, message, remedy and location, so that the client
-shows the same words that the server would have shown. Free of grpc: both sides hand over plain pairs.
+shows the same words that the server would have shown. Free of grpc: plain pairs in and out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def call_metadata(token: str | None) -> Metadata:
 
 
 def is_authorized(token: str | None, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
-    """Return whether a call's metadata shows the cluster's token; takes the same time for any guess."""
+    """Return whether a call shows the cluster's token, in the same time for any guess."""
     if not token:
         return True
     wanted = f"Bearer {token}".encode()

@@ -1,0 +1,104 @@
+"""Errors of the client: what a user meets between the command line and the JobManager.
+
+Codes ``LESTO-11xx``.
+"""
+
+from lesto.common.errors import Domain, LestoError
+
+
+class JobManagerUnreachableError(LestoError):
+    """Nothing answers as a JobManager at the address."""
+
+    code = "LESTO-1101"
+    domain = Domain.EXTERNAL
+
+
+class JobManagerTimeoutError(LestoError):
+    """The JobManager did not answer within ``client.timeout``."""
+
+    code = "LESTO-1102"
+    domain = Domain.EXTERNAL
+
+
+class NotAuthorizedError(LestoError):
+    """The JobManager refuses the client's token, or the lack of one."""
+
+    code = "LESTO-1103"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnknownJobError(LestoError):
+    """No job has this id or prefix."""
+
+    code = "LESTO-1104"
+    domain = Domain.USER
+    retryable = False
+
+
+class AmbiguousJobError(LestoError):
+    """Several jobs have ids with this prefix."""
+
+    code = "LESTO-1105"
+    domain = Domain.USER
+    retryable = False
+
+
+class JobManagerCallError(LestoError):
+    """The JobManager answered a call with a failure that it gave no name to."""
+
+    code = "LESTO-1106"
+
+
+class UnknownCommandError(LestoError):
+    """`lesto` has no such command."""
+
+    code = "LESTO-1107"
+    domain = Domain.USER
+    retryable = False
+
+
+class ScriptNotFoundError(LestoError):
+    """The job script to run does not exist or cannot be read."""
+
+    code = "LESTO-1108"
+    domain = Domain.USER
+    retryable = False
+
+
+class BadAddressError(LestoError):
+    """An address is not ``HOST:PORT``."""
+
+    code = "LESTO-1109"
+    domain = Domain.USER
+    retryable = False
+
+
+class PortOccupiedError(LestoError):
+    """A port that a server of ours needs is taken."""
+
+    code = "LESTO-1110"
+    domain = Domain.USER
+    retryable = False
+
+
+class ClusterStartError(LestoError):
+    """A process of the cluster did not come up in time."""
+
+    code = "LESTO-1111"
+
+
+class InsecureRestError(LestoError):
+    """The REST server would listen beyond loopback without a token."""
+
+    code = "LESTO-1112"
+    domain = Domain.USER
+    retryable = False
+
+
+class NoJobError(LestoError):
+    """The script ended without submitting a job."""
+
+    code = "LESTO-1113"
+    domain = Domain.USER
+    retryable = False

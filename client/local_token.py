@@ -1,0 +1,84 @@
+"""How a client on the same machine learns the token of a cluster that made its own.
+
+A cluster on loopback without ``security.token`` makes a random token and leaves it in a file that
+only its user can read, named by port, for as long as it runs. Whoever can read the file is the user
+whose code the cluster runs anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lesto.common import options
+from lesto.common.config import Configuration
+
+TOKEN_BYTES = 32
+
+
+def new_token() -> str:
+    """Return a random token."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host can only be this machine.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def find_token(config: Configuration, address: str) -> str | None:
+    """Return the token to show to the JobManager at ``host:port``, if one is known."""
+    configured = config.get(options.SECURITY_TOKEN)
+    host, _, port = address.rpartition(":")
+    if configured or not is_loopback(host):
+        return configured
+    path = _folder() / f"{port}.token"
+    try:
+        if path.stat().st_uid != os.getuid():
+            return None
+        return path.read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def published_token(token: str, port: int) -> Iterator[Path]:
+    """Keep the token readable for this user's other processes while the block runs."""
+    folder = _folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        msg = f"{folder} belongs to or is open to another user"
+        raise PermissionError(msg)
+    path = folder / f"{port}.token"
+    path.unlink(missing_ok=True)  # left by a process that was killed: the port is ours now
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another cluster's token is still there
+            folder.rmdir()
+
+
+def _folder() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and Path(base).is_dir():
+        return Path(base) / "lesto"
+    return Path(tempfile.gettempdir()) / f"lesto-{os.getuid()}"
