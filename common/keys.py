@@ -45,3 +45,23 @@ class KeySpec:
             return by_item(record) if hasattr(record, "__getitem__") else by_attribute(record)
 
         return key_of
+
+
+@dataclass(frozen=True, slots=True)
+class FieldKeySelector:
+    """Selects named fields of opaque records, as a picklable key selector.
+
+    >>> FieldKeySelector(("a",))({"a": 1})
+    1
+    """
+
+    fields: tuple[str, ...]
+
+    def __call__(self, record: Any) -> Any:
+        """The field's value, or the tuple of the fields' values."""
+        by_item = hasattr(record, "__getitem__")
+        if len(self.fields) == 1:
+            return record[self.fields[0]] if by_item else getattr(record, self.fields[0])
+        if by_item:
+            return tuple(record[name] for name in self.fields)
+        return tuple(getattr(record, name) for name in self.fields)

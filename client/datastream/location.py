@@ -1,0 +1,42 @@
+"""Where in the user's code a call was made."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FrameType
+
+_OWN_ROOT = "lesto"
+
+
+def _is_own(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return name == _OWN_ROOT or name.startswith(_OWN_ROOT + ".")
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame that is not Lesto's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_own(frame):
+        frame = frame.f_back
+    return frame
+
+
+def user_location() -> str:
+    """``file:line`` of the user's call that led here; empty when there is none."""
+    frame = user_frame()
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def code_location(function: object) -> str:
+    """``file:line`` of a function's or a class's definition; empty when it has none in Python."""
+    target = getattr(function, "__wrapped__", function)
+    target = getattr(target, "__func__", target)
+    code = getattr(target, "__code__", None)
+    if isinstance(code, CodeType):
+        return f"{code.co_filename}:{code.co_firstlineno}"
+    cls = target if isinstance(target, type) else type(target)
+    for member in vars(cls).values():
+        code = getattr(member, "__code__", None)
+        if isinstance(code, CodeType):
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return ""

@@ -1,0 +1,106 @@
+"""Factories of the operators that the API calls stand for.
+
+Each function gives a thunk, so that the operator modules are imported when a graph is built and not when
+``lesto.datastream`` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lesto.common.expressions import Expr
+from lesto.common.keys import KeySpec
+from lesto.common.sink import Sink
+from lesto.common.source import Source
+from lesto.common.watermarks import WatermarkStrategy
+
+Thunk = Callable[[], Any]
+
+
+def _factory(module: str, name: str, *args: Any) -> Thunk:
+    def make() -> Any:
+        from importlib import import_module
+
+        from lesto.taskmanager.operators.base import SimpleFactory
+
+        operator = getattr(import_module(f"lesto.taskmanager.operators.{module}"), name)
+        return SimpleFactory(operator, args)
+
+    return make
+
+
+def source(source: Source, strategy: WatermarkStrategy | None) -> Thunk:
+    """Reads a source."""
+    return _factory("source", "SourceOperator", source, strategy)
+
+
+def sink(sink: Sink) -> Thunk:
+    """Writes to a sink."""
+    return _factory("sink", "SinkOperator", sink)
+
+
+def timestamps(strategy: WatermarkStrategy) -> Thunk:
+    """Assigns event time."""
+    return _factory("timestamps", "TimestampsOperator", strategy)
+
+
+def stateless(name: str, function: Any) -> Thunk:
+    """MapOperator, FilterOperator, FlatMapOperator or ProcessOperator."""
+    return _factory("stateless", name, function)
+
+
+def keyed_process(function: Any, key: KeySpec) -> Thunk:
+    """Runs a KeyedProcessFunction."""
+    return _factory("keyed", "KeyedProcessOperator", function, key)
+
+
+def keyed_reduce(function: Any, key: KeySpec) -> Thunk:
+    """A running reduction."""
+    return _factory("keyed", "KeyedReduceOperator", function, key)
+
+
+def keyed_field(kind: str, field: int | str, key: KeySpec) -> Thunk:
+    """A running sum, min, max, min_by or max_by of a field."""
+    return _factory("keyed", "KeyedFieldAggregateOperator", kind, field, key)
+
+
+def window(*args: Any) -> Thunk:
+    """Row windows; arguments as of WindowOperator."""
+    return _factory("window", "WindowOperator", *args)
+
+
+def select(exprs: Sequence[Expr]) -> Thunk:
+    """A projection."""
+    return _factory("columnar.select", "SelectOperator", tuple(exprs))
+
+
+def columnar_filter(expr: Expr) -> Thunk:
+    """A filter on columns."""
+    return _factory("columnar.select", "FilterOperator", expr)
+
+
+def with_columns(exprs: Sequence[Expr]) -> Thunk:
+    """Adds or replaces columns."""
+    return _factory("columnar.select", "WithColumnsOperator", tuple(exprs))
+
+
+def running_aggregate(key_columns: Sequence[str], aggregates: Sequence[Expr]) -> Thunk:
+    """Running aggregates on columns."""
+    return _factory(
+        "columnar.running", "RunningAggregateOperator", tuple(key_columns), tuple(aggregates)
+    )
+
+
+def window_aggregate(
+    key_columns: Sequence[str], assigner: Any, aggregates: Sequence[Expr], allowed_lateness_ms: int
+) -> Thunk:
+    """Window aggregates on columns."""
+    return _factory(
+        "columnar.window",
+        "WindowAggregateOperator",
+        tuple(key_columns),
+        assigner,
+        tuple(aggregates),
+        allowed_lateness_ms,
+    )
