@@ -1,0 +1,285 @@
+"""The state primitives a user function sees, and the descriptors that name them (PyFlink's).
+
+Type information is optional everywhere: state is encoded by the values' own types.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+
+from lesto.state.errors import UnsupportedStateError
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+IN = TypeVar("IN")
+OUT = TypeVar("OUT")
+
+
+class State(ABC):
+    """State of the current key. Objects stay valid for the life of the function."""
+
+    __slots__ = ("__weakref__",)
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove the state of the current key."""
+
+    @abstractmethod
+    def set_namespace(self, namespace: Hashable) -> None:
+        """Move to another namespace (the engine's windows); user functions have no need of it."""
+
+
+class ValueState(State, Generic[T]):
+    """One value for a key.
+
+    A value that is changed in place must be given to :meth:`update` again; else the change may be lost.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def value(self) -> T | None:
+        """The value; None when there is none."""
+
+    @abstractmethod
+    def update(self, value: T | None) -> None:
+        """Set the value; None clears it."""
+
+
+class MergingState(State, Generic[IN, OUT]):
+    """State whose namespaces can be merged (session windows)."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def get(self) -> OUT:
+        """The content."""
+
+    @abstractmethod
+    def add(self, value: IN) -> None:
+        """Add a value."""
+
+    @abstractmethod
+    def merge_namespaces(self, target: Hashable, sources: Sequence[Hashable]) -> None:
+        """Move the current key's content of ``sources`` into ``target``; the namespace stays as it was."""
+
+
+class ListState(MergingState[T, Iterable[T]]):
+    """A list of values for a key."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def get(self) -> Iterable[T]:
+        """The values in the order they were added, as a snapshot: adding while reading is safe."""
+
+    @abstractmethod
+    def add_all(self, values: Iterable[T]) -> None:
+        """Add several values."""
+
+    @abstractmethod
+    def update(self, values: Iterable[T]) -> None:
+        """Replace all values."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.get())
+
+
+class MapState(State, Generic[K, V]):
+    """A map for a key. In RocksDB each map entry is an entry of its own."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def get(self, key: K) -> V | None:
+        """The value of a map key; None when there is none."""
+
+    @abstractmethod
+    def put(self, key: K, value: V) -> None:
+        """Set the value of a map key."""
+
+    @abstractmethod
+    def remove(self, key: K) -> None:
+        """Remove a map key; nothing happens when it is not there."""
+
+    @abstractmethod
+    def contains(self, key: K) -> bool:
+        """Whether a map key is there."""
+
+    @abstractmethod
+    def items(self) -> Iterable[tuple[K, V]]:
+        """Map keys and values, as a snapshot: changing the map while reading is safe."""
+
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Whether the map has no entry."""
+
+    def put_all(self, dict_value: dict[K, V] | Iterable[tuple[K, V]]) -> None:
+        """Set several map keys."""
+        for key, value in dict_value.items() if isinstance(dict_value, dict) else dict_value:
+            self.put(key, value)
+
+    def keys(self) -> Iterable[K]:
+        """Map keys, as a snapshot."""
+        return [key for key, _ in self.items()]
+
+    def values(self) -> Iterable[V]:
+        """Values, as a snapshot."""
+        return [value for _, value in self.items()]
+
+    def __getitem__(self, key: K) -> V | None:
+        return self.get(key)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: K) -> None:
+        self.remove(key)
+
+    def __contains__(self, key: K) -> bool:
+        return self.contains(key)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.keys())
+
+
+class ReducingState(MergingState[T, T | None]):
+    """Values of a key combined by a reduce function."""
+
+    __slots__ = ()
+
+
+class AggregatingState(MergingState[IN, OUT | None]):
+    """Values of a key combined by an aggregate function."""
+
+    __slots__ = ()
+
+
+class StateDescriptor:
+    """Name and kind of a state; equal by name, kind and functions' identity does not matter.
+
+    Attributes:
+        kind: what snapshots record; restoring another kind under the same name is refused.
+        name: unique among the states of an operator.
+        type_info: type information as given, or None.
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __init__(self, name: str, type_info: Any = None) -> None:
+        if not isinstance(name, str) or not name:
+            msg = f"a state needs a non-empty name, not {name!r}"
+            raise ValueError(msg)
+        self.name = name
+        self.type_info = type_info
+
+    def get_name(self) -> str:
+        """The name."""
+        return self.name
+
+    def enable_time_to_live(self, ttl_config: Any) -> NoReturn:
+        """State that expires; not there yet.
+
+        Raises:
+            UnsupportedStateError: always.
+        """
+        msg = f"time-to-live is not supported yet (state '{self.name}')"
+        raise UnsupportedStateError(
+            msg, remedy="register a timer for the key and clear the state when it fires"
+        )
+
+    def type_names(self) -> list[str]:
+        """What snapshots record about types, for people who read them."""
+        return [] if self.type_info is None else [str(self.type_info)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class ValueStateDescriptor(StateDescriptor):
+    """Describes a :class:`ValueState`."""
+
+    kind = "value"
+
+    def __init__(self, name: str, value_type_info: Any = None) -> None:
+        super().__init__(name, value_type_info)
+
+
+class ListStateDescriptor(StateDescriptor):
+    """Describes a :class:`ListState`."""
+
+    kind = "list"
+
+    def __init__(self, name: str, elem_type_info: Any = None) -> None:
+        super().__init__(name, elem_type_info)
+
+
+class MapStateDescriptor(StateDescriptor):
+    """Describes a :class:`MapState`."""
+
+    kind = "map"
+
+    def __init__(self, name: str, key_type_info: Any = None, value_type_info: Any = None) -> None:
+        super().__init__(name, value_type_info)
+        self.key_type_info = key_type_info
+
+    def type_names(self) -> list[str]:
+        known = [self.key_type_info, self.type_info]
+        return [] if known == [None, None] else [str(info) for info in known]
+
+
+class ReducingStateDescriptor(StateDescriptor):
+    """Describes a :class:`ReducingState`.
+
+    Args:
+        name: name of the state.
+        reduce_function: an object with ``reduce(a, b)``, or a callable of two values.
+        type_info: optional.
+    """
+
+    kind = "reducing"
+
+    def __init__(self, name: str, reduce_function: Any, type_info: Any = None) -> None:
+        super().__init__(name, type_info)
+        reduce = getattr(reduce_function, "reduce", reduce_function)
+        if not callable(reduce):
+            msg = f"state '{name}' needs a ReduceFunction or a callable of two values"
+            raise TypeError(msg)
+        self.reduce_function = reduce_function
+        self.reduce: Callable[[Any, Any], Any] = reduce
+
+    def get_reduce_function(self) -> Any:
+        """The function as given."""
+        return self.reduce_function
+
+
+class AggregatingStateDescriptor(StateDescriptor):
+    """Describes an :class:`AggregatingState`.
+
+    Args:
+        name: name of the state.
+        agg_function: ``create_accumulator()``, ``add(value, accumulator)``, ``get_result(accumulator)``
+            and, for session windows, ``merge(accumulator_a, accumulator_b)``.
+        state_type_info: type of the accumulator, optional.
+    """
+
+    kind = "aggregating"
+
+    def __init__(self, name: str, agg_function: Any, state_type_info: Any = None) -> None:
+        super().__init__(name, state_type_info)
+        missing = [
+            method
+            for method in ("create_accumulator", "add", "get_result")
+            if not callable(getattr(agg_function, method, None))
+        ]
+        if missing:
+            msg = f"state '{name}' needs an AggregateFunction; {missing[0]}() is missing"
+            raise TypeError(msg)
+        self.agg_function = agg_function
+
+    def get_agg_function(self) -> Any:
+        """The function as given."""
+        return self.agg_function

@@ -1,0 +1,76 @@
+"""How an entry of keyed state is addressed on disk.
+
+::
+
+    key group (2, big-endian) | state id (2, big-endian) | length | key | length | namespace | map key
+
+A length is one byte below 255, else 0xff and four bytes. State tables and timers have their own bytes
+after the state id. Sorting by these bytes puts a key group, and in it a state, side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_LENGTH = struct.Struct(">I")
+PREFIX_BYTES = 4
+
+
+def prefix(key_group: int, state_id: int) -> bytes:
+    """Key group and state id: what all entries of a state in a key group start with."""
+    return key_group.to_bytes(2, "big") + state_id.to_bytes(2, "big")
+
+
+@functools.lru_cache(maxsize=256)
+def prefixes(max_parallelism: int, state_id: int) -> tuple[bytes, ...]:
+    """The prefix of each key group."""
+    return tuple(prefix(group, state_id) for group in range(max_parallelism))
+
+
+def sized(data: bytes) -> bytes:
+    """Data after its length."""
+    n = len(data)
+    if n < 255:
+        return _SMALL[n] + data
+    return b"\xff" + _LENGTH.pack(n) + data
+
+
+def take_sized(data: bytes, at: int) -> tuple[bytes, int]:
+    """The sized part at an offset, and the offset behind it."""
+    n = data[at]
+    at += 1
+    if n == 255:
+        n = _LENGTH.unpack_from(data, at)[0]
+        at += 4
+    return data[at : at + n], at + n
+
+
+def prefixed(
+    key_groups: npt.NDArray[np.uint16], state_id: int, max_parallelism: int, rest: pa.Array
+) -> pa.Array:
+    """Entry keys of table rows: prefix and bytes of the row's key, joined column-wise."""
+    table = pa.array(prefixes(max_parallelism, state_id), pa.large_binary())
+    heads = table.take(pa.array(key_groups))
+    tails = rest if pa.types.is_large_binary(rest.type) else rest.cast(pa.large_binary())
+    return pc.binary_join_element_wise(heads, tails, pa.scalar(b"", pa.large_binary()))
+
+
+def successor(data: bytes) -> bytes:
+    """The smallest bytes greater than all that start with ``data`` (which is not all 0xff)."""
+    kept = data.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1])
+
+
+def common_length(parts: Sequence[bytes]) -> int:
+    """Total bytes of several parts."""
+    return sum(map(len, parts))
+
+
+_SMALL = tuple(bytes([n]) for n in range(255))
