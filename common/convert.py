@@ -71,15 +71,15 @@ def conform(batch: ColumnarBatch, schema: pa.Schema) -> ColumnarBatch:
         raise SchemaMismatchError(msg, remedy="correct the operator or the declared schema")
     arrays = []
     for field, column in zip(schema, data.columns, strict=True):
+        arrays.append(column)
         if column.type != field.type:
             try:
-                column = column.cast(field.type)
+                arrays[-1] = column.cast(field.type)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 msg = f"column '{field.name}' is {column.type}, declared {field.type}: {error}"
                 raise SchemaMismatchError(
                     msg, remedy="correct the operator or the declared schema"
                 ) from error
-        arrays.append(column)
     fitted = pa.RecordBatch.from_arrays(arrays, schema=schema)
     return ColumnarBatch(fitted, batch.timestamps, batch.kinds)
 

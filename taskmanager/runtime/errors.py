@@ -1,0 +1,57 @@
+"""Errors of slots, tasks and the channels between them."""
+
+from lesto.common.errors import Domain, LestoError
+
+
+class ChannelLostError(LestoError):
+    """The connection to a neighbouring task broke: its process or machine is gone."""
+
+    code = "LESTO-4201"
+    domain = Domain.EXTERNAL
+
+
+class ChannelRefusedError(LestoError):
+    """A data channel was refused: wrong token, a stale epoch or attempt, or nobody reads it."""
+
+    code = "LESTO-4202"
+
+
+class ChannelProtocolError(LestoError):
+    """A channel lost, doubled or reordered a message, or carried something unknown."""
+
+    code = "LESTO-4203"
+
+
+class SlotStartError(LestoError):
+    """Slot processes end before they are ready."""
+
+    code = "LESTO-4204"
+
+
+class GatewayLostError(LestoError):
+    """The JobManager or the supervisor is gone or silent."""
+
+    code = "LESTO-4205"
+    domain = Domain.EXTERNAL
+
+
+class DeploymentError(LestoError):
+    """A task could not be built from its deployment."""
+
+    code = "LESTO-4206"
+    retryable = False
+
+
+class UserCodeError(LestoError):
+    """Code of the user (or of a connector) raised while a task ran it."""
+
+    code = "LESTO-6001"
+    domain = Domain.USER
+
+
+class UnserializableRecordError(LestoError):
+    """A record cannot be pickled, so it cannot go to another process."""
+
+    code = "LESTO-6101"
+    domain = Domain.USER
+    retryable = False

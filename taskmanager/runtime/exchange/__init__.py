@@ -1,0 +1,1 @@
+"""Channels between tasks: by reference within a slot, Arrow Flight between slots."""

@@ -1,0 +1,141 @@
+"""The two ends of a channel as tasks see them, and the channel within a slot.
+
+A channel is first in, first out, for batches and control elements alike. Its bytes are bounded; the bound
+may be overrun by what one step of the producing task emits. Neither end ever waits.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lesto.common.elements import ColumnarBatch, RowBatch
+from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, Element
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: A buffered element and the bytes it counts for.
+Entry = tuple[Element, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKey:
+    """Names one channel of one attempt of a job."""
+
+    job_id: str
+    epoch: int
+    attempt: int
+    edge_id: str
+    producer: int
+    consumer: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.edge_id}[{self.producer}->{self.consumer}] of job {self.job_id} "
+            f"({self.epoch}-{self.attempt})"
+        )
+
+
+class InputChannel(ABC):
+    """The consumer's end.
+
+    Attributes:
+        queue: elements that have come and were not taken.
+        finished: the producer has closed it in good order and everything is taken.
+    """
+
+    def __init__(self) -> None:
+        self.queue: deque[Entry] = deque()
+        self.finished = False
+
+    def take(self) -> Element:
+        """Remove the first element of a non-empty queue."""
+        element, nbytes = self.queue.popleft()
+        if nbytes:
+            self._taken(nbytes)
+        elif element is CHANNEL_CLOSED:
+            self.finished = True
+        return element
+
+    @property
+    @abstractmethod
+    def queued_bytes(self) -> int:
+        """Bytes that have come and were not taken."""
+
+    @abstractmethod
+    def _taken(self, nbytes: int) -> None:
+        """Give the bytes back to the producer."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """The consumer is gone; whatever comes is dropped."""
+
+
+class OutputChannel(ABC):
+    """The producer's end."""
+
+    @property
+    @abstractmethod
+    def writable(self) -> bool:
+        """Whether there is room for a batch."""
+
+    @abstractmethod
+    def send(self, element: Element) -> int:
+        """Queue an element, also beyond the bound. Returns its bytes."""
+
+    @abstractmethod
+    def close(self, *, graceful: bool) -> None:
+        """No more elements. Not graceful: the consumer sees a broken connection."""
+
+
+class LocalChannel(InputChannel, OutputChannel):
+    """Both ends in one slot process: elements go by reference, on one thread.
+
+    Args:
+        limit_bytes: bytes queued at which the producer is parked.
+        wake: tells the mailbox that the consumer has something to do.
+    """
+
+    def __init__(self, limit_bytes: int, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._limit = limit_bytes
+        self._queued = 0
+        self._wake = wake
+        self._open = True
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes queued."""
+        return self._queued
+
+    @property
+    def writable(self) -> bool:
+        """Whether there is room for a batch."""
+        return self._queued < self._limit
+
+    def send(self, element: Element) -> int:
+        """Queue an element."""
+        if not self._open:
+            return 0
+        batch = isinstance(element, (ColumnarBatch, RowBatch))
+        nbytes = max(1, element.nbytes) if batch else 0  # type: ignore[union-attr]
+        self._queued += nbytes
+        self.queue.append((element, nbytes))
+        self._wake()
+        return nbytes
+
+    def close(self, *, graceful: bool = False) -> None:
+        """Close from either end; after a graceful close the consumer still takes what is queued."""
+        if graceful:
+            self.send(CHANNEL_CLOSED)
+        else:
+            self.queue.clear()
+            self._queued = 0
+        self._open = False
+
+    def _taken(self, nbytes: int) -> None:
+        self._queued -= nbytes
+        self._wake()

@@ -1,0 +1,160 @@
+"""An output edge of a task: converts, partitions, gathers small pieces, and writes to the channels.
+
+Under load pieces are gathered per channel until a batch is full; when the task's input is idle everything
+goes at once; nothing waits longer than the buffer timeout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lesto.common.convert import conform, to_columnar, to_rows
+from lesto.common.elements import (
+    Batch,
+    ColumnarBatch,
+    RowBatch,
+    StreamElement,
+    concat_timestamps,
+)
+from lesto.taskmanager.runtime.exchange.channels import OutputChannel
+from lesto.taskmanager.runtime.exchange.partition import Partitioner
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPolicy:
+    """When a gathered batch is sent.
+
+    Attributes:
+        rows: a batch of so many rows is full.
+        nbytes: a batch of so many bytes is full.
+        timeout_ns: nothing is held back for longer.
+    """
+
+    rows: int
+    nbytes: int
+    timeout_ns: int
+
+
+class _Buffer:
+    """Pieces waiting for one channel."""
+
+    __slots__ = ("nbytes", "parts", "rows")
+
+    def __init__(self) -> None:
+        self.parts: list[Batch] = []
+        self.rows = 0
+        self.nbytes = 0
+
+
+class EdgeWriter:
+    """Writes a task's output to the consumers of one edge; mailbox thread only.
+
+    Attributes:
+        records_out: records written so far (a broadcast record counts once).
+        bytes_out: bytes given to channels.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[OutputChannel],
+        partitioner: Partitioner,
+        schema: pa.Schema | None,
+        policy: FlushPolicy,
+    ) -> None:
+        self._channels = tuple(channels)
+        self._partitioner = partitioner
+        self._schema = schema
+        self._policy = policy
+        self._buffers = [_Buffer() for _ in channels]
+        self._oldest_ns: int | None = None  # when the oldest gathered piece came
+        self.records_out = 0
+        self.bytes_out = 0
+
+    @property
+    def writable(self) -> bool:
+        """Whether every channel has room."""
+        return all(channel.writable for channel in self._channels)
+
+    def emit(self, batch: Batch) -> None:
+        """Take a non-empty batch."""
+        self.records_out += len(batch)
+        for index, piece in self._partitioner.split(self._in_form(batch)):
+            self._append(index, piece)
+
+    def control(self, element: StreamElement) -> None:
+        """Send a control element to every channel, behind everything emitted."""
+        self.flush()
+        for channel in self._channels:
+            channel.send(element)
+
+    def flush(self) -> None:
+        """Send what is gathered."""
+        if self._oldest_ns is None:
+            return
+        self._oldest_ns = None
+        for index, buffer in enumerate(self._buffers):
+            if buffer.parts:
+                self._send(index, buffer)
+
+    def flush_due(self, now_ns: int) -> None:
+        """Send what is gathered when the oldest has waited for the buffer timeout."""
+        if self._oldest_ns is not None and now_ns - self._oldest_ns >= self._policy.timeout_ns:
+            self.flush()
+
+    def close(self, *, graceful: bool) -> None:
+        """Close the channels."""
+        if graceful:
+            self.flush()
+        for channel in self._channels:
+            channel.close(graceful=graceful)
+
+    def _in_form(self, batch: Batch) -> Batch:
+        if self._schema is None:
+            return to_rows(batch) if isinstance(batch, ColumnarBatch) else batch
+        if isinstance(batch, RowBatch):
+            return to_columnar(batch, self._schema)
+        return conform(batch, self._schema)
+
+    def _append(self, index: int, piece: Batch) -> None:
+        buffer = self._buffers[index]
+        buffer.parts.append(piece)
+        buffer.rows += len(piece)
+        buffer.nbytes += piece.nbytes
+        if buffer.rows >= self._policy.rows or buffer.nbytes >= self._policy.nbytes:
+            self._send(index, buffer)
+        elif self._oldest_ns is None:
+            self._oldest_ns = time.monotonic_ns()
+
+    def _send(self, index: int, buffer: _Buffer) -> None:
+        parts = buffer.parts
+        buffer.parts, buffer.rows, buffer.nbytes = [], 0, 0
+        batch = parts[0] if len(parts) == 1 else concat(parts)
+        self.bytes_out += self._channels[index].send(batch)
+
+
+def concat(parts: Sequence[Batch]) -> Batch:
+    """Batches of one form and schema as one.
+
+    >>> concat([RowBatch([1]), RowBatch([2, 3])]).values
+    [1, 2, 3]
+    """
+    lengths = [len(p) for p in parts]
+    ts = concat_timestamps([p.timestamps for p in parts], lengths)
+    kinds = None
+    if any(p.kinds is not None for p in parts):
+        kinds = np.concatenate(
+            [np.zeros(len(p), np.int8) if p.kinds is None else p.kinds for p in parts]
+        )
+    if isinstance(parts[0], ColumnarBatch):
+        data = pa.concat_batches([p.data for p in parts if isinstance(p, ColumnarBatch)])
+        return ColumnarBatch(data, ts, kinds)
+    values = []
+    for part in parts:
+        assert isinstance(part, RowBatch), "rows and columns on one edge"
+        values += part.values
+    return RowBatch(values, ts, kinds)

@@ -1,0 +1,240 @@
+"""The consumer's end of channels from other slots: one Flight server a slot process.
+
+Each channel is a DoExchange stream with a thread of the server that only decodes and queues. Credit is
+given back by one thread for all channels, so that the mailbox thread never writes to the network.
+"""
+
+from __future__ import annotations
+
+import hmac
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.flight as fl
+
+from lesto.taskmanager.core.credit import CreditReceiver
+from lesto.taskmanager.runtime.errors import ChannelLostError, ChannelProtocolError
+from lesto.taskmanager.runtime.exchange.channels import ChannelKey, InputChannel
+from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, ChannelDecoder
+
+#: A producer may be deployed before its consumer; it is refused when none appears in this time.
+CONSUMER_WAIT_SECONDS = 30.0
+
+
+class RemoteInput(InputChannel):
+    """A channel from a task in another slot.
+
+    Args:
+        key: names the channel.
+        token: the job's data token, which the producer must show.
+        schema: the user's columns, or None for rows.
+        limit_bytes: credit.
+        give_back: thread-safe; sends credit to the producer.
+        wake: thread-safe; the consumer has something to do.
+        failed: thread-safe; called with why the channel is broken.
+    """
+
+    def __init__(
+        self,
+        key: ChannelKey,
+        token: str,
+        *,
+        schema: pa.Schema | None,
+        limit_bytes: int,
+        give_back: Callable[[RemoteInput, int], None],
+        wake: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__()
+        self.key = key
+        self.token = token
+        self._schema = schema
+        self._account = CreditReceiver(limit_bytes)
+        self._lock = threading.Lock()
+        self._give_back = give_back
+        self._wake = wake
+        self._failed = failed
+        self._decoder: ChannelDecoder | None = None
+        self._closed = False
+        self._ended = False
+        # The stream's back channel while the producer is connected. It dies with the stream's thread.
+        self._writer: Any = None
+        self._write_lock = threading.Lock()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes queued."""
+        return self._account.queued
+
+    def connect(self, writer: Any) -> int:
+        """The producer has connected; returns the first grant.
+
+        Raises:
+            FlightUnauthorizedError: it did so before.
+        """
+        with self._lock:
+            if self._decoder is not None or self._closed:
+                msg = f"channel {self.key} is connected already or closed"
+                raise fl.FlightUnauthorizedError(msg)
+            self._decoder = ChannelDecoder(self._schema, str(self.key))
+            self._writer = writer
+        return self._account.limit
+
+    def deliver(self, metadata: bytes, body: pa.RecordBatch | None) -> None:
+        """A message has come (I/O thread)."""
+        assert self._decoder is not None, "delivery before connect"
+        if self._ended:
+            msg = f"channel {self.key}: a message came after its end"
+            raise ChannelProtocolError(msg)
+        element, nbytes = self._decoder.decode(metadata, body)
+        if element is CHANNEL_CLOSED:
+            self._ended = True
+        with self._lock:
+            if self._closed:
+                return
+            if nbytes:
+                self._account.receive(nbytes)
+            self.queue.append((element, nbytes))
+        self._wake()
+
+    def disconnected(self, error: BaseException | None) -> None:
+        """The stream is over (I/O thread)."""
+        with self._write_lock:
+            self._writer = None
+        if self._ended or self._closed:
+            return
+        if error is None or isinstance(error, (fl.FlightError, pa.ArrowException, OSError)):
+            why = f": {str(error).splitlines()[0]}" if error is not None and str(error) else ""
+            error = ChannelLostError(
+                f"the connection to the producer of channel {self.key} broke{why}",
+                remedy="the job restarts by itself; look for a slot process that was lost",
+            )
+        self._failed(error)
+
+    def grant(self, nbytes: int) -> None:
+        """Write credit to the producer (I/O thread); nothing when it is not connected."""
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.write_metadata(msgspec.msgpack.encode(nbytes))
+
+    def close(self) -> None:
+        """The consumer is gone."""
+        with self._lock:
+            self._closed = True
+            self.queue.clear()
+
+    def _taken(self, nbytes: int) -> None:
+        with self._lock:
+            back = self._account.take(nbytes)
+        if back:
+            self._give_back(self, back)
+
+
+class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
+    """The Flight server of a slot process, on ``host`` and a free port."""
+
+    def __init__(self, host: str) -> None:
+        self._channels: dict[ChannelKey, RemoteInput] = {}
+        self._cond = threading.Condition()
+        self._stopped = False
+        self._returns: queue.SimpleQueue[tuple[RemoteInput, int] | None] = queue.SimpleQueue()
+        self._credit_thread = threading.Thread(
+            target=self._return_credit, name="exchange-returns", daemon=True
+        )
+        self._credit_thread.start()
+        super().__init__(f"grpc://{host}:0")
+        self.uri = f"grpc://{host}:{self.port}"
+
+    def register(self, channel: RemoteInput) -> None:
+        """Expect a producer for the channel."""
+        with self._cond:
+            self._channels[channel.key] = channel
+            self._cond.notify_all()
+
+    def unregister(self, channel: RemoteInput) -> None:
+        """Expect it no longer."""
+        with self._cond:
+            if self._channels.get(channel.key) is channel:
+                del self._channels[channel.key]
+            self._cond.notify_all()
+        channel.close()
+
+    def give_back(self, channel: RemoteInput, nbytes: int) -> None:
+        """Send credit on the channel, from the credit thread."""
+        self._returns.put((channel, nbytes))
+
+    def stop(self) -> None:
+        """End all streams and the threads."""
+        with self._cond:
+            self._stopped = True
+            self._cond.notify_all()
+        self._returns.put(None)
+        self._credit_thread.join()
+        self.shutdown()
+
+    def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """One channel's life, on a thread of the server."""
+        channel = self._accept(descriptor.command)
+        grant = channel.connect(writer)
+        error: BaseException | None = None
+        try:
+            self._returns.put((channel, grant))
+            while True:
+                chunk = reader.read_chunk()
+                metadata = chunk.app_metadata
+                if metadata is None:
+                    msg = f"channel {channel.key}: a message without metadata"
+                    raise ChannelProtocolError(msg)
+                channel.deliver(metadata.to_pybytes(), chunk.data)
+        except StopIteration:
+            pass
+        except Exception as caught:  # noqa: BLE001 - the task must hear of whatever went wrong
+            error = caught
+        channel.disconnected(error)
+        if error is not None:
+            raise fl.FlightServerError(str(error))
+
+    def _accept(self, command: bytes) -> RemoteInput:
+        try:
+            *parts, token = msgspec.msgpack.decode(
+                command, type=tuple[str, int, int, str, int, int, str]
+            )
+        except msgspec.MsgspecError as error:
+            msg = f"LESTO-4202: malformed channel request: {error}"
+            raise fl.FlightUnauthorizedError(msg) from error
+        key = ChannelKey(*parts)
+        deadline = time.monotonic() + CONSUMER_WAIT_SECONDS
+        with self._cond:
+            while True:
+                channel = self._channels.get(key)
+                if channel is not None:
+                    if not hmac.compare_digest(channel.token.encode(), token.encode()):
+                        msg = f"LESTO-4202: channel {key}: wrong data token"
+                        raise fl.FlightUnauthorizedError(msg)
+                    return channel
+                self._refuse_if_stale(key)
+                left = deadline - time.monotonic()
+                if left <= 0 or self._stopped:
+                    msg = f"LESTO-4202: channel {key}: no such consumer here"
+                    raise fl.FlightUnauthorizedError(msg)
+                self._cond.wait(left)
+
+    def _refuse_if_stale(self, key: ChannelKey) -> None:
+        for other in self._channels:
+            newer = (other.epoch, other.attempt) > (key.epoch, key.attempt)
+            if other.job_id == key.job_id and newer:
+                msg = f"LESTO-4202: channel {key} is stale: attempt {other.epoch}-{other.attempt} runs"
+                raise fl.FlightUnauthorizedError(msg)
+
+    def _return_credit(self) -> None:
+        while (item := self._returns.get()) is not None:
+            channel, nbytes = item
+            try:
+                channel.grant(nbytes)
+            except (fl.FlightError, pa.ArrowException, OSError):
+                continue  # the stream broke: its reading thread reports it

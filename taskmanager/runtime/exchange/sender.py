@@ -1,0 +1,220 @@
+"""The producer's end of a channel to another slot: one Flight DoExchange stream and two I/O threads.
+
+The mailbox thread only appends to a queue. The writer thread connects, encodes and writes; it may wait for
+the network. The credit thread reads what the consumer gives back and wakes the mailbox.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.flight as fl
+
+from lesto.taskmanager.core.credit import CreditSender
+from lesto.taskmanager.runtime.errors import (
+    ChannelLostError,
+    ChannelProtocolError,
+    ChannelRefusedError,
+)
+from lesto.taskmanager.runtime.exchange.channels import ChannelKey, OutputChannel
+from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, ChannelEncoder, Element
+
+#: Longest wait for the I/O threads of a closed channel; they are daemons, so a stuck peer costs no more.
+JOIN_SECONDS = 2.0
+
+
+class RemoteOutput(OutputChannel):
+    """A channel to a task in another slot.
+
+    Args:
+        key: names the channel to the consumer's server.
+        token: the job's data token.
+        uri: the consumer's Flight server.
+        schema: the user's columns, or None for rows.
+        wake: thread-safe; there is room again.
+        failed: thread-safe; called at most once with why the channel is broken.
+    """
+
+    def __init__(
+        self,
+        key: ChannelKey,
+        token: str,
+        uri: str,
+        *,
+        schema: pa.Schema | None,
+        wake: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._key = key
+        self._token = token
+        self._uri = uri
+        self._wake = wake
+        self._failed = failed
+        self._encoder = ChannelEncoder(schema)
+        self._credit = CreditSender()
+        self._held: deque[tuple[Any, int]] = deque()  # no credit yet; in front of it nothing passes
+        self._outbox: deque[tuple[Any, int]] = deque()  # paid for, to be written
+        self._cond = threading.Condition()
+        self._closing = False  # write the outbox, then end
+        self._aborted = False
+        self._done = False
+        self._reader: Any = None
+        self._writer_thread = threading.Thread(
+            target=self._write_all, name=f"exchange-out-{key.edge_id}-{key.consumer}", daemon=True
+        )
+        self._writer_thread.start()
+
+    @property
+    def writable(self) -> bool:
+        """Whether there is credit and nothing is held back."""
+        return self._credit.can_send and not self._held
+
+    def send(self, element: Element) -> int:
+        """Queue an element; without credit it is held until some comes."""
+        frozen, nbytes = self._encoder.freeze(element)
+        with self._cond:
+            if self._closing or self._aborted:
+                return nbytes
+            self._held.append((frozen, nbytes))
+            if self._release():
+                self._cond.notify()
+        return nbytes
+
+    def close(self, *, graceful: bool) -> None:
+        """End the channel: after what is queued when graceful, at once when not."""
+        if graceful:
+            self.send(CHANNEL_CLOSED)
+        with self._cond:
+            self._closing = True
+            self._aborted = self._aborted or not graceful
+            self._cond.notify()
+            reader = self._reader
+        if not graceful and reader is not None:
+            reader.cancel()
+
+    def join(self) -> None:
+        """Wait a short while for the I/O threads."""
+        self._writer_thread.join(JOIN_SECONDS)
+
+    def _release(self) -> bool:
+        """Move to the outbox what credit allows; under the lock."""
+        moved = False
+        while self._held:
+            nbytes = self._held[0][1]
+            if nbytes:
+                if not self._credit.can_send:
+                    break
+                self._credit.spend(nbytes)
+            self._outbox.append(self._held.popleft())
+            moved = True
+        return moved
+
+    # ------------------------------------------------------------------------------- I/O threads
+
+    def _write_all(self) -> None:
+        client = None
+        try:
+            client = fl.FlightClient(self._uri)
+            key = self._key
+            command = (
+                key.job_id,
+                key.epoch,
+                key.attempt,
+                key.edge_id,
+                key.producer,
+                key.consumer,
+                self._token,
+            )
+            descriptor = fl.FlightDescriptor.for_command(msgspec.msgpack.encode(command))
+            writer, reader = client.do_exchange(descriptor)
+            with self._cond:
+                self._reader = reader
+                aborted = self._aborted
+            credits = threading.Thread(
+                target=self._read_credits,
+                args=(reader,),
+                name=f"exchange-credit-{key.edge_id}-{key.consumer}",
+                daemon=True,
+            )
+            credits.start()
+            if aborted:
+                reader.cancel()
+            elif self._encoder.schema is not None:
+                writer.begin(self._encoder.schema)
+            self._write_until_closed(writer)
+            if not self._aborted:
+                writer.done_writing()
+            credits.join()
+        except Exception as error:  # noqa: BLE001 - an I/O thread reports whatever went wrong
+            self._fail(error)
+        finally:
+            if client is not None:
+                client.close()
+
+    def _write_until_closed(self, writer: Any) -> None:
+        while True:
+            with self._cond:
+                while not self._outbox and not self._aborted:
+                    if self._closing and not self._held:
+                        return
+                    self._cond.wait()
+                if self._aborted:
+                    return
+                batch = list(self._outbox)
+                self._outbox.clear()
+            for element, nbytes in batch:
+                metadata, body = self._encoder.encode(element, nbytes)
+                if body is None:
+                    writer.write_metadata(metadata)
+                else:
+                    writer.write_with_metadata(body, metadata)
+
+    def _read_credits(self, reader: Any) -> None:
+        try:
+            while True:
+                granted = msgspec.msgpack.decode(reader.read_chunk().app_metadata.to_pybytes())
+                with self._cond:
+                    was_writable = self.writable
+                    self._credit.grant(granted)
+                    if self._release():
+                        self._cond.notify()
+                    now_writable = self.writable
+                if now_writable and not was_writable:
+                    self._wake()
+        except StopIteration:
+            if not self._closing:
+                self._fail(ChannelLostError(f"the consumer of channel {self._key} has gone"))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._cond:
+            first = not self._done and not self._aborted
+            ended = self._closing and not self._held and not self._outbox
+            self._done = self._aborted = True
+            self._cond.notify()
+        if first and not (ended and isinstance(error, (fl.FlightError, pa.ArrowException))):
+            self._failed(_translated(error, self._key, self._uri))
+
+
+def _translated(error: BaseException, key: ChannelKey, uri: str) -> BaseException:
+    if isinstance(error, fl.FlightUnauthorizedError):
+        return ChannelRefusedError(f"channel {key} was refused at {uri}: {_first_line(error)}")
+    if isinstance(error, (fl.FlightError, pa.ArrowException, OSError)):
+        if "LESTO-4203" in str(error):
+            return ChannelProtocolError(f"channel {key}: {_first_line(error)}")
+        return ChannelLostError(
+            f"the connection to the consumer of channel {key} at {uri} broke: {_first_line(error)}",
+            remedy="the job restarts by itself; look for a slot process that was lost",
+        )
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).partition(". gRPC client debug context")[0]
+    return text.splitlines()[0] if text else type(error).__name__
