@@ -96,11 +96,13 @@ class JobManagerClient:
 
     def cluster(self) -> pb.ClusterInfo:
         """Return counts, versions and TaskManagers."""
-        return self._call(self._stub.GetCluster, pb.GetClusterRequest())
+        info: pb.ClusterInfo = self._call(self._stub.GetCluster, pb.GetClusterRequest())
+        return info
 
     def submit(self, request: pb.SubmitJobRequest) -> str:
         """Submit a job graph; return the job's id."""
-        return self._call(self._stub.SubmitJob, request).job_id
+        response: pb.SubmitJobResponse = self._call(self._stub.SubmitJob, request)
+        return response.job_id
 
     def jobs(self) -> list[pb.JobSummary]:
         """Return all jobs the JobManager remembers."""
@@ -109,7 +111,8 @@ class JobManagerClient:
     def job(self, job_id: str, *, include_graph: bool = False) -> pb.JobDetails:
         """Return everything known about one job."""
         request = pb.GetJobRequest(job_id=job_id, include_graph=include_graph)
-        return self._call(self._stub.GetJob, request)
+        details: pb.JobDetails = self._call(self._stub.GetJob, request)
+        return details
 
     def watch(self, job_id: str, interval: timedelta) -> Iterator[pb.JobDetails]:
         """Yield the job's details at each change and at every interval, until it has ended."""
@@ -124,12 +127,18 @@ class JobManagerClient:
     def savepoint(self, job_id: str, target: str = "") -> str:
         """Take a savepoint; return its path once it is complete."""
         request = pb.TriggerSavepointRequest(job_id=job_id, target=target)
-        return self._call(self._stub.TriggerSavepoint, request, timeout=None).path
+        response: pb.TriggerSavepointResponse = self._call(
+            self._stub.TriggerSavepoint, request, timeout=None
+        )
+        return response.path
 
     def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:
         """Stop a job with a savepoint; return its path once the job has finished."""
         request = pb.StopJobRequest(job_id=job_id, target=target, drain=drain)
-        return self._call(self._stub.StopJob, request, timeout=None).path
+        response: pb.TriggerSavepointResponse = self._call(
+            self._stub.StopJob, request, timeout=None
+        )
+        return response.path
 
     def results(self, job_id: str, operator_uid: str) -> Iterator[pb.ResultBatch]:
         """Yield what a collect sink has committed, until the job has ended."""
@@ -210,7 +219,7 @@ class JobManagerClient:
         details = str(error.details() or "")
         match error.code():
             case grpc.StatusCode.UNAVAILABLE:
-                return self._unreachable(details)
+                return self._unreachable(details.rsplit(": ", 1)[-1])  # the last is the reason
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 msg = f"the JobManager at {self.address} did not answer in {self._timeout:g} s"
                 return JobManagerTimeoutError(

@@ -1,0 +1,221 @@
+"""The commands and options of `lesto`: Flink's verbs and letters."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+DESCRIPTION = "Stream processing with Flink's concepts, natively in Python."
+EXAMPLES = """\
+examples:
+  lesto run job.py                      run a job here, on an embedded cluster
+  lesto dev                             a cluster on this machine, REST on port 8081
+  lesto run -m 127.0.0.1:6123 -d job.py submit to a cluster and return
+  lesto list                            running jobs
+  lesto stop JOB                        stop with a savepoint
+  lesto run -s SAVEPOINT job.py         go on from it
+
+Environment: LESTO_CONF_DIR (folder of config.yaml), LESTO_<KEY> (an option), LESTO_DEBUG=1.
+Exit codes: 0 done, 1 job failed, 2 usage, 3 unreachable, 4 no such job, 5 refused, 6 cancelled.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our error format and exact options only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        print(f"LESTO-1100: {message}", file=sys.stderr)
+        print(f"  what to do: see `{self.prog} --help`", file=sys.stderr)
+        raise SystemExit(2)
+
+
+class _Version(argparse.Action):
+    """Prints the version; reading it from the installed metadata costs time only here."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **kwargs: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import lesto
+
+        print(f"lesto {lesto.__version__}")
+        parser.exit()
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Turn the command line into a namespace with the command's ``module`` and ``function``.
+
+    Raises:
+        UnknownCommandError: there is no such command; names the nearest.
+    """
+    parser, commands = build_parser()
+    first = next((word for word in argv if not word.startswith("-")), None)
+    if first is not None and first not in commands:
+        from lesto.client.errors import UnknownCommandError
+        from lesto.common.errors import did_you_mean
+
+        msg = f"'{first}' is no command of lesto{did_you_mean(first, commands)}"
+        raise UnknownCommandError(msg, remedy=f"Use one of: {', '.join(commands)}.")
+    namespace = parser.parse_args(argv)
+    if first is None:
+        parser.print_help()
+        raise SystemExit(2)
+    return namespace
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """Return the parser and the names of the commands."""
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--debug", action="store_true", default=False, help="show internal tracebacks"
+    )
+    common.add_argument("--config", metavar="FILE", help="configuration file (YAML or TOML)")
+    common.add_argument(
+        "-D",
+        dest="properties",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="set an option; repeatable",
+    )
+    parser = _Parser(prog="lesto", description=DESCRIPTION, epilog=EXAMPLES)
+    parser.add_argument("--version", "-v", action=_Version, dest="version")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+
+    def add(name: str, module: str, function: str, help: str, **more: Any) -> _Parser:
+        made: _Parser = commands.add_parser(
+            name, parents=[common], help=help, description=help, **more
+        )
+        made.set_defaults(module=module, function=function)
+        return made
+
+    _add_run(add)
+    _add_job_commands(add)
+    _add_processes(add)
+    _add_tools(add)
+    return parser, list(commands.choices)
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json", "yaml"), default="table", help="output format"
+    )
+
+
+def _add_script(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-p", "--parallelism", type=int, metavar="N", help="default parallelism")
+    parser.add_argument(
+        "-py", "--python", metavar="FILE", help="the job script, as Flink writes it"
+    )
+    parser.add_argument("-pym", "--pyModule", metavar="MODULE", help="run a module as the job")
+    parser.add_argument(
+        "-pyfs",
+        "--pyFiles",
+        metavar="PATHS",
+        help="comma-separated folders, .py or .zip files to put on sys.path, here and on workers",
+    )
+    parser.add_argument("script", nargs="?", metavar="job.py", help="the job script")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="args", help="arguments of the script"
+    )
+
+
+def _add_run(add: Any) -> None:
+    run = add(
+        "run",
+        "run",
+        "run",
+        "run a job script, here or on a cluster",
+        epilog="examples:\n  lesto run job.py\n  lesto run -m 10.0.0.5:6123 -d -p 8 job.py --day 7",
+    )
+    _add_target(run)
+    run.add_argument(
+        "-d", "--detached", action="store_true", help="return once the job is submitted"
+    )
+    run.add_argument(
+        "-s", "--fromSavepoint", metavar="PATH", help="start from a savepoint or checkpoint"
+    )
+    run.add_argument(
+        "-n",
+        "--allowNonRestoredState",
+        action="store_true",
+        help="accept state in the savepoint that the job no longer has an operator for",
+    )
+    run.add_argument("-q", "--quiet", action="store_true", help="no progress display")
+    _add_script(run)
+    info = add("info", "info", "info", "show the plan of a job script without running it")
+    info.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    _add_script(info)
+
+
+def _add_job_commands(add: Any) -> None:
+    jobs = add("list", "jobs", "list_jobs", "list running and restarting jobs")
+    _add_target(jobs)
+    _add_output(jobs)
+    which = jobs.add_mutually_exclusive_group()
+    which.add_argument("-a", "--all", action="store_true", help="ended jobs too")
+    which.add_argument("-r", "--running", action="store_true", help="running jobs only")
+    which.add_argument("-s", "--scheduled", action="store_true", help="jobs that wait for slots")
+
+    cancel = add("cancel", "jobs", "cancel", "cancel a job")
+    _add_target(cancel)
+    cancel.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+
+    stop = add("stop", "jobs", "stop", "stop a job with a savepoint")
+    _add_target(stop)
+    stop.add_argument(
+        "-d", "--drain", action="store_true", help="let all windows fire: the job will not go on"
+    )
+    stop.add_argument("-p", "--savepointPath", metavar="DIR", default="", help="where it goes")
+    stop.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+
+    savepoint = add("savepoint", "jobs", "savepoint", "take a savepoint of a running job")
+    _add_target(savepoint)
+    savepoint.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+    savepoint.add_argument("directory", nargs="?", default="", metavar="DIR", help="where it goes")
+
+
+def _add_processes(add: Any) -> None:
+    dev = add("dev", "dev", "dev", "run a cluster on this machine until Ctrl-C")
+    dev.add_argument("--slots", type=int, metavar="N", help="slots (default: cores, at most 4)")
+    dev.add_argument("--port", type=int, metavar="PORT", help="port of the JobManager (6123)")
+    dev.add_argument("--rest-port", type=int, metavar="PORT", help="port of REST (8081)")
+
+    jobmanager = add("jobmanager", "processes", "jobmanager", "run a JobManager")
+    jobmanager.add_argument("--host", metavar="HOST", help="address to listen on")
+    jobmanager.add_argument("--port", type=int, metavar="PORT", help="port to listen on (6123)")
+    jobmanager.add_argument("--rest-port", type=int, metavar="PORT", help="port of REST (8081)")
+    jobmanager.add_argument(
+        "--insecure", action="store_true", help="listen beyond loopback without a token"
+    )
+
+    taskmanager = add("taskmanager", "processes", "taskmanager", "run a TaskManager")
+    taskmanager.add_argument(
+        "-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager"
+    )
+    taskmanager.add_argument("--slots", type=int, metavar="N", help="number of slot processes")
+    taskmanager.add_argument("--host", metavar="HOST", help="address other TaskManagers reach")
+
+
+def _add_tools(add: Any) -> None:
+    config = add("config", "config", "show", "show the configuration")
+    config.add_argument("action", choices=("show",), help="show: print options and values")
+    config.add_argument(
+        "--resolved", action="store_true", help="only options that something sets, with origin"
+    )
+    _add_output(config)
+    doctor = add("doctor", "doctor", "doctor", "check this machine and the cluster")
+    _add_target(doctor)
+    _add_output(doctor)

@@ -1,0 +1,94 @@
+"""`lesto list`, `cancel`, `stop` and `savepoint`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from lesto.client.cli.exit_codes import ExitCode
+from lesto.client.cli.output import format_elapsed, format_time, print_records
+from lesto.client.cli.target import connect
+from lesto.proto import client_pb2 as pb
+
+_RUNNING = {pb.JOB_STATE_RUNNING, pb.JOB_STATE_FAILING, pb.JOB_STATE_CANCELLING}
+_ACTIVE = _RUNNING | {pb.JOB_STATE_CREATED, pb.JOB_STATE_RESTARTING}
+_COLUMNS = {
+    "job_id": "JOB",
+    "name": "NAME",
+    "state": "STATE",
+    "start_time": "STARTED",
+    "duration": "DURATION",
+    "tasks": "TASKS",
+    "restarts": "RESTARTS",
+}
+
+
+def state_name(state: int) -> str:
+    """Return a job state as Flink writes it.
+
+    >>> state_name(2)
+    'RUNNING'
+    """
+    return pb.JobState.Name(state).removeprefix("JOB_STATE_")  # type: ignore[arg-type]
+
+
+def list_jobs(arguments: argparse.Namespace) -> int:
+    """Print jobs, oldest first."""
+    with connect(arguments) as client:
+        jobs = client.jobs()
+    if arguments.running:
+        wanted = _RUNNING
+    elif arguments.scheduled:
+        wanted = {pb.JOB_STATE_CREATED}
+    else:
+        wanted = _ACTIVE
+    shown = [job for job in jobs if arguments.all or job.state in wanted]
+    shown.sort(key=lambda job: job.start_time_ms)
+    if not shown and arguments.output == "table":
+        ended = len(jobs) - len(shown)
+        hint = f" ({ended} ended: `lesto list -a`)" if ended else ""
+        print(f"No jobs{hint}.")
+        return ExitCode.OK
+    print_records([_record(job) for job in shown], _COLUMNS, arguments.output)
+    return ExitCode.OK
+
+
+def _record(job: pb.JobSummary) -> dict[str, object]:
+    end_ms = job.end_time_ms or time.time_ns() // 1_000_000
+    return {
+        "job_id": job.job_id,
+        "name": job.name,
+        "state": state_name(job.state),
+        "start_time": format_time(job.start_time_ms),
+        "end_time": format_time(job.end_time_ms),
+        "duration": format_elapsed(max(0, end_ms - job.start_time_ms)),
+        "tasks": f"{job.tasks_running}/{job.tasks_total}",
+        "restarts": job.restarts,
+    }
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel a job."""
+    with connect(arguments) as client:
+        job_id = client.resolve_job(arguments.job)
+        client.cancel(job_id)
+    print(f"Cancelled job {job_id}.")
+    return ExitCode.OK
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Stop a job with a savepoint and print where it is."""
+    with connect(arguments) as client:
+        job_id = client.resolve_job(arguments.job)
+        path = client.stop(job_id, arguments.savepointPath, drain=arguments.drain)
+    print(f"Stopped job {job_id}. Savepoint: {path}")
+    return ExitCode.OK
+
+
+def savepoint(arguments: argparse.Namespace) -> int:
+    """Take a savepoint and print where it is."""
+    with connect(arguments) as client:
+        job_id = client.resolve_job(arguments.job)
+        path = client.savepoint(job_id, arguments.directory)
+    print(f"Savepoint: {path}")
+    return ExitCode.OK

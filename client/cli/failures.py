@@ -1,0 +1,97 @@
+"""Prints errors: the user's own traceback first, then code, what, why and what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from lesto.client.cli.exit_codes import ExitCode, exit_code_of
+from lesto.common.errors import LestoError
+
+_PACKAGE_FOLDER = str(Path(__file__).resolve().parents[2])
+
+
+def debug_wanted() -> bool:
+    """Return whether internal tracebacks are shown."""
+    return os.environ.get("LESTO_DEBUG", "") not in {"", "0"}
+
+
+def report_error(error: BaseException) -> ExitCode:
+    """Print an error for people on standard error; return the exit code it means."""
+    if debug_wanted():
+        traceback.print_exception(error)
+    if isinstance(error, LestoError):
+        print(format_error(error), file=sys.stderr)
+        return exit_code_of(error.code)
+    if not debug_wanted():
+        place = traceback.extract_tb(error.__traceback__)
+        at = f" ({place[-1].filename}:{place[-1].lineno})" if place else ""
+        print(f"LESTO-9000: {type(error).__name__}: {error}{at}", file=sys.stderr)
+        print(
+            "  what to do: this is a defect of Lesto; run again with --debug and report the output",
+            file=sys.stderr,
+        )
+    return ExitCode.INTERNAL
+
+
+def format_error(error: LestoError) -> str:
+    """Return an error as lines: the user's traceback, code and what, where, why, what to do."""
+    lines = []
+    user_traceback = getattr(error, "user_traceback", "")
+    if user_traceback:
+        lines.append(user_traceback.rstrip())
+    lines.append(f"{error.code}: {error.message}")
+    if error.location:
+        lines.append(f"  at: {error.location}")
+    lines += [f"  note: {note}" for note in getattr(error, "__notes__", ())]
+    cause = error.__cause__
+    if isinstance(cause, OSError | LestoError | ValueError):
+        lines.append(f"  why: {cause}")
+    if error.remedy:
+        lines.append(f"  what to do: {error.remedy}")
+    return "\n".join(lines)
+
+
+def format_user_traceback(error: BaseException, *, script: str) -> str:
+    """Return a script's traceback from the script's own first frame on, without our frames.
+
+    With ``LESTO_DEBUG=1`` every frame is shown.
+    """
+    if debug_wanted():
+        return "".join(traceback.format_exception(error)).rstrip()
+    summary = traceback.TracebackException.from_exception(error)
+    pending: list[traceback.TracebackException] = [summary]
+    while pending:
+        part = pending.pop()
+        _keep_user_frames(part, script)
+        pending += [other for other in (part.__cause__, part.__context__) if other is not None]
+    return "".join(summary.format()).rstrip()
+
+
+def _keep_user_frames(part: traceback.TracebackException, script: str) -> None:
+    frames = list(part.stack)
+    first = next((i for i, frame in enumerate(frames) if frame.filename == script), 0)
+    kept = [frame for frame in frames[first:] if not _is_ours(frame.filename)]
+    part.stack = traceback.StackSummary.from_list(kept or frames)
+
+
+def _is_ours(filename: str) -> bool:
+    path = os.path.realpath(filename)
+    return filename.startswith("<frozen") or any(
+        path.startswith(os.path.join(_PACKAGE_FOLDER, room) + os.sep) for room in _ROOMS
+    )
+
+
+_ROOMS = (
+    "client",
+    "common",
+    "connectors",
+    "jobmanager",
+    "kernels",
+    "lesto",
+    "proto",
+    "state",
+    "taskmanager",
+)
