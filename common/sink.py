@@ -87,8 +87,8 @@ class Committer(ABC):
     def commit(self, committables: Sequence[bytes]) -> None:
         """Publish. Idempotent: it may be called again with the same committables after a failure."""
 
-    def finish(self, job_id: str) -> None:  # noqa: B027 - optional hook
-        """The job has ended normally and all is committed: remove what failed attempts left behind."""
+    def finish(self, job_id: str, attempt: str) -> None:  # noqa: B027 - optional hook
+        """The job has ended normally and all is committed: remove what earlier attempts left behind."""
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Release resources."""

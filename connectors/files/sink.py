@@ -210,16 +210,17 @@ class _RenameCommitter(Committer):
                 raise PublishError(msg, remedy="somebody removed files of this job; restore from an older checkpoint")
         _sync_directory(self._fs, self._root)
 
-    def finish(self, job_id: str) -> None:
-        """Remove what failed attempts of this job left unpublished."""
+    def finish(self, job_id: str, attempt: str) -> None:
+        """Remove what earlier attempts of this job left unpublished.
+
+        Files of the last attempt stay: another subtask may be about to publish them.
+        """
         directory = posixpath.join(self._root, PENDING_DIRECTORY)
-        selector = fs.FileSelector(directory, allow_not_found=True)
-        left = self._fs.get_file_info(selector)
-        for info in left:
-            if info.base_name.startswith(job_id):
+        for info in self._fs.get_file_info(fs.FileSelector(directory, allow_not_found=True)):
+            name = info.base_name
+            if name.startswith(f"{job_id}-") and not name.startswith(f"{job_id}-{attempt}-"):
                 _delete_if_there(self._fs, info.path)
-        if all(i.base_name.startswith(job_id) for i in left):
-            _delete_directory_if_empty(self._fs, directory)
+        _delete_directory_if_empty(self._fs, directory)
 
 
 def _make_durable(system: fs.FileSystem, path: str) -> None:
