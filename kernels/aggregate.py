@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lesto.kernels import arrow
 from lesto.kernels.jit import native
 
 Slots = npt.NDArray[np.int64]
@@ -30,6 +31,7 @@ _OPS = {"sum": 0, "min": 1, "max": 2, "first": 3, "last": 4}
 def accumulate_count(slots: Slots, validity: Flags | None, acc: Slots, dirty: Flags) -> None:
     """Count the rows (the non-null ones, given a validity) of every slot."""
     _check(slots, acc, dirty)
+    slots = arrow.loopable(slots, np.int64)
     native("aggregates").count(slots, _valid(validity, slots), acc, dirty)
 
 
@@ -46,6 +48,7 @@ def accumulate(
     _check(slots, acc, seen, dirty)
     _same_length(slots, values)
     valid = _valid(validity, slots)
+    slots, values = arrow.loopable(slots, np.int64), _numbers(values, acc)
     native("aggregates").fold(_OPS[op], slots, values, valid, acc, seen, dirty)
 
 
@@ -60,6 +63,7 @@ def running_count(
     _check(slots, acc, dirty)
     result = np.empty(len(slots), np.int64) if out is None else out
     _same_length(slots, result)
+    slots = arrow.loopable(slots, np.int64)
     native("aggregates").run_count(slots, _valid(validity, slots), acc, dirty, result)
     return result
 
@@ -87,9 +91,8 @@ def running(
     shown = np.empty(len(slots), np.uint8) if out_validity is None else out_validity
     _same_length(slots, values, result, shown)
     valid = _valid(validity, slots)
-    native("aggregates").run(
-        _OPS[op], slots, values, valid, acc, seen, dirty, result, shown
-    )
+    slots, values = arrow.loopable(slots, np.int64), _numbers(values, acc)
+    native("aggregates").run(_OPS[op], slots, values, valid, acc, seen, dirty, result, shown)
     return result, shown
 
 
@@ -108,7 +111,15 @@ def _valid(validity: Flags | None, slots: Slots) -> Flags:
     _same_length(slots, validity)
     if len(slots) == 0:
         return _ALL_VALID
-    return validity.view(np.uint8) if validity.dtype == np.bool_ else validity
+    return arrow.loopable(validity, np.uint8)
+
+
+def _numbers(values: Numbers, acc: Numbers) -> Numbers:
+    """Values in the accumulator's dtype, where that loses nothing."""
+    if not np.can_cast(values.dtype, acc.dtype, "safe"):
+        msg = f"{values.dtype} values do not fit {acc.dtype} accumulators"
+        raise TypeError(msg)
+    return arrow.loopable(values, acc.dtype)
 
 
 def _check(slots: Slots, *places: npt.NDArray[Any]) -> None:

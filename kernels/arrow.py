@@ -12,28 +12,48 @@ Array = pa.Array
 _EMPTY = np.zeros(8, np.uint8)
 
 
-class _Window:
-    """Gives numpy a writable view of an Arrow buffer and keeps the buffer alive.
+class _Memory:
+    """Gives numpy a writable view of memory that somebody owns, and keeps the owner alive.
 
     Writable only so that the kernels need one signature, not two; they never write to inputs.
     """
 
-    def __init__(self, buffer: Any, dtype: np.dtype[Any], start: int, count: int) -> None:
-        self.buffer = buffer
+    def __init__(self, owner: Any, address: int, dtype: np.dtype[Any], count: int) -> None:
+        self.owner = owner
         self.__array_interface__ = {
             "version": 3,
-            "data": (buffer.address + start * dtype.itemsize, False),
+            "data": (address, False),
             "shape": (count,),
             "typestr": dtype.str,
         }
 
 
 def view(buffer: Any, dtype: npt.DTypeLike, start: int, count: int) -> npt.NDArray[Any]:
-    """``count`` items of ``dtype`` from item ``start`` of an Arrow buffer."""
+    """``count`` items of ``dtype`` from item ``start`` of an Arrow buffer.
+
+    A copy only if the buffer is not aligned, as those cut out of a network message may be.
+    """
     wanted = np.dtype(dtype)
     if buffer is None or count == 0:
         return np.zeros(count, wanted)
-    return np.asarray(_Window(buffer, wanted, start, count))
+    address = buffer.address + start * wanted.itemsize
+    if address % wanted.itemsize:
+        raw = np.asarray(_Memory(buffer, address, np.dtype(np.uint8), count * wanted.itemsize))
+        return raw.copy().view(wanted)
+    return np.asarray(_Memory(buffer, address, wanted, count))
+
+
+def loopable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The array as kernels take it: of the dtype, contiguous, aligned, not marked read-only.
+
+    Copies only if the dtype, the stride or the alignment is wrong.
+    """
+    flags = array.flags
+    if array.dtype != dtype or not (flags.c_contiguous and flags.aligned):
+        return np.array(array, dtype)
+    if flags.writeable or array.size == 0:
+        return array if flags.writeable else array.copy()
+    return np.asarray(_Memory(array, array.ctypes.data, array.dtype, len(array)))
 
 
 def offsets_and_data(arr: Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lesto.kernels import arrow
+from lesto.kernels.jit import native
 from lesto.kernels.keycodec import (
     NO_NULLS,
     Bytes,
@@ -17,7 +19,6 @@ from lesto.kernels.keycodec import (
     to_words,
     word_width,
 )
-from lesto.kernels.jit import native
 
 Slots = npt.NDArray[np.int64]
 _NO_SPACES = np.zeros(0, np.int64)
@@ -137,8 +138,8 @@ class HashIndex:
         if not self.namespaced:
             msg = "this index has no namespaces"
             raise ValueError(msg)
-        words = np.empty(len(slots), np.uint64)
         slots = self._checked(slots)
+        words = np.empty(len(slots), np.uint64)
         native("rowkeys").record_words(self._records, self._stride, self._space, slots, words)
         return words.view(np.int64)
 
@@ -156,7 +157,7 @@ class HashIndex:
         Raises:
             KeyError: if a slot is not in use; those before it in ``slots`` are removed.
         """
-        slots = np.ascontiguousarray(slots, np.int64)
+        slots = arrow.loopable(slots, np.int64)
         result = native("hashindex").remove(
             slots,
             self._table,
@@ -173,7 +174,7 @@ class HashIndex:
             msg = f"slot {int(slots[-1 - result])} is not in use"
             raise KeyError(msg)
         self._dead += result
-        if self._dead > 4096 and 2 * self._dead > self._state[_ARENA]:
+        if self._dead > 4096 and 2 * self._dead >= self._state[_ARENA]:
             self._compact(0)
 
     def _probe(
@@ -193,6 +194,7 @@ class HashIndex:
         else:
             columns = (*encode_rows(arrays), NO_NULLS) if self._rows else to_text(arrays[0])
             probe = loops.probe_text
+        hashes = arrow.loopable(hashes, np.uint64)
         n = len(hashes)
         slots = np.empty(n, np.int64)
         row = 0
@@ -225,12 +227,15 @@ class HashIndex:
         ):
             msg = f"namespaces {'missing' if self.namespaced else 'not expected'} or not {n} long"
             raise ValueError(msg)
-        return _NO_SPACES if namespaces is None else np.ascontiguousarray(namespaces, np.int64)
+        return _NO_SPACES if namespaces is None else arrow.loopable(namespaces, np.int64)
 
     def _checked(self, slots: Slots) -> Slots:
-        slots = np.ascontiguousarray(slots, np.int64)
+        slots = arrow.loopable(slots, np.int64)
         if len(slots) and not (slots.min() >= 0 and slots.max() < self.slot_bound):
             msg = "a slot is out of bounds"
+            raise KeyError(msg)
+        if (self._flags[slots] == _FREED).any():
+            msg = "a slot is not in use"
             raise KeyError(msg)
         return slots
 

@@ -19,8 +19,14 @@ _COMPILED = Path(__file__).parent / "compiled"
 
 @functools.cache
 def native(group: str) -> ModuleType:
-    """The module of compiled loops called ``group``; the first call imports numba."""
-    return importlib.import_module(f"lesto.kernels.compiled.{group}")
+    """The module of compiled loops called ``group``, ready to run.
+
+    The first call imports numba and loads the group from the disk cache, or compiles it.
+    """
+    module = importlib.import_module(f"lesto.kernels.compiled.{group}")
+    decorator = importlib.import_module("lesto.kernels.compiled.decorator")
+    decorator.compile_group(module.__name__)
+    return module
 
 
 def warm(names: Iterable[str] | None = None) -> int:
@@ -34,10 +40,9 @@ def warm(names: Iterable[str] | None = None) -> int:
     """
     ready = 0
     for group in GROUPS if names is None else names:
-        native(group)
-    decorator = importlib.import_module("lesto.kernels.compiled.decorator")
-    for group in GROUPS if names is None else names:
-        ready += decorator.compile_group(f"lesto.kernels.compiled.{group}")
+        module = native(group)
+        decorator = importlib.import_module("lesto.kernels.compiled.decorator")
+        ready += decorator.compile_group(module.__name__)
     return ready
 
 

@@ -115,7 +115,11 @@ def to_text(arr: pa.Array) -> tuple[npt.NDArray[Any], Bytes, Bytes]:
         width = int(arr.type.byte_width)
         offsets = np.arange(arr.offset, arr.offset + len(arr) + 1, dtype=np.int64) * width
         buffer = arr.buffers()[1]
-        return offsets, arrow.view(buffer, np.uint8, 0, buffer.size if buffer else 0), null_flags(arr)
+        return (
+            offsets,
+            arrow.view(buffer, np.uint8, 0, buffer.size if buffer else 0),
+            null_flags(arr),
+        )
     return *arrow.offsets_and_data(arr), null_flags(arr)
 
 

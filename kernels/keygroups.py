@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from lesto.kernels import arrow
 from lesto.kernels.jit import native
 
 MAX_PARALLELISM_LIMIT = 1 << 15
@@ -25,7 +26,7 @@ def key_groups(hashes: npt.NDArray[np.uint64], max_parallelism: int) -> npt.NDAr
     """
     _check(max_parallelism, 1)
     out = np.empty(len(hashes), np.uint16)
-    native("hashing").key_groups(hashes, max_parallelism, out)
+    native("hashing").key_groups(arrow.loopable(hashes, np.uint64), max_parallelism, out)
     return out
 
 
@@ -39,7 +40,8 @@ def channels(
     """
     _check(max_parallelism, parallelism)
     out = np.empty(len(hashes), np.int32)
-    native("hashing").channels(hashes, _owners(max_parallelism, parallelism), out)
+    owners = _owners(max_parallelism, parallelism)
+    native("hashing").channels(arrow.loopable(hashes, np.uint64), owners, out)
     return out
 
 

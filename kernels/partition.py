@@ -16,9 +16,7 @@ _MAX_SMALL = (1 << 31) - 1
 _UNSIGNED = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
 
 
-def partition(
-    channels: npt.NDArray[np.int32], n: int
-) -> tuple[Rows, npt.NDArray[np.int64]]:
+def partition(channels: npt.NDArray[np.int32], n: int) -> tuple[Rows, npt.NDArray[np.int64]]:
     """Stable counting sort of row numbers by channel.
 
     Args:
@@ -32,6 +30,7 @@ def partition(
     if len(channels) and int(channels.max()) >= n:
         msg = f"channel {int(channels.max())} does not exist: there are {n}"
         raise ValueError(msg)
+    channels = arrow.loopable(channels, np.int32)
     offsets = np.empty(n + 1, np.int64)
     order = np.empty(len(channels), np.int32)
     native("rows").counting_sort(channels, offsets, order)
@@ -78,7 +77,7 @@ def _rows(indices: npt.NDArray[Any], count: int) -> Rows:
     if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < count):
         msg = f"row indices out of bounds for {count} rows"
         raise IndexError(msg)
-    return np.ascontiguousarray(indices, np.int32)
+    return arrow.loopable(indices, np.int32)
 
 
 def _take(arr: pa.Array, rows: Rows) -> pa.Array:
@@ -90,6 +89,8 @@ def _take(arr: pa.Array, rows: Rows) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             taken, arr.dictionary, ordered=kind.ordered, safe=False
         )
+    if pat.is_string_view(kind) or pat.is_binary_view(kind):  # pyarrow cannot take these
+        return _take(arrow.plain(arr), rows).cast(kind)
     text = (
         pat.is_string(kind)
         or pat.is_binary(kind)

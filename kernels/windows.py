@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from lesto.kernels import arrow
 from lesto.kernels.jit import native
 
 Times = npt.NDArray[np.int64]
@@ -17,13 +18,11 @@ def tumble(ts: Times, size: int, offset: int = 0) -> Times:
     """
     _positive(size=size)
     out = np.empty(len(ts), np.int64)
-    native("windowing").tumble(np.ascontiguousarray(ts), size, offset, out)
+    native("windowing").tumble(arrow.loopable(ts, np.int64), size, offset, out)
     return out
 
 
-def hop(
-    ts: Times, size: int, slide: int, offset: int = 0
-) -> tuple[npt.NDArray[np.int32], Times]:
+def hop(ts: Times, size: int, slide: int, offset: int = 0) -> tuple[npt.NDArray[np.int32], Times]:
     """All sliding windows of all rows, the latest window of a row first as in Flink.
 
     Returns:
@@ -35,7 +34,7 @@ def hop(
     rows = np.empty(most, np.int32)
     starts = np.empty(most, np.int64)
     count = native("windowing").hop(
-        np.ascontiguousarray(ts), size, slide, offset, rows, starts, most
+        arrow.loopable(ts, np.int64), size, slide, offset, rows, starts, most
     )
     return rows[:count], starts[:count]
 
@@ -54,9 +53,7 @@ def late_mask(
     return cleanup <= watermark
 
 
-def sessions(
-    keys: Times, ts: Times, gap: int
-) -> tuple[npt.NDArray[np.int32], Times, Times, Times]:
+def sessions(keys: Times, ts: Times, gap: int) -> tuple[npt.NDArray[np.int32], Times, Times, Times]:
     """Group the rows of one batch into sessions, per key.
 
     Merging with sessions kept from before is the caller's: the result has at most one entry per
@@ -77,7 +74,13 @@ def sessions(
     starts, ends = np.empty(n, np.int64), np.empty(n, np.int64)
     session = np.empty(n, np.int32)
     count = native("windowing").sessions(
-        np.ascontiguousarray(keys), np.ascontiguousarray(ts), order, gap, starts, ends, session
+        arrow.loopable(keys, np.int64),
+        arrow.loopable(ts, np.int64),
+        order,
+        gap,
+        starts,
+        ends,
+        session,
     )
     owners = np.empty(count, np.int64)
     owners[session] = keys

@@ -51,11 +51,9 @@ def fold(op: Any, slots: Any, values: Any, valid: Any, acc: Any, seen: Any, dirt
         elif op == SUM:
             acc[s] += v
         elif op == MIN:
-            if v < acc[s]:
-                acc[s] = v
+            acc[s] = min(acc[s], v)
         elif op == MAX:
-            if v > acc[s]:
-                acc[s] = v
+            acc[s] = max(acc[s], v)
         elif op == LAST:
             acc[s] = v
         else:
@@ -91,11 +89,9 @@ def run(
             elif op == SUM:
                 acc[s] += v
             elif op == MIN:
-                if v < acc[s]:
-                    acc[s] = v
+                acc[s] = min(acc[s], v)
             elif op == MAX:
-                if v > acc[s]:
-                    acc[s] = v
+                acc[s] = max(acc[s], v)
             elif op == LAST:
                 acc[s] = v
         out[i] = acc[s]

@@ -12,7 +12,7 @@ _REGISTRY: dict[str, list[tuple[Any, tuple[str, ...]]]] = {}
 
 
 def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile with the given signatures on first call or by :func:`compile_group`.
+    """Declare a loop and the only signatures it has; :func:`compile_group` compiles them.
 
     Numba takes its cache directory from a global; we set it only while it looks, so that the
     user's own numba functions keep theirs.
@@ -37,20 +37,15 @@ def inline(function: Callable[..., Any]) -> Any:
 
 
 def compile_group(module: str) -> int:
-    """Compile or load all declared signatures of one module; returns how many are ready."""
+    """Compile or load all declared signatures of one module; returns how many are ready.
+
+    After that a call with other types is a ``TypeError``, not a second of compiling mid-stream.
+    """
     ready = 0
     for compiled, signatures in _REGISTRY.get(module, []):
         for signature in signatures:
-            compiled.compile(signature)
+            if len(compiled.signatures) < len(signatures):
+                compiled.compile(signature)
             ready += 1
+        compiled.disable_compile()
     return ready
-
-
-def undeclared(module: str) -> list[str]:
-    """Specialisations that calls created beyond the declared signatures (a test wants none)."""
-    return [
-        f"{compiled.__name__}{found}"
-        for compiled, signatures in _REGISTRY.get(module, [])
-        if len(compiled.signatures) > len(signatures)
-        for found in compiled.signatures
-    ]

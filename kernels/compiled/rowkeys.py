@@ -113,9 +113,7 @@ def key_sizes(records: Any, stride: Any, slots: Any, offsets: Any, nulls: Any) -
 
 
 @kernel("void(uint64[::1], int64, uint8[::1], int64[::1], int64[::1], uint8[::1])")
-def key_bytes(
-    records: Any, stride: Any, arena: Any, slots: Any, offsets: Any, out: Any
-) -> None:
+def key_bytes(records: Any, stride: Any, arena: Any, slots: Any, offsets: Any, out: Any) -> None:
     """Bytes of the string keys of some slots."""
     base = arena.ctypes.data
     at = records.ctypes.data
@@ -130,9 +128,7 @@ def key_bytes(
 
 
 @kernel("int64(uint64[::1], int64, uint8[::1], int64, uint8[::1], uint8[::1])")
-def compact(
-    records: Any, stride: Any, flags: Any, used: Any, arena: Any, out: Any
-) -> int:
+def compact(records: Any, stride: Any, flags: Any, used: Any, arena: Any, out: Any) -> int:
     """Copy the long keys still in use to another arena; returns the bytes used there."""
     base = arena.ctypes.data
     to = out.ctypes.data
