@@ -74,7 +74,9 @@ class OperatorContext(Protocol):
         """Operator list state given to this subtask at restore; empty when there is none."""
         ...
 
-    def register_processing_timer(self, at_ms: int, callback: Callable[[int], None]) -> Callable[[], None]:
+    def register_processing_timer(
+        self, at_ms: int, callback: Callable[[int], None]
+    ) -> Callable[[], None]:
         """Call back on the mailbox thread at a wall-clock ms; returns a function that cancels it."""
         ...
 
@@ -157,6 +159,12 @@ class Operator(ABC):
 
     def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:  # noqa: B027 - optional hook
         """The checkpoint will never complete."""
+
+    def finish(self) -> None:  # noqa: B027 - optional hook
+        """The job's last checkpoint is complete; follows its ``notify_checkpoint_complete``.
+
+        The task ends once ``pending_work`` is false.
+        """
 
     def pending_work(self) -> bool:
         """Whether asynchronous work (commits, async functions) is still under way; a task finishes after it."""

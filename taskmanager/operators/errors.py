@@ -36,7 +36,14 @@ class UserFunctionError(LestoError):
     def __reduce__(self) -> tuple[Any, ...]:
         return (
             _rebuild_user_error,
-            (self.operator, self.function, self.record_index, self.message, self.remedy, self.location),
+            (
+                self.operator,
+                self.function,
+                self.record_index,
+                self.message,
+                self.remedy,
+                self.location,
+            ),
         )
 
 

@@ -14,7 +14,10 @@ from lesto.common.time import TimeDomain
 from lesto.state.backend import KeyedStateBackend
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.field_access import key_function
-from lesto.taskmanager.operators.keyed_reduce import KeyedFieldAggregateOperator, KeyedReduceOperator
+from lesto.taskmanager.operators.keyed_reduce import (
+    KeyedFieldAggregateOperator,
+    KeyedReduceOperator,
+)
 from lesto.taskmanager.operators.results import RESULT_ROWS_MAX, emit_results
 from lesto.taskmanager.operators.runtime_context import OperatorRuntimeContext
 from lesto.taskmanager.operators.stateless import RowContext, UserFunctionOperator, is_generator

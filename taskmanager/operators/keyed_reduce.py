@@ -89,7 +89,7 @@ class KeyedFieldAggregateOperator(KeyedReduceOperator):
         super().__init__(_FieldReduce(kind, field), key)
 
 
-_REPLACING = {
+_REPLACING: dict[str, Callable[[Any, Any], Any]] = {
     "sum": lambda a, b: a + b,
     "min": lambda a, b: b if b < a else a,
     "max": lambda a, b: b if b > a else a,
@@ -102,19 +102,16 @@ class _FieldReduce:
     def __init__(self, kind: str, field: int | str) -> None:
         self._field = field
         if kind in {"min_by", "max_by"}:
-            self._choose = min if kind == "min_by" else max
-            self.reduce = self._by
+            self._choose: Callable[..., Any] = min if kind == "min_by" else max
+            self.reduce: Callable[[Any, Any], Any] = self._by
         elif kind in _REPLACING:
             self._combine = _REPLACING[kind]
             self.reduce = self._replace
         else:
             msg = f"unknown aggregate {kind!r}; known: sum, min, max, min_by, max_by"
             raise InvalidFunctionError(msg)
-        self._kind = kind
-
-    @property
-    def __qualname__(self) -> str:
-        return f"{self._kind}({self._field!r})"
+        # What errors call it: an instance attribute, so that it names the aggregate.
+        self.__qualname__ = f"{kind}({field!r})"
 
     def _read(self, record: Any) -> Any:
         field = self._field

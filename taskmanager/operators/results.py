@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lesto.common.elements import RowBatch, Timestamps, full_timestamps
-from lesto.common.output_tag import OutputTag
+from lesto.common.functions import OutputTag
 from lesto.taskmanager.operators.base import Output
 
 #: Results of one watermark (timers, windows) are handed on in batches of this many rows.
@@ -32,9 +32,7 @@ def emit_results(
     if not results:
         return
     if timestamps is not None and ends is not None:
-        counts = np.diff(np.array(ends, dtype=np.int64), prepend=0)
-        if len(results) != len(timestamps) or counts.max() != 1:
-            timestamps = np.repeat(timestamps, counts)
+        timestamps = spread(timestamps, ends)
     if any([type(r) is tuple and r and type(r[0]) is OutputTag for r in results]):
         results, timestamps = _emit_tagged(output, results, timestamps)
         if not results:
@@ -42,10 +40,24 @@ def emit_results(
     output.emit(RowBatch(results, timestamps))
 
 
+def spread(timestamps: Timestamps, ends: list[int]) -> Timestamps:
+    """Event times of results: each input's, as often as it has results.
+
+    Args:
+        timestamps: int64[n] of the inputs.
+        ends: per input the number of results after it.
+    """
+    counts = np.array(ends, dtype=np.int64)
+    counts[1:] -= counts[:-1].copy()
+    return timestamps if (counts == 1).all() else np.repeat(timestamps, counts)
+
+
 def emit_at(output: Output, results: list[Any], timestamp: int | None) -> None:
     """Emit results that share one event time, in bounded batches."""
     for start in range(0, len(results), RESULT_ROWS_MAX):
-        part = results[start : start + RESULT_ROWS_MAX] if len(results) > RESULT_ROWS_MAX else results
+        part = (
+            results[start : start + RESULT_ROWS_MAX] if len(results) > RESULT_ROWS_MAX else results
+        )
         times = None if timestamp is None else full_timestamps(len(part), timestamp)
         emit_results(output, part, times, None)
 

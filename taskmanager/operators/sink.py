@@ -64,6 +64,11 @@ class OperatorWriterContext:
         return self._context.attempt
 
     @property
+    def checkpoint_root(self) -> str:
+        """URI of the job's directory in checkpoint storage."""
+        return self._context.checkpoint_root
+
+    @property
     def input_schema(self) -> pa.Schema | None:
         """Columns of the stream, or None for rows."""
         schemas = self._context.input_schemas
@@ -131,7 +136,9 @@ class SinkOperator(Operator):
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """All committables not known to be committed."""
-        return OperatorSnapshot(lists={COMMITTABLES_STATE: [_encode(item) for item in self._pending]})
+        return OperatorSnapshot(
+            lists={COMMITTABLES_STATE: [_encode(item) for item in self._pending]}
+        )
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Commit everything up to this checkpoint on the I/O thread."""
@@ -153,6 +160,22 @@ class SinkOperator(Operator):
             self.context.fail(error)
             return
         self._pending = [item for item in self._pending if item[0] > checkpoint_id]
+
+    def finish(self) -> None:
+        """Behind the last commit, let the committer clean up after earlier attempts."""
+        committer = self._committer
+        if committer is None:
+            return
+        job_id, attempt = self.context.job_id, self.context.attempt
+        self._commits_running += 1
+        self.context.run_blocking(
+            lambda: committer.finish(job_id, attempt), lambda _result, error: self._cleaned(error)
+        )
+
+    def _cleaned(self, error: BaseException | None) -> None:
+        self._commits_running -= 1
+        if error is not None:
+            self.context.fail(error)
 
     def pending_work(self) -> bool:
         """Whether a commit runs."""

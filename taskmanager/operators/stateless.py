@@ -12,7 +12,7 @@ import numpy as np
 from lesto.common.elements import MIN_TIMESTAMP, Batch, Form, RowBatch, Timestamps
 from lesto.taskmanager.operators.base import Operator
 from lesto.taskmanager.operators.errors import KeyedStateUnavailableError
-from lesto.taskmanager.operators.results import emit_results
+from lesto.taskmanager.operators.results import emit_results, spread
 from lesto.taskmanager.operators.runtime_context import OperatorRuntimeContext
 from lesto.taskmanager.operators.user_functions import (
     bound_method,
@@ -148,7 +148,7 @@ def emit_flat(
 ) -> None:
     """Emit results that cannot be tagged: a flat_map has no side outputs."""
     if timestamps is not None and ends is not None:
-        timestamps = np.repeat(timestamps, np.diff(np.array(ends, dtype=np.int64), prepend=0))
+        timestamps = spread(timestamps, ends)
     operator.output.emit(RowBatch(results, timestamps))
 
 

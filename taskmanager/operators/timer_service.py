@@ -75,7 +75,9 @@ class InternalTimers:
             backend.current_key = key
             on_event(timestamp, key, namespace)
 
-    def register_processing(self, timestamp: int, key: Hashable, namespace: Hashable = None) -> None:
+    def register_processing(
+        self, timestamp: int, key: Hashable, namespace: Hashable = None
+    ) -> None:
         """Add a processing-time timer."""
         if self.processing.register(timestamp, key, namespace):
             at = self._alarm_at

@@ -81,7 +81,7 @@ class UserMetricGroup:
         counter: UserCounter = self._get("counter", name, lambda: UserCounter(self._group, name))
         return counter
 
-    def meter(self, name: str, time_span_in_seconds: int = 60) -> UserMeter:  # noqa: ARG002
+    def meter(self, name: str, time_span_in_seconds: int = 60) -> UserMeter:
         """A meter; ``time_span_in_seconds`` is accepted for PyFlink's sake."""
         meter: UserMeter = self._get("meter", name, lambda: UserMeter(self._group, name))
         return meter

@@ -1,0 +1,229 @@
+"""Event time of records by a watermark strategy: timestamps a batch at a time, and the watermarks they allow."""
+
+from __future__ import annotations
+
+import datetime as dt
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lesto.common.convert import to_rows
+from lesto.common.elements import (
+    MIN_TIMESTAMP,
+    Batch,
+    ColumnarBatch,
+    RowBatch,
+    Timestamps,
+    Watermark,
+)
+from lesto.common.errors import did_you_mean
+from lesto.common.watermarks import WatermarkOutput, WatermarkStrategy
+from lesto.taskmanager.operators.errors import InvalidResultError, MissingTimestampError
+from lesto.taskmanager.operators.field_access import column
+from lesto.taskmanager.operators.user_functions import function_error, function_name, row_error
+
+_DAY_MS: Final = 86_400_000
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND: Final = dt.timedelta(milliseconds=1)
+
+
+class TimestampAssignment:
+    """Gives each batch its event times, as the strategy says.
+
+    Args:
+        strategy: where timestamps come from.
+        operator: the operator's name, for errors.
+    """
+
+    def __init__(self, strategy: WatermarkStrategy, operator: str) -> None:
+        self._column = strategy.timestamp_column
+        self._function = strategy.timestamp_function()
+        self._name = function_name(strategy.timestamp_assigner)
+        self._operator = operator
+
+    def assign(self, batch: Batch) -> Batch:
+        """The batch with the strategy's event times, or as it is when the source's are kept."""
+        if self._column is not None:
+            times = (
+                self._of_column(batch.data, self._column)
+                if isinstance(batch, ColumnarBatch)
+                else self._of_fields(batch.values, self._column)
+            )
+        elif self._function is not None:
+            times = self._of_function(batch)
+        else:
+            return batch
+        if isinstance(batch, ColumnarBatch):
+            return ColumnarBatch(batch.data, times, batch.kinds)
+        return RowBatch(batch.values, times, batch.kinds)
+
+    def _of_function(self, batch: Batch) -> Timestamps:
+        values = to_rows(batch).values if isinstance(batch, ColumnarBatch) else batch.values
+        given = repeat(MIN_TIMESTAMP) if batch.timestamps is None else batch.timestamps.tolist()
+        fn = self._function
+        assert fn is not None
+        rows = iter(values)
+        try:
+            found = [fn(value, time) for value, time in zip(rows, given, strict=False)]
+        except Exception as error:
+            raise row_error(self._operator, self._name, error, rows, len(values)) from error
+        try:
+            return np.array(found, dtype=np.int64)
+        except (TypeError, ValueError, OverflowError) as error:
+            wrong = next((t for t in found if type(t) is not int), found[0])
+            msg = f"{self._name} must return the event time as int milliseconds, not {wrong!r}"
+            raise InvalidResultError(msg) from error
+
+    def _of_column(self, data: pa.RecordBatch, name: str) -> Timestamps:
+        index = data.schema.get_field_index(name)
+        if index < 0:
+            msg = f"there is no column {name!r} to take event time from{did_you_mean(name, data.schema.names)}"
+            raise MissingTimestampError(msg, remedy=f"columns: {', '.join(data.schema.names)}")
+        values = data.column(index)
+        if values.null_count:
+            row = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+            raise _null_time(name, row, values.null_count)
+        return arrow_millis(values, name)
+
+    def _of_fields(self, values: list[Any], name: str) -> Timestamps:
+        times = column(values, name)
+        if None in times:
+            raise _null_time(name, times.index(None), times.count(None))
+        try:
+            return np.array([_millis(time) for time in times], dtype=np.int64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _wrong_type(name, type(times[0]).__name__) from error
+
+
+def arrow_millis(values: pa.Array, name: str) -> Timestamps:
+    """Event times in ms of a column without nulls: a timestamp, a date, or integer milliseconds."""
+    kind = values.type
+    if pa.types.is_timestamp(kind):
+        if kind.unit in {"us", "ns"}:
+            # Floor, as integer division in Arrow truncates towards zero: before 1970 that is later.
+            ticks: Timestamps = values.cast(pa.int64()).to_numpy(zero_copy_only=False)
+            return ticks // np.int64(1_000 if kind.unit == "us" else 1_000_000)
+        values = values.cast(pa.timestamp("ms", kind.tz)).cast(pa.int64())
+    elif pa.types.is_date32(kind):
+        days: Timestamps = values.cast(pa.int32()).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return days * np.int64(_DAY_MS)
+    elif pa.types.is_date64(kind) or pa.types.is_integer(kind):
+        values = pc.cast(values, pa.int64())
+    else:
+        raise _wrong_type(name, str(kind))
+    times: Timestamps = values.to_numpy(zero_copy_only=False)
+    return times
+
+
+def _millis(time: Any) -> int:
+    if type(time) is int:
+        return time
+    if isinstance(time, dt.datetime):
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC)
+        return (aware - _EPOCH) // _MILLISECOND
+    if isinstance(time, dt.date):
+        return (time.toordinal() - 719_163) * _DAY_MS
+    return int(time.__index__())
+
+
+def _null_time(name: str, row: int, nulls: int) -> MissingTimestampError:
+    msg = f"column {name!r} gives the event time but is null in row {row} of a batch ({nulls} nulls in it)"
+    return MissingTimestampError(
+        msg, remedy="filter these records out, or take a column without nulls"
+    )
+
+
+def _wrong_type(name: str, kind: str) -> MissingTimestampError:
+    msg = f"column {name!r} of type {kind} cannot be the event time"
+    return MissingTimestampError(msg, remedy="use a timestamp, a date or integer milliseconds")
+
+
+class WatermarkTracker(WatermarkOutput):
+    """The watermark of one split, or of one stream behind an operator.
+
+    Attributes:
+        watermark: ms; never goes back.
+        idle: no records for the idle timeout, or the custom generator says so.
+    """
+
+    def __init__(self, strategy: WatermarkStrategy, now_ms: int, operator: str) -> None:
+        self.watermark = MIN_TIMESTAMP
+        self.idle = False
+        self._operator = operator
+        self._delay = strategy.out_of_orderness_ms
+        self._timeout_ms = strategy.idle_timeout_ms
+        self._active_at_ms = now_ms
+        make = strategy.generator_factory
+        self._generator = None if make is None else make()
+        self._generator_name = "" if make is None else function_name(make)
+
+    @property
+    def custom(self) -> bool:
+        """Whether a user's generator decides."""
+        return self._generator is not None
+
+    @property
+    def idle_at_ms(self) -> int | None:
+        """Monotonic ms at which it becomes idle without a record; None: never, or it is already."""
+        if self._timeout_ms is None or self.idle:
+            return None
+        return self._active_at_ms + self._timeout_ms
+
+    def on_batch(self, batch: Batch, now_ms: int) -> None:
+        """Records have come (event times assigned)."""
+        self.idle = False
+        self._active_at_ms = now_ms
+        times = batch.timestamps
+        if self._generator is not None:
+            self._ask_generator(batch)
+        elif self._delay is not None and times is not None and len(times):
+            newest = int(times.max())
+            if newest > self.watermark + self._delay + 1 and newest != MIN_TIMESTAMP:
+                self.watermark = newest - self._delay - 1
+
+    def _ask_generator(self, batch: Batch) -> None:
+        generator = self._generator
+        assert generator is not None
+        values = to_rows(batch).values if isinstance(batch, ColumnarBatch) else batch.values
+        times = repeat(MIN_TIMESTAMP) if batch.timestamps is None else batch.timestamps.tolist()
+        on_event = generator.on_event
+        rows = iter(values)
+        try:
+            for value, time in zip(rows, times, strict=False):
+                on_event(value, time, self)
+        except Exception as error:
+            name = f"{self._generator_name}.on_event"
+            raise row_error(self._operator, name, error, rows, len(values)) from error
+        self.on_periodic()
+
+    def on_periodic(self) -> None:
+        """The interval has passed, or a batch has ended."""
+        if self._generator is not None:
+            try:
+                self._generator.on_periodic_emit(self)
+            except Exception as error:
+                name = f"{self._generator_name}.on_periodic_emit"
+                raise function_error(self._operator, name, error) from error
+
+    def check_idle(self, now_ms: int) -> None:
+        """Become idle if the timeout has passed."""
+        at = self.idle_at_ms
+        if at is not None and now_ms >= at:
+            self.idle = True
+
+    def emit_watermark(self, watermark: Watermark | int) -> None:
+        """From the custom generator."""
+        time = watermark.timestamp if isinstance(watermark, Watermark) else int(watermark)
+        self.idle = False
+        self.watermark = max(self.watermark, time)
+
+    def mark_idle(self) -> None:
+        """From the custom generator."""
+        self.idle = True
+
+    def mark_active(self) -> None:
+        """From the custom generator."""
+        self.idle = False

@@ -1,0 +1,277 @@
+"""The source operator: drives a reader, one watermark a split, splits in the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from lesto.common import options
+from lesto.common.clock import Clock
+from lesto.common.elements import MIN_TIMESTAMP, Batch, Form
+from lesto.common.errors import InternalError
+from lesto.common.source import (
+    EndOfSplits,
+    NoData,
+    Source,
+    SourceBatch,
+    SourceReader,
+    SplitFinished,
+)
+from lesto.common.watermarks import WatermarkStrategy
+from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
+from lesto.taskmanager.operators.event_time import TimestampAssignment, WatermarkTracker
+from lesto.taskmanager.operators.source_api import (
+    END,
+    IDLE,
+    PROGRESS,
+    PollOutcome,
+    PollStatus,
+    SourceContext,
+)
+
+SPLITS_STATE: Final = "splits"
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class OperatorReaderContext:
+    """What the reader sees of its operator."""
+
+    def __init__(self, context: SourceContext) -> None:
+        self._context = context
+        self._batch_rows = context.config.get(options.BATCH_ROWS)
+        self._errors = context.metrics.counter("num_records_in_errors")
+
+    @property
+    def subtask(self) -> int:
+        """Index of this reader."""
+        return self._context.subtask
+
+    @property
+    def parallelism(self) -> int:
+        """Number of readers."""
+        return self._context.parallelism
+
+    @property
+    def clock(self) -> Clock:
+        """The injected clock."""
+        return self._context.clock
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows a batch should have under load."""
+        return self._batch_rows
+
+    def request_split(self) -> None:
+        """Ask for work."""
+        self._context.request_split()
+
+    def wakeup(self) -> None:
+        """Poll again soon; thread-safe."""
+        self._context.wakeup()
+
+    def count_error(self, records: int = 1) -> None:
+        """Count malformed records."""
+        self._errors.inc(records)
+
+
+class SplitWatermarks:
+    """Event time of a reader: the smallest watermark of its splits, leaving out the idle ones.
+
+    Args:
+        strategy: makes each split's watermarks.
+        clock: for idleness.
+        operator: the operator's name, for errors.
+    """
+
+    def __init__(self, strategy: WatermarkStrategy, clock: Clock, operator: str) -> None:
+        self._strategy = strategy
+        self._clock = clock
+        self._operator = operator
+        self._splits: dict[str, WatermarkTracker] = {}
+        self._without_splits_since_ms = clock.monotonic_ms()
+        self.watermark = MIN_TIMESTAMP
+        self.idle = False
+
+    def add(self, split_id: str) -> None:
+        """A split was assigned: it holds back event time from now on."""
+        if split_id not in self._splits:
+            now_ms = self._clock.monotonic_ms()
+            self._splits[split_id] = WatermarkTracker(self._strategy, now_ms, self._operator)
+
+    def finish(self, split_id: str) -> None:
+        """A split is read: it holds back nothing."""
+        self._splits.pop(split_id, None)
+        if not self._splits:
+            self._without_splits_since_ms = self._clock.monotonic_ms()
+        self._merge()
+
+    def on_batch(self, split_id: str, batch: Batch) -> None:
+        """Records of a split, event times assigned."""
+        tracker = self._splits.get(split_id)
+        if tracker is None:
+            self.add(split_id)
+            tracker = self._splits[split_id]
+        tracker.on_batch(batch, self._clock.monotonic_ms())
+        self._merge()
+
+    def on_pause(self, *, periodic: bool) -> None:
+        """Nothing was read: look whether splits have become idle."""
+        now_ms = self._clock.monotonic_ms()
+        for tracker in self._splits.values():
+            if periodic:
+                tracker.on_periodic()
+            tracker.check_idle(now_ms)
+        self._merge()
+
+    def next_check_ms(self) -> int | None:
+        """Monotonic ms at which ``on_pause`` may find a split idle."""
+        timeout = self._strategy.idle_timeout_ms
+        if not self._splits:
+            idle = self.idle or timeout is None
+            return None if idle or timeout is None else self._without_splits_since_ms + timeout
+        return min(
+            (at for tracker in self._splits.values() if (at := tracker.idle_at_ms) is not None),
+            default=None,
+        )
+
+    def _merge(self) -> None:
+        active = [tracker for tracker in self._splits.values() if not tracker.idle]
+        if active:
+            self.idle = False
+            self.watermark = max(self.watermark, min(tracker.watermark for tracker in active))
+        elif self._splits:
+            # All are idle: what they have seen is all there is, so the furthest decides, as in Flink.
+            self.idle = True
+            furthest = max(tracker.watermark for tracker in self._splits.values())
+            self.watermark = max(self.watermark, furthest)
+        else:
+            timeout = self._strategy.idle_timeout_ms
+            since = self._clock.monotonic_ms() - self._without_splits_since_ms
+            self.idle = timeout is not None and since >= timeout
+
+
+class SourceOperator(Operator):
+    """Reads a source's splits; the head of a source task (a ``SourceDriver``).
+
+    A watermark follows each batch that lets event time advance: one small element a batch keeps event time
+    smooth also when a bounded input is read faster than the watermark interval.
+
+    Args:
+        source: the source.
+        watermark_strategy: event time, or None to keep the source's timestamps without watermarks.
+    """
+
+    input_form = Form.ANY
+    context: SourceContext
+    _reader: SourceReader
+
+    def __init__(self, source: Source, watermark_strategy: WatermarkStrategy | None = None) -> None:
+        self._source = source
+        self._strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
+        self._emitted = MIN_TIMESTAMP
+        self._idle = False
+        self._stopped = False
+        self._opened = False
+
+    def open(self) -> None:
+        """Make the reader and give it the restored splits."""
+        context = self.context
+        name = context.operator_name
+        self._interval_ms = context.config.get(options.AUTO_WATERMARK_INTERVAL) // _MILLISECOND
+        self._periodic_at_ms = context.clock.monotonic_ms() + self._interval_ms
+        self._assignment = TimestampAssignment(self._strategy, name)
+        self._watermarks = SplitWatermarks(self._strategy, context.clock, name)
+        self._reader = self._source.create_reader(OperatorReaderContext(context))
+        self._opened = True
+        restored = context.restored_list(SPLITS_STATE)
+        if restored:
+            self.add_splits(restored)
+        self._reader.start()
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        """A source has no input."""
+        msg = "a source operator was given a batch"
+        raise InternalError(msg)
+
+    def add_splits(self, splits: Sequence[bytes]) -> None:
+        """Splits from the enumerator or from the checkpoint."""
+        added = [self._source.deserialize_split(split) for split in splits]
+        for split in added:
+            self._watermarks.add(split.split_id)
+        self._reader.add_splits(added)
+
+    def no_more_splits(self) -> None:
+        """No further splits will be assigned."""
+        self._reader.notify_no_more_splits()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._stopped = True
+
+    def poll(self) -> PollOutcome:
+        """Read one batch."""
+        if self._stopped:
+            return IDLE
+        result = self._reader.poll()
+        if type(result) is SourceBatch:
+            batch = self._assignment.assign(result.batch)
+            self._watermarks.on_batch(result.split_id, batch)
+            if self._idle:
+                self._emit_status()
+            self.output.emit(batch)
+            self._emit_progress()
+            return PROGRESS
+        if isinstance(result, SplitFinished):
+            self._watermarks.finish(result.split_id)
+            self._emit_progress()
+            return PROGRESS
+        if result is EndOfSplits.END:
+            return END
+        assert isinstance(result, NoData)
+        return self._pause(result.wake_at_ms)
+
+    def _pause(self, wake_at_ms: int | None) -> PollOutcome:
+        now_ms = self.context.clock.monotonic_ms()
+        custom = self._strategy.generator_factory is not None and self._interval_ms > 0
+        periodic = custom and now_ms >= self._periodic_at_ms
+        if periodic:
+            self._periodic_at_ms = now_ms + self._interval_ms
+        self._watermarks.on_pause(periodic=periodic)
+        self._emit_progress()
+        wakes = [wake_at_ms, self._watermarks.next_check_ms()]
+        if custom:
+            wakes.append(self._periodic_at_ms)
+        return PollOutcome(
+            PollStatus.IDLE, min((at for at in wakes if at is not None), default=None)
+        )
+
+    def _emit_status(self) -> None:
+        if self._watermarks.idle != self._idle:
+            self._idle = self._watermarks.idle
+            self.output.emit_status(self._idle)
+
+    def _emit_progress(self) -> None:
+        watermarks = self._watermarks
+        if watermarks.watermark > self._emitted and (
+            self._interval_ms or self._strategy.generator_factory is not None
+        ):
+            self._emitted = watermarks.watermark
+            self.output.emit_watermark(self._emitted)
+        self._emit_status()
+
+    def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
+        """The unfinished splits, exactly behind the last batch emitted."""
+        splits = self._reader.snapshot_state(checkpoint_id)
+        serialize = self._source.serialize_split
+        return OperatorSnapshot(lists={SPLITS_STATE: [serialize(split) for split in splits]})
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        """Tell the reader."""
+        self._reader.notify_checkpoint_complete(checkpoint_id)
+
+    def close(self) -> None:
+        """Close the reader."""
+        if self._opened:
+            self._opened = False
+            self._reader.close()
