@@ -1,0 +1,35 @@
+"""A job's failures as they travel on the wire and are remembered."""
+
+from __future__ import annotations
+
+from lesto.common.errors import LestoError
+from lesto.proto import client_pb2, runtime_pb2
+
+#: Failures a job remembers.
+FAILURES_MAX = 16
+
+
+def failure_of(error: LestoError) -> runtime_pb2.TaskFailure:
+    """An error of the engine as a failure."""
+    return runtime_pb2.TaskFailure(
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        remedy=error.remedy,
+        location=error.location,
+    )
+
+
+def failure_info(
+    failure: runtime_pb2.TaskFailure, task_name: str, slot: str, at_ms: int
+) -> client_pb2.FailureInfo:
+    """The entry of a job's history. ``at_ms`` is the wall clock."""
+    return client_pb2.FailureInfo(
+        timestamp_ms=at_ms, failure=failure, task_name=task_name, location=slot
+    )
+
+
+def one_line(failure: runtime_pb2.TaskFailure) -> str:
+    """``LESTO-6001: division by zero``."""
+    text = failure.message.splitlines()[0] if failure.message else "unknown failure"
+    return f"{failure.code}: {text}" if failure.code else text

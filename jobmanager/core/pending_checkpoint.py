@@ -1,0 +1,136 @@
+"""A checkpoint under way: who has acknowledged, and what it will consist of."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lesto.jobmanager.core.execution_graph import TaskKey
+from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+
+#: Version of CheckpointMetadata's layout.
+FORMAT_VERSION = 1
+
+
+class Phase(enum.Enum):
+    """How far a pending checkpoint is."""
+
+    SNAPSHOTTING_ENUMERATORS = "snapshotting enumerators"
+    COLLECTING_ACKS = "collecting acknowledgements"
+    WRITING = "writing metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class SavepointRequest:
+    """A client's request that waits for its savepoint."""
+
+    request_id: str
+    target: str
+    stop: bool
+    drain: bool
+
+
+@dataclass(slots=True)
+class PendingCheckpoint:
+    """One checkpoint from its trigger to its end.
+
+    Attributes:
+        checkpoint_id: unique in the job's life.
+        kind: periodic, savepoint or final.
+        attempt: the graph's attempt it belongs to.
+        triggered_ms: monotonic ms.
+        timestamp_ms: wall clock ms.
+        request: of a savepoint.
+        expected: tasks that must acknowledge.
+        acks: by task.
+    """
+
+    checkpoint_id: int
+    kind: checkpoint_pb2.CheckpointType.ValueType
+    attempt: int
+    triggered_ms: int
+    timestamp_ms: int
+    expected: frozenset[TaskKey]
+    request: SavepointRequest | None = None
+    phase: Phase = Phase.SNAPSHOTTING_ENUMERATORS
+    enumerators: Mapping[str, bytes] = field(default_factory=dict)
+    acks: dict[TaskKey, runtime_pb2.CheckpointAck] = field(default_factory=dict)
+
+    @property
+    def stops(self) -> bool:
+        """Whether the job is to finish with it."""
+        final = self.kind == checkpoint_pb2.CHECKPOINT_TYPE_FINAL
+        return final or (self.request is not None and self.request.stop)
+
+    @property
+    def missing(self) -> frozenset[TaskKey]:
+        """Tasks that have not acknowledged."""
+        return self.expected - self.acks.keys()
+
+    def state_bytes(self) -> int:
+        """Bytes referenced."""
+        return sum(op.state.state_bytes for ack in self.acks.values() for op in ack.operators)
+
+    def uploaded_bytes(self) -> int:
+        """Bytes written."""
+        return sum(op.state.uploaded_bytes for ack in self.acks.values() for op in ack.operators)
+
+    def metadata(
+        self, graph: job_pb2.JobGraph, epoch: int, version: str
+    ) -> checkpoint_pb2.CheckpointMetadata:
+        """What makes it durable. Every expected task has acknowledged."""
+        assert not self.missing, f"checkpoint {self.checkpoint_id} is not acknowledged by all"
+        metadata = checkpoint_pb2.CheckpointMetadata(
+            format_version=FORMAT_VERSION,
+            job_id=graph.job_id,
+            epoch=epoch,
+            checkpoint_id=self.checkpoint_id,
+            timestamp_ms=self.timestamp_ms,
+            type=self.kind,
+            lesto_version=version,
+        )
+        for vertex in graph.vertices:
+            for operator in vertex.operators:
+                metadata.operators.append(self._operator(vertex, operator))
+        return metadata
+
+    def _operator(
+        self, vertex: job_pb2.JobVertex, operator: job_pb2.OperatorNode
+    ) -> checkpoint_pb2.OperatorState:
+        subtasks = []
+        for index in range(vertex.parallelism):
+            for given in self.acks[vertex.id, index].operators:
+                if given.uid == operator.uid:
+                    state = checkpoint_pb2.OperatorSubtaskState()
+                    state.CopyFrom(given.state)
+                    state.subtask = index
+                    subtasks.append(state)
+        return checkpoint_pb2.OperatorState(
+            uid=operator.uid,
+            name=operator.name,
+            parallelism=vertex.parallelism,
+            max_parallelism=vertex.max_parallelism,
+            subtasks=subtasks,
+            coordinator_state=self.enumerators.get(operator.uid, b""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedCheckpoint:
+    """A durable checkpoint.
+
+    Attributes:
+        metadata: its content.
+        path: where it is.
+        root: URI that its relative paths refer to.
+    """
+
+    metadata: checkpoint_pb2.CheckpointMetadata
+    path: str
+    root: str
+
+    @property
+    def checkpoint_id(self) -> int:
+        """Its id."""
+        return int(self.metadata.checkpoint_id)

@@ -1,0 +1,136 @@
+"""A checkpoint's state, dealt out to the subtasks of a job that may have another parallelism.
+
+Keyed handles go to every subtask whose key-group range they overlap. Operator lists are dealt round robin,
+union lists go to all. With unchanged parallelism each subtask gets its own lists back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lesto.jobmanager.errors import RestoreMismatchError
+from lesto.kernels import keygroups
+from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+
+Restores = dict[tuple[str, int], list[runtime_pb2.OperatorRestore]]
+
+
+def check_restorable(
+    metadata: checkpoint_pb2.CheckpointMetadata,
+    graph: job_pb2.JobGraph,
+    *,
+    allow_non_restored_state: bool,
+) -> None:
+    """Does the checkpoint's state have a place in the job?
+
+    Raises:
+        RestoreMismatchError: state of an operator the job does not have, or keyed state with another
+            number of key groups.
+    """
+    homes = {op.uid: vertex for vertex in graph.vertices for op in vertex.operators}
+    for state in metadata.operators:
+        vertex = homes.get(state.uid)
+        if vertex is None:
+            if _has_state(state) and not allow_non_restored_state:
+                known = ", ".join(sorted(homes))
+                raise RestoreMismatchError(
+                    f"checkpoint {metadata.checkpoint_id} has state of operator {state.uid!r} "
+                    f"({state.name}), which the job does not have; its operators: {known}",
+                    remedy="give the operator its former uid, or drop its state with "
+                    "--allow-non-restored-state",
+                )
+            continue
+        keyed = any(subtask.keyed for subtask in state.subtasks)
+        if keyed and state.max_parallelism != vertex.max_parallelism:
+            raise RestoreMismatchError(
+                f"keyed state of {state.name!r} has {state.max_parallelism} key groups, the job's "
+                f"max parallelism there is {vertex.max_parallelism}; it is fixed with the state",
+                remedy=f"set pipeline.max-parallelism to {state.max_parallelism}",
+            )
+
+
+def redistribute(metadata: checkpoint_pb2.CheckpointMetadata, graph: job_pb2.JobGraph) -> Restores:
+    """What each (vertex id, subtask) restores; every operator of the graph is listed, also without state."""
+    states = {state.uid: state for state in metadata.operators}
+    restores: Restores = {}
+    for vertex in graph.vertices:
+        parts = [_parts(states.get(op.uid), op, vertex) for op in vertex.operators]
+        for subtask in range(vertex.parallelism):
+            restores[vertex.id, subtask] = [part[subtask] for part in parts]
+    return restores
+
+
+def coordinator_states(metadata: checkpoint_pb2.CheckpointMetadata) -> Mapping[str, bytes]:
+    """Enumerator state by operator uid."""
+    return {s.uid: s.coordinator_state for s in metadata.operators if s.coordinator_state}
+
+
+def _parts(
+    state: checkpoint_pb2.OperatorState | None, op: job_pb2.OperatorNode, vertex: job_pb2.JobVertex
+) -> list[runtime_pb2.OperatorRestore]:
+    parts = [runtime_pb2.OperatorRestore(uid=op.uid) for _ in range(vertex.parallelism)]
+    if state is None:
+        return parts
+    _deal_keyed(state, vertex, parts)
+    if len(state.subtasks) == state.parallelism == vertex.parallelism:
+        _return_lists(state, parts)
+    else:
+        _deal_lists(state, parts)
+    return parts
+
+
+def _deal_keyed(
+    state: checkpoint_pb2.OperatorState,
+    vertex: job_pb2.JobVertex,
+    parts: list[runtime_pb2.OperatorRestore],
+) -> None:
+    handles = [handle for subtask in state.subtasks for handle in subtask.keyed]
+    if not handles:
+        return
+    for index, part in enumerate(parts):
+        first, last = keygroups.key_group_range(vertex.max_parallelism, vertex.parallelism, index)
+        part.keyed.extend(
+            h for h in handles if h.key_group_start <= last and h.key_group_end >= first
+        )
+
+
+def _return_lists(
+    state: checkpoint_pb2.OperatorState, parts: list[runtime_pb2.OperatorRestore]
+) -> None:
+    for subtask in state.subtasks:
+        parts[subtask.subtask].lists.extend(lst for lst in subtask.lists if not lst.union)
+    for merged in _merged(state.subtasks, union=True):
+        for part in parts:
+            part.lists.append(merged)
+
+
+def _deal_lists(
+    state: checkpoint_pb2.OperatorState, parts: list[runtime_pb2.OperatorRestore]
+) -> None:
+    for merged in _merged(state.subtasks, union=True):
+        for part in parts:
+            part.lists.append(merged)
+    for merged in _merged(state.subtasks, union=False):
+        for index, part in enumerate(parts):
+            part.lists.add(name=merged.name, items=merged.items[index :: len(parts)])
+
+
+def _merged(
+    subtasks: Iterable[checkpoint_pb2.OperatorSubtaskState], *, union: bool
+) -> list[checkpoint_pb2.OperatorStateList]:
+    merged: dict[str, checkpoint_pb2.OperatorStateList] = {}
+    for subtask in sorted(subtasks, key=lambda s: s.subtask):
+        for lst in subtask.lists:
+            if lst.union == union:
+                into = merged.setdefault(
+                    lst.name, checkpoint_pb2.OperatorStateList(name=lst.name, union=union)
+                )
+                into.items.extend(lst.items)
+    return list(merged.values())
+
+
+def _has_state(state: checkpoint_pb2.OperatorState) -> bool:
+    parts = state.subtasks
+    return bool(state.coordinator_state) or any(
+        part.keyed or any(lst.items for lst in part.lists) for part in parts
+    )
