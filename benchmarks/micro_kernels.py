@@ -1,3 +1,4 @@
+# ruff: noqa: B023, PLW0603 - each closure is called before its loop goes on
 """Million rows a second of every kernel: ``python benchmarks/micro_kernels.py``.
 
 Best of several passes over 32,768-row batches on one thread; ``--quick`` runs fewer passes.

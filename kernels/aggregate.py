@@ -2,13 +2,13 @@
 
 Arguments common to all, for n rows and m places:
 
-* ``slots`` int64[n], the row's place in the accumulators; a negative one skips the row (late rows).
+* ``slots`` int64[n], the row's place in the accumulators; a negative one skips the row.
 * ``values`` int64[n] or float64[n]; ``validity`` uint8[n], 0 for null, or None. Nulls are skipped.
 * ``acc`` of the values' dtype [m]; ``seen`` uint8[m], 0 while a slot has had no value (its result
-  is null). Both are updated in place. To reset a slot for reuse set ``seen`` (a count: ``acc``) to 0.
+  is null). Both are updated in place. To reset a slot set ``seen`` (a count: ``acc``) to 0.
 * ``dirty`` uint8[m], set to 1 where a slot was touched, for incremental checkpoints.
 
-int64 sums wrap as Java's do. Min and max compare with ``<`` and ``>``: a NaN stays only if it was first.
+int64 sums wrap as Java's do. Min and max compare with ``<`` and ``>``: a NaN stays only if first.
 Slots are not bounds-checked in the loops; the wrappers check them once a call.
 """
 

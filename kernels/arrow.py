@@ -7,8 +7,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pat
 
-Array = pa.Array
-
 _EMPTY = np.zeros(8, np.uint8)
 
 
@@ -56,7 +54,7 @@ def loopable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.asarray(_Memory(array, array.ctypes.data, array.dtype, len(array)))
 
 
-def offsets_and_data(arr: Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+def offsets_and_data(arr: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
     """Offsets (n + 1, absolute, int32 or int64) and bytes of a string or binary array."""
     wide = pat.is_large_string(arr.type) or pat.is_large_binary(arr.type)
     _, offsets, data = arr.buffers()
@@ -66,7 +64,7 @@ def offsets_and_data(arr: Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8
     return found, view(data, np.uint8, 0, data.size)
 
 
-def plain(arr: Array) -> Array:
+def plain(arr: pa.Array) -> pa.Array:
     """The array with dictionaries decoded and views and extension types made plain storage."""
     kind = arr.type
     if isinstance(kind, pa.BaseExtensionType):
@@ -80,14 +78,14 @@ def plain(arr: Array) -> Array:
     return arr
 
 
-def one_chunk(arr: Array | pa.ChunkedArray) -> Array:
+def one_chunk(arr: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A chunked array as one array (copies only when there are several chunks)."""
     if isinstance(arr, pa.ChunkedArray):
         return arr.chunk(0) if arr.num_chunks == 1 else arr.combine_chunks()
     return arr
 
 
-def validity_bytes(arr: Array) -> npt.NDArray[np.uint8] | None:
+def validity_bytes(arr: pa.Array) -> npt.NDArray[np.uint8] | None:
     """One byte a row, 1 where the value is not null; None when no value is."""
     if arr.null_count == 0:
         return None

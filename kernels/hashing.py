@@ -103,9 +103,11 @@ def _hash_dictionary(arr: pa.Array) -> Hashes:
     """Hash the dictionary once and gather."""
     words = hash_column(arr.dictionary)
     if arr.null_count == 0:
-        return words[np.asarray(arr.indices)]
+        found: Hashes = words[np.asarray(arr.indices)]
+        return found
     out = np.append(words, np.uint64(c.NULL))
-    return out[np.asarray(arr.indices.fill_null(len(words)).cast(pa.int64()))]
+    found = out[np.asarray(arr.indices.cast(pa.int64()).fill_null(len(words)))]
+    return found
 
 
 def _hash_plain(arr: pa.Array, out: Hashes) -> None:

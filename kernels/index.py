@@ -1,6 +1,7 @@
 """The hash index: from a key (and a window) to a dense slot number."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -187,13 +188,12 @@ class HashIndex:
         insert: bool,
     ) -> Slots:
         spaces = self._check(arrays, hashes, namespaces)
-        loops = native("hashindex")
         if self._words:
             columns: tuple[npt.NDArray[np.generic], ...] = to_words(arrays[0])
-            probe = loops.probe_words
+            probe = native("hashindex").probe_words
         else:
             columns = (*encode_rows(arrays), NO_NULLS) if self._rows else to_text(arrays[0])
-            probe = loops.probe_text
+            probe = native("textindex").probe_text
         hashes = arrow.loopable(hashes, np.uint64)
         n = len(hashes)
         slots = np.empty(n, np.int64)
@@ -270,7 +270,7 @@ class HashIndex:
         self._dead = 0
 
 
-def _longer(array: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.generic]:
+def _longer(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     out = np.empty(size, array.dtype)
     out[: len(array)] = array
     return out

@@ -1,5 +1,6 @@
 """Splitting a batch by channel, and the gather that it needs."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def split_batch(
     bounds = offsets.tolist()
     return [
         taken.slice(start, end - start) if end > start else None
-        for start, end in zip(bounds, bounds[1:], strict=False)
+        for start, end in itertools.pairwise(bounds)
     ]
 
 

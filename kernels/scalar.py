@@ -181,8 +181,9 @@ def _hash_other(v: Any) -> int:
     if hasattr(v, "__len__") and hasattr(v, "__iter__") and not isinstance(v, Mapping | Set):
         return hash_row(map(hash_value, v))
     msg = (
-        f"cannot hash a {type(v).__module__}.{type(v).__qualname__} as a key: its hash would not be "
-        "the same in every process; use str, bytes, int, float, Decimal, date, time or a tuple of them"
+        f"cannot hash a {type(v).__module__}.{type(v).__qualname__} as a key: its hash would "
+        "not be the same in every process; use str, bytes, int, float, Decimal, date, time "
+        "or a tuple of them"
     )
     raise TypeError(msg)
 

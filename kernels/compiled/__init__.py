@@ -1,1 +1,1 @@
-"""The loops numba compiles. Importing a module here imports numba; go through the public modules."""
+"""The loops numba compiles. Importing one imports numba: use the public modules."""

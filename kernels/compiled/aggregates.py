@@ -17,6 +17,7 @@ _RUN = (
 
 @kernel(_COUNT)
 def count(slots: Any, valid: Any, acc: Any, dirty: Any) -> None:
+    """Count rows per slot."""
     for i in range(slots.size):
         s = slots[i]
         if s >= 0 and (valid.size == 0 or valid[i]):
@@ -26,6 +27,7 @@ def count(slots: Any, valid: Any, acc: Any, dirty: Any) -> None:
 
 @kernel(_RUN_COUNT)
 def run_count(slots: Any, valid: Any, acc: Any, dirty: Any, out: Any) -> None:
+    """Count, and the count after each row."""
     for i in range(slots.size):
         s = slots[i]
         if s < 0:

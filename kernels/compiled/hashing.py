@@ -85,6 +85,7 @@ def hash_words(words: Any, seed: Any, out: Any) -> None:
 
 @kernel("void(float64[::1], uint64[::1])")
 def hash_floats(values: Any, out: Any) -> None:
+    """Hash float64 values."""
     for i in range(values.size):
         out[i] = hash_float(values[i])
 
@@ -110,6 +111,7 @@ def hash_unsigned(values: Any, out: Any) -> None:
     "void(int64[::1], uint8[::1], uint64, uint64[::1])",
 )
 def hash_strings(offsets: Any, data: Any, seed: Any, out: Any) -> None:
+    """Hash strings or binaries by absolute offsets."""
     base = data.ctypes.data
     begin = np.int64(offsets[0])
     for i in range(out.size):
@@ -128,7 +130,7 @@ def hash_fixed(data: Any, width: Any, seed: Any, out: Any) -> None:
 
 @kernel("void(int64[::1], int64, uint64[::1])")
 def hash_decimals(unscaled: Any, scale: Any, out: Any) -> None:
-    """Hash ``unscaled / 10**scale``, 0 <= scale <= 18: as the equal int or float if there is one."""
+    """Hash ``unscaled / 10**scale``, 0 <= scale <= 18, as the equal int or float if any."""
     for i in range(unscaled.size):
         m = unscaled[i]
         s = scale
@@ -183,6 +185,7 @@ def fill_nulls(bitmap: Any, offset: Any, value: Any, out: Any) -> None:
 
 @kernel("void(uint64[::1], int64, uint16[::1])")
 def key_groups(hashes: Any, max_parallelism: Any, out: Any) -> None:
+    """Key group of every hash."""
     for i in range(hashes.size):
         out[i] = np.uint32(hashes[i] >> np.uint64(32)) % np.uint32(max_parallelism)
 

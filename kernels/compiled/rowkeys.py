@@ -67,7 +67,7 @@ def read_words(keys: Any, width: Any, cursors: Any, words: Any, nulls: Any) -> N
 
 
 @kernel("int64(uint8[::1], int64[::1], int64[::1], uint8[::1])")
-def read_text_sizes(keys: Any, cursors: Any, offsets: Any, nulls: Any) -> int:
+def read_text_sizes(keys: Any, cursors: Any, offsets: Any, nulls: Any) -> Any:
     """Fill offsets (n + 1) and null flags of a string column; returns its bytes."""
     base = keys.ctypes.data
     total = np.int64(0)
@@ -75,7 +75,8 @@ def read_text_sizes(keys: Any, cursors: Any, offsets: Any, nulls: Any) -> int:
     for i in range(cursors.size):
         n = np.int64(load64(base + cursors[i]))
         nulls[i] = 1 if n < 0 else 0
-        total += max(n, 0)
+        if n > 0:
+            total += n
         offsets[i + 1] = total
     return total
 
@@ -99,7 +100,7 @@ def record_words(records: Any, stride: Any, word: Any, slots: Any, out: Any) -> 
 
 
 @kernel("int64(uint64[::1], int64, int64[::1], int64[::1], uint8[::1])")
-def key_sizes(records: Any, stride: Any, slots: Any, offsets: Any, nulls: Any) -> int:
+def key_sizes(records: Any, stride: Any, slots: Any, offsets: Any, nulls: Any) -> Any:
     """Offsets (n + 1) and null flags of the string keys of some slots; returns their bytes."""
     total = np.int64(0)
     offsets[0] = 0
@@ -128,7 +129,7 @@ def key_bytes(records: Any, stride: Any, arena: Any, slots: Any, offsets: Any, o
 
 
 @kernel("int64(uint64[::1], int64, uint8[::1], int64, uint8[::1], uint8[::1])")
-def compact(records: Any, stride: Any, flags: Any, used: Any, arena: Any, out: Any) -> int:
+def compact(records: Any, stride: Any, flags: Any, used: Any, arena: Any, out: Any) -> Any:
     """Copy the long keys still in use to another arena; returns the bytes used there."""
     base = arena.ctypes.data
     to = out.ctypes.data

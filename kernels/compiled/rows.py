@@ -42,6 +42,7 @@ def counting_sort(channels: Any, offsets: Any, order: Any) -> None:
     "void(uint64[::1], int32[::1], uint64[::1])",
 )
 def gather(values: Any, rows: Any, out: Any) -> None:
+    """Gather items of one width."""
     for i in range(rows.size):
         out[i] = values[rows[i]]
 
@@ -55,7 +56,7 @@ def gather_wide(values: Any, width: Any, rows: Any, out: Any) -> None:
 
 
 @kernel("int64(uint8[::1], int64, int32[::1], uint8[::1])")
-def gather_bits(bitmap: Any, offset: Any, rows: Any, out: Any) -> int:
+def gather_bits(bitmap: Any, offset: Any, rows: Any, out: Any) -> Any:
     """Gather an Arrow bitmap; returns how many bits are 0."""
     n = rows.size
     ones = np.int64(0)
@@ -82,7 +83,7 @@ def gather_bits(bitmap: Any, offset: Any, rows: Any, out: Any) -> int:
     "int64(int32[::1], int32[::1], int32[::1])",
     "int64(int64[::1], int32[::1], int64[::1])",
 )
-def string_offsets(offsets: Any, rows: Any, out: Any) -> int:
+def string_offsets(offsets: Any, rows: Any, out: Any) -> Any:
     """Offsets of the gathered strings; returns their total bytes, to be checked by the caller."""
     total = np.int64(0)
     out[0] = 0

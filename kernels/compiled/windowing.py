@@ -22,7 +22,7 @@ def tumble(ts: Any, size: Any, offset: Any, out: Any) -> None:
 
 
 @kernel("int64(int64[::1], int64, int64, int64, int32[::1], int64[::1], int64)")
-def hop(ts: Any, size: Any, slide: Any, offset: Any, rows: Any, starts: Any, limit: Any) -> int:
+def hop(ts: Any, size: Any, slide: Any, offset: Any, rows: Any, starts: Any, limit: Any) -> Any:
     """Row number and start for every window of every row, latest window first; returns how many."""
     k = np.int64(0)
     for i in range(ts.size):
@@ -37,7 +37,7 @@ def hop(ts: Any, size: Any, slide: Any, offset: Any, rows: Any, starts: Any, lim
 
 
 @kernel("int64(int64[::1], int64[::1], int32[::1], int64, int64[::1], int64[::1], int32[::1])")
-def sessions(keys: Any, ts: Any, order: Any, gap: Any, starts: Any, ends: Any, session: Any) -> int:
+def sessions(keys: Any, ts: Any, order: Any, gap: Any, starts: Any, ends: Any, session: Any) -> Any:
     """Number the sessions of rows sorted by key and time; returns how many there are.
 
     Args:

@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001 - naive datetimes are the point
 """The column hash against the pure-Python hash, and both against Python's equality."""
 
 import datetime as dt
@@ -81,7 +82,7 @@ SCALARS = (
     | st.text(max_size=5)
     | st.binary(max_size=5)
     | st.dates()
-    | st.integers(-(2**70), 2**70).map(lambda v: float(v))
+    | st.integers(-(2**70), 2**70).map(float)
 )
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001 - naive datetimes are the point
 """The hash index against a dict."""
 
 import datetime as dt

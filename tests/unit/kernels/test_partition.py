@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001 - naive datetimes are the point
 """The counting sort and the gather, against numpy and pyarrow."""
 
 import datetime as dt
