@@ -19,6 +19,7 @@ from lesto.common.elements import (
     ColumnarBatch,
     RowBatch,
     StreamElement,
+    Watermark,
     concat_timestamps,
 )
 from lesto.taskmanager.runtime.exchange.channels import OutputChannel
@@ -71,7 +72,8 @@ class EdgeWriter:
         self._schema = schema
         self._policy = policy
         self._buffers = [_Buffer() for _ in channels]
-        self._oldest_ns: int | None = None  # when the oldest gathered piece came
+        self._oldest_ns: int | None = None  # when the oldest of what is held back came
+        self._watermark: int | None = None  # held back behind gathered pieces
         self.records_out = 0
         self.bytes_out = 0
 
@@ -89,8 +91,18 @@ class EdgeWriter:
     def control(self, element: StreamElement) -> None:
         """Send a control element to every channel, behind everything emitted."""
         self.flush()
-        for channel in self._channels:
-            channel.send(element)
+        self._to_all(element)
+
+    def watermark(self, timestamp: int) -> None:
+        """Event time has advanced.
+
+        A watermark may always come later than it could: behind gathered pieces it waits with them, and only
+        the newest is sent. So sources that mark every batch do not break up the batches of a hash edge.
+        """
+        if self._oldest_ns is None:
+            self._to_all(Watermark(timestamp))
+        else:
+            self._watermark = timestamp
 
     def flush(self) -> None:
         """Send what is gathered."""
@@ -100,6 +112,9 @@ class EdgeWriter:
         for index, buffer in enumerate(self._buffers):
             if buffer.parts:
                 self._send(index, buffer)
+        if self._watermark is not None:
+            timestamp, self._watermark = self._watermark, None
+            self._to_all(Watermark(timestamp))
 
     def flush_due(self, now_ns: int) -> None:
         """Send what is gathered when the oldest has waited for the buffer timeout."""
@@ -112,6 +127,10 @@ class EdgeWriter:
             self.flush()
         for channel in self._channels:
             channel.close(graceful=graceful)
+
+    def _to_all(self, element: StreamElement) -> None:
+        for channel in self._channels:
+            channel.send(element)
 
     def _in_form(self, batch: Batch) -> Batch:
         if self._schema is None:

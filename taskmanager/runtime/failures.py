@@ -1,0 +1,101 @@
+"""From an exception in a task to the message the user reads: their own frames first."""
+
+from __future__ import annotations
+
+import traceback
+from types import FrameType, TracebackType
+
+from lesto.common.errors import LestoError
+from lesto.proto import runtime_pb2
+from lesto.taskmanager.runtime.errors import UserCodeError
+
+#: Longest traceback sent, characters; the middle of a longer one is left out.
+TRACEBACK_MAX = 32_768
+MESSAGE_MAX = 2_000
+_ENGINE = ("lesto.", "importlib.", "cloudpickle.", "concurrent.futures")
+_NOTE = "_lesto_operator"
+
+
+def mark_operator(error: BaseException, operator_name: str) -> None:
+    """Remember which operator raised; the innermost call wins."""
+    if not hasattr(error, _NOTE):
+        try:
+            setattr(error, _NOTE, operator_name)
+        except AttributeError:  # an exception class with slots: the task's name must do
+            return
+
+
+def operator_of(error: BaseException) -> str:
+    """The operator remembered by ``mark_operator``, or nothing."""
+    return str(getattr(error, _NOTE, ""))
+
+
+def describe(
+    error: BaseException, task: runtime_pb2.TaskRef, location: str = ""
+) -> runtime_pb2.TaskFailure:
+    """The failure as sent to the JobManager.
+
+    Args:
+        error: what was raised.
+        task: the task.
+        location: file:line of the call that made the operator, for errors without frames of the user.
+    """
+    culprit = _users_exception(error)
+    frames = _user_frames(culprit.__traceback__)
+    user = ""
+    if frames:
+        lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
+        lines += traceback.format_exception_only(culprit)
+        user = "".join(lines)
+        location = f"{frames[-1].filename}:{frames[-1].lineno}"
+    if isinstance(error, LestoError):
+        code, message, remedy = error.code, error.message, error.remedy
+        retryable = error.retryable
+        location = error.location or location
+    else:
+        code, remedy, retryable = UserCodeError.code, "", True
+        message = "".join(traceback.format_exception_only(error)).strip()
+    return runtime_pb2.TaskFailure(
+        task=task,
+        code=code,
+        message=_one_line(message),
+        user_traceback=_cut(user),
+        full_traceback=_cut("".join(traceback.format_exception(error))),
+        retryable=retryable,
+        operator_name=operator_of(error),
+        remedy=remedy,
+        location=location,
+    )
+
+
+def _users_exception(error: BaseException) -> BaseException:
+    """Behind errors of ours, what caused them."""
+    seen = error
+    while isinstance(seen, LestoError) and seen.__cause__ is not None:
+        seen = seen.__cause__
+    return seen
+
+
+def _user_frames(tb: TracebackType | None) -> list[traceback.FrameSummary]:
+    frames: list[tuple[FrameType, int]] = []
+    for frame, line in traceback.walk_tb(tb):
+        if not _is_engine(frame):
+            frames.append((frame, line))
+    return list(traceback.StackSummary.extract(iter(frames)))
+
+
+def _is_engine(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name == "lesto" or name.startswith(_ENGINE)
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MESSAGE_MAX else line[:MESSAGE_MAX] + "..."
+
+
+def _cut(text: str) -> str:
+    if len(text) <= TRACEBACK_MAX:
+        return text
+    half = TRACEBACK_MAX // 2
+    return f"{text[:half]}\n... {len(text) - TRACEBACK_MAX} characters left out ...\n{text[-half:]}"
