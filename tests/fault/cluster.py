@@ -1,0 +1,178 @@
+"""A real cluster of processes for fault tests: one JobManager, TaskManagers that a watchdog replaces."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import grpc
+
+from lesto.proto import client_pb2 as pb
+from lesto.proto import client_pb2_grpc
+
+LESTO = [sys.executable, "-m", "lesto.client.cli.main"]
+START_SECONDS_MAX = 30
+STOP_SECONDS_MAX = 15
+
+
+def free_port():
+    """A port of loopback nobody listens on at the moment."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Cluster:
+    """Context manager. ``options`` are passed to every process as ``-D``."""
+
+    def __init__(self, folder: Path, *, taskmanagers=2, slots=1, options=None):
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.taskmanagers = taskmanagers
+        self.slots = slots
+        self.port = free_port()
+        self.rest_port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.token = secrets.token_hex(16)
+        self.options = {
+            "security.token": self.token,
+            "execution.checkpointing.dir": str(self.checkpoints),
+            **(options or {}),
+        }
+        self.processes: list[subprocess.Popen] = []
+        self.watchdogs: list[threading.Thread] = []
+        self.stopping = threading.Event()
+        self._channel = None
+
+    def _start(self, *command):
+        options = [x for k, v in self.options.items() for x in ("-D", f"{k}={v}")]
+        log = (self.folder / "cluster.log").open("ab")
+        process = subprocess.Popen(
+            [*LESTO, *command, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def _keep_taskmanager(self):
+        while not self.stopping.is_set():
+            process = self._start(
+                "taskmanager", "--jobmanager", self.address, "--slots", str(self.slots)
+            )
+            while process.poll() is None and not self.stopping.is_set():
+                time.sleep(0.02)
+            if self.stopping.is_set():
+                _end(process)
+
+    def __enter__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.jobmanager = self._start(
+            "jobmanager", "--port", str(self.port), "--rest-port", str(self.rest_port)
+        )
+        for _ in range(self.taskmanagers):
+            thread = threading.Thread(target=self._keep_taskmanager)
+            thread.start()
+            self.watchdogs.append(thread)
+        self._channel = grpc.insecure_channel(self.address)
+        self.stub = client_pb2_grpc.JobManagerServiceStub(self._channel)
+        self.wait_for_slots(self.taskmanagers * self.slots)
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.watchdogs:
+            thread.join(STOP_SECONDS_MAX + 5)
+        if self._channel is not None:
+            self._channel.close()
+        for process in self.processes:
+            _end(process)
+
+    def metadata(self):
+        """What a call needs to be let in."""
+        return (("lesto-token", self.token),)
+
+    def info(self):
+        """The cluster as the JobManager sees it."""
+        return self.stub.GetCluster(pb.GetClusterRequest(), metadata=self.metadata(), timeout=5)
+
+    def wait_for_slots(self, n):
+        """Until ``n`` slots are registered."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if self.jobmanager.poll() is not None:
+                break
+            with contextlib.suppress(grpc.RpcError):
+                if self.info().slots_total >= n:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"no {n} slots:\n{(self.folder / 'cluster.log').read_text()[-4000:]}")
+
+    def submit(self, script, *arguments, parallelism, options=None, savepoint=None):
+        """Run a script detached; the job's id."""
+        more = [x for k, v in (options or {}).items() for x in ("-D", f"{k}={v}")]
+        if savepoint:
+            more += ["-s", savepoint]
+        before = {j.job_id for j in self.jobs()}
+        command = [*LESTO, "run", "-d", "-m", self.address, "-p", str(parallelism)]
+        command += ["-D", f"security.token={self.token}", *more, str(script), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (job,) = {j.job_id for j in self.jobs()} - before
+        return job
+
+    def jobs(self):
+        """Summaries of all jobs."""
+        return self.stub.ListJobs(pb.ListJobsRequest(), metadata=self.metadata(), timeout=5).jobs
+
+    def job(self, job_id):
+        """Details of one job."""
+        request = pb.GetJobRequest(job_id=job_id)
+        return self.stub.GetJob(request, metadata=self.metadata(), timeout=5)
+
+    def wait_for(self, job_id, state, seconds):
+        """Until the job is in ``state``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            job = self.job(job_id)
+            if job.summary.state == state:
+                return job
+            if job.summary.state == pb.JOB_STATE_FAILED or time.monotonic() > deadline:
+                log = (self.folder / "cluster.log").read_text()[-6000:]
+                raise AssertionError(
+                    f"job is {pb.JobState.Name(job.summary.state)}, wanted {pb.JobState.Name(state)}\n"
+                    f"{[f.failure.message + f.failure.full_traceback for f in job.failures]}\n{log}"
+                )
+            time.sleep(0.05)
+
+    def victims(self):
+        """(kind, pid) of everything that may be killed: slot processes and TaskManagers."""
+        found = []
+        for taskmanager in self.info().taskmanagers:
+            found.append(("taskmanager", taskmanager.pid))
+            found += [("slot", slot.pid) for slot in taskmanager.slots if slot.pid]
+        return found
+
+
+def kill(pid):
+    """kill -9; False when it was gone already."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
