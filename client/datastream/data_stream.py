@@ -1,0 +1,510 @@
+"""DataStream: a stream in the making. Each call adds a transformation to the environment's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lesto.client.datastream import operators
+from lesto.client.datastream.checks import (
+    check_function,
+    check_instance,
+    check_type,
+    output_schema,
+    require_schema,
+    unsupported,
+    wrong,
+)
+from lesto.client.datastream.errors import JobBuildError, SchemaConflictError
+from lesto.client.datastream.location import user_location
+from lesto.client.datastream.node_settings import NodeSettings
+from lesto.client.datastream.transformations import (
+    Kind,
+    Partition,
+    Partitioning,
+    Transformation,
+    Upstream,
+)
+from lesto.common.evaluator import Predicate, Projection, resolve_column
+from lesto.common.expressions import Alias, Column, Expr, to_expr
+from lesto.common.functions import (
+    FilterFunction,
+    FlatMapFunction,
+    KeySelector,
+    MapFunction,
+    OutputTag,
+    Partitioner,
+    ProcessFunction,
+    as_callable,
+)
+from lesto.common.keys import FieldKeySelector, KeySpec
+from lesto.common.sink import Sink
+from lesto.common.types import TypeInformation, Types, from_arrow_schema
+from lesto.common.watermarks import WatermarkStrategy
+
+if TYPE_CHECKING:
+    from lesto.client.datastream.environment import StreamExecutionEnvironment
+    from lesto.client.datastream.keyed_stream import KeyedStream
+    from lesto.client.results import CloseableIterator
+
+
+class DataStream(NodeSettings):
+    """A stream of records: columns when it has a schema, Python values otherwise.
+
+    Functions take records one by one: values as they are, or a :class:`lesto.common.Row` a record of a
+    stream with columns. Expressions (``col("x") > 3``) need columns and run on whole batches.
+    """
+
+    def __init__(
+        self,
+        env: StreamExecutionEnvironment,
+        upstreams: tuple[Upstream, ...],
+        type_info: TypeInformation | None = None,
+    ) -> None:
+        self._env = env
+        self._upstreams = upstreams
+        self._type_info = type_info
+
+    # ------------------------------------------------------------------------------- inspection
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """Columns, or None for a stream of Python values."""
+        return self._upstreams[0].schema
+
+    def get_type(self) -> TypeInformation:
+        """Declared or known type of the records; opaque when neither."""
+        if self._type_info is not None:
+            return self._type_info
+        return Types.PICKLED_BYTE_ARRAY() if self.schema is None else from_arrow_schema(self.schema)
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """The environment."""
+        return self._env
+
+    def get_execution_config(self) -> Any:
+        """The environment's ExecutionConfig."""
+        return self._env.get_config()
+
+    def _own_node(self, method: str) -> Transformation:
+        first = self._upstreams[0]
+        plain = first.partitioning.kind is Partition.AUTO and not first.side_tag
+        if len(self._upstreams) > 1 or not plain:
+            what = "union" if len(self._upstreams) > 1 else "a partitioning or side output"
+            msg = f"{method} belongs to an operator, and {what} is none"
+            raise JobBuildError(
+                msg, remedy="call it on the operator before or after", location=user_location()
+            )
+        return first.node
+
+    # ------------------------------------------------------------------------- building blocks
+
+    def _add(
+        self,
+        label: str,
+        factory: operators.Thunk,
+        schema: pa.Schema | None,
+        *,
+        functions: tuple[Any, ...] = (),
+        keyed: bool = False,
+        type_info: TypeInformation | None = None,
+    ) -> DataStream:
+        node = self._env._add_node(
+            kind=Kind.TRANSFORM,
+            label=label,
+            factory=factory,
+            inputs=self._upstreams,
+            output_schema=schema,
+            keyed=keyed,
+            user_functions=functions,
+            location=user_location(),
+        )
+        return DataStream(self._env, (Upstream(node, schema=schema),), type_info)
+
+    def _partitioned(self, partitioning: Partitioning) -> DataStream:
+        moved = tuple(
+            Upstream(u.node, u.side_tag, partitioning, u.schema) for u in self._upstreams
+        )
+        return DataStream(self._env, moved, self._type_info)
+
+    # --------------------------------------------------------------------------- record by record
+
+    def map(
+        self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """One record to one. With a row type with names as ``output_type`` the result has columns."""
+        check_function("map", MapFunction, func)
+        schema = output_schema("map", output_type)
+        factory = operators.stateless("MapOperator", func)
+        return self._add("Map", factory, schema, functions=(func,), type_info=output_type)
+
+    def flat_map(
+        self,
+        func: Callable[[Any], Any] | FlatMapFunction,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """One record to any number."""
+        check_function("flat_map", FlatMapFunction, func)
+        schema = output_schema("flat_map", output_type)
+        factory = operators.stateless("FlatMapOperator", func)
+        return self._add("Flat Map", factory, schema, functions=(func,), type_info=output_type)
+
+    def filter(self, func: Callable[[Any], bool] | FilterFunction | Expr) -> DataStream:
+        """Keep the records for which a function, or an expression on columns, is true.
+
+        Raises:
+            ExpressionError: a column does not exist (with the nearest), or the types do not fit.
+        """
+        if isinstance(func, Expr):
+            schema = require_schema("filter(expression)", self.schema)
+            Predicate(func, schema, stream=self._stream_name(), location=user_location())
+            return self._add(f"Filter({func})", operators.columnar_filter(func), schema)
+        check_function("filter", FilterFunction, func)
+        factory = operators.stateless("FilterOperator", func)
+        return self._add(
+            "Filter", factory, self.schema, functions=(func,), type_info=self._type_info
+        )
+
+    def process(
+        self, func: ProcessFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """The general function over records; reaches side outputs."""
+        check_function("process", ProcessFunction, func, plain=False)
+        schema = output_schema("process", output_type)
+        factory = operators.stateless("ProcessOperator", func)
+        return self._add("Process", factory, schema, functions=(func,), type_info=output_type)
+
+    def project(self, *field_indexes: int) -> DataStream:
+        """Keep fields by position: of columns, or of tuples and Rows."""
+        if not field_indexes or not all(isinstance(i, int) for i in field_indexes):
+            wrong("project", "field positions", field_indexes)
+        schema = self.schema
+        if schema is not None:
+            bad = [i for i in field_indexes if not 0 <= i < len(schema)]
+            if bad:
+                wrong("project", f"positions from 0 to {len(schema) - 1}", bad[0])
+            return self.select(*[schema.names[i] for i in field_indexes])
+        return self.map(_Project(field_indexes))
+
+    # -------------------------------------------------------------------------------- by column
+
+    def select(self, *exprs: Expr | str, **named: Any) -> DataStream:
+        """A stream of these columns: names, expressions, or ``name=expression``.
+
+        Raises:
+            ExpressionError: a column does not exist (with the nearest), or two have one name.
+        """
+        schema = require_schema("select", self.schema)
+        chosen = _exprs("select", exprs, named)
+        if not chosen:
+            wrong("select", "at least one column or expression", ())
+        projection = Projection(
+            chosen, schema, stream=self._stream_name(), location=user_location()
+        )
+        return self._add("Select", operators.select(chosen), projection.schema)
+
+    def with_columns(self, *exprs: Expr, **named: Any) -> DataStream:
+        """The stream with columns added, or replaced where the name exists."""
+        schema = require_schema("with_columns", self.schema)
+        chosen = _exprs("with_columns", exprs, named)
+        if not chosen:
+            wrong("with_columns", "at least one expression", ())
+        added = Projection(chosen, schema, stream=self._stream_name(), location=user_location())
+        fields = {field.name: field for field in schema} | {f.name: f for f in added.schema}
+        return self._add(
+            "With Columns", operators.with_columns(chosen), pa.schema(list(fields.values()))
+        )
+
+    # --------------------------------------------------------------------------------- event time
+
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
+        """Give the records event time; replaces what the source gave."""
+        check_instance(
+            "assign_timestamps_and_watermarks",
+            "a WatermarkStrategy",
+            watermark_strategy,
+            WatermarkStrategy,
+        )
+        check_timestamp_column(watermark_strategy, self.schema, self._stream_name())
+        return self._add(
+            "Timestamps/Watermarks",
+            operators.timestamps(watermark_strategy),
+            self.schema,
+            functions=strategy_functions(watermark_strategy),
+            type_info=self._type_info,
+        )
+
+    # ------------------------------------------------------------------------------- partitioning
+
+    def key_by(
+        self,
+        key_selector: Callable[[Any], Any] | KeySelector | str | Column,
+        key_type: TypeInformation | str | Column | None = None,
+        *columns: str | Column,
+    ) -> KeyedStream:
+        """Group by a key: a selector function, or the names of one or more columns or fields.
+
+        Args:
+            key_selector: callable record -> key, or a name.
+            key_type: type of the key (not needed), or a second name.
+            columns: further names.
+
+        Raises:
+            ExpressionError: a column does not exist; names the nearest.
+        """
+        from lesto.client.datastream.keyed_stream import KeyedStream
+
+        given = (key_selector, *(() if key_type is None else (key_type,)), *columns)
+        if isinstance(key_selector, (str, Column)):
+            if len(given) == 2 and isinstance(key_type, TypeInformation):
+                given = given[:1]
+            key = self._column_key([self._column_name("key_by", name) for name in given])
+        else:
+            check_type("key_by", key_type)
+            check_function("key_by", KeySelector, key_selector)
+            key = KeySpec(selector=as_callable(key_selector, KeySelector))
+        partitioning = Partitioning(Partition.HASH, key=key, location=user_location())
+        moved = self._partitioned(partitioning)
+        declared = key_type if isinstance(key_type, TypeInformation) else None
+        return KeyedStream(self._env, moved._upstreams, self, key, declared, self._type_info)
+
+    def _column_name(self, method: str, value: Any) -> str:
+        if isinstance(value, Column):
+            return value.name
+        return check_instance(method, "column names", value, str)
+
+    def _column_key(self, names: list[str]) -> KeySpec:
+        if self.schema is None:
+            return KeySpec(selector=FieldKeySelector(tuple(names)))
+        for name in names:
+            resolve_column(
+                name, self.schema, stream=self._stream_name(), location=user_location()
+            )
+        return KeySpec(columns=tuple(names))
+
+    def rebalance(self) -> DataStream:
+        """Spread evenly, round robin."""
+        return self._partitioned(Partitioning(Partition.REBALANCE, location=user_location()))
+
+    def rescale(self) -> DataStream:
+        """Round robin to a subset of the subtasks, the nearer ones."""
+        return self._partitioned(Partitioning(Partition.RESCALE, location=user_location()))
+
+    def shuffle(self) -> DataStream:
+        """At random."""
+        return self._partitioned(Partitioning(Partition.SHUFFLE, location=user_location()))
+
+    def forward(self) -> DataStream:
+        """To the subtask of the same number; parallelism must be equal."""
+        return self._partitioned(Partitioning(Partition.FORWARD, location=user_location()))
+
+    def global_(self) -> DataStream:
+        """All to the first subtask."""
+        return self._partitioned(Partitioning(Partition.GLOBAL, location=user_location()))
+
+    def broadcast(
+        self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any
+    ) -> DataStream:
+        """Each record to every subtask."""
+        if broadcast_state_descriptor is not None or other_broadcast_state_descriptors:
+            unsupported("DataStream.broadcast with state descriptors (broadcast state)")
+        return self._partitioned(Partitioning(Partition.BROADCAST, location=user_location()))
+
+    def partition_custom(
+        self,
+        partitioner: Callable[[Any, int], int] | Partitioner,
+        key_selector: Callable[[Any], Any] | KeySelector | str,
+    ) -> DataStream:
+        """To the subtask that ``partitioner(key, subtasks)`` names."""
+        check_function("partition_custom", Partitioner, partitioner)
+        if isinstance(key_selector, (str, Column)):
+            key = self._column_key([self._column_name("partition_custom", key_selector)])
+        else:
+            check_function("partition_custom", KeySelector, key_selector)
+            key = KeySpec(selector=as_callable(key_selector, KeySelector))
+        function = as_callable(partitioner, Partitioner)
+        return self._partitioned(
+            Partitioning(Partition.CUSTOM, key=key, function=function, location=user_location())
+        )
+
+    # ----------------------------------------------------------------------------- several streams
+
+    def union(self, *streams: DataStream) -> DataStream:
+        """One stream of the records of all; of columns, they must have the same.
+
+        Raises:
+            SchemaConflictError: names the difference.
+        """
+        joined = self._upstreams
+        for stream in streams:
+            check_instance("union", "DataStreams", stream, DataStream)
+            if stream._env is not self._env:
+                msg = "union: the streams belong to different environments"
+                raise JobBuildError(msg, location=user_location())
+            _check_same_schema(self.schema, stream.schema)
+            joined = (*joined, *stream._upstreams)
+        return DataStream(self._env, joined, self._type_info)
+
+    def connect(self, ds: Any) -> Any:
+        """Not supported yet."""
+        unsupported("DataStream.connect", "use union with tagged records for now")
+
+    def window_all(self, window_assigner: Any) -> Any:
+        """Not supported yet."""
+        unsupported("DataStream.window_all", "use key_by(lambda r: 0).window(...) for now")
+
+    def join(self, *_: Any) -> Any:
+        """Not supported yet."""
+        unsupported("DataStream.join")
+
+    def co_group(self, *_: Any) -> Any:
+        """Not supported yet."""
+        unsupported("DataStream.co_group")
+
+    def cache(self) -> Any:
+        """Not supported yet."""
+        unsupported("DataStream.cache", "write the stream to files and read them")
+
+    def get_side_output(self, output_tag: OutputTag) -> DataStream:
+        """The side output of this operator under a tag."""
+        check_instance("get_side_output", "an OutputTag", output_tag, OutputTag)
+        node = self._own_node("get_side_output")
+        schema = output_schema("get_side_output", _single_type(output_tag))
+        side = Upstream(node, side_tag=output_tag.tag_id, schema=schema)
+        return DataStream(self._env, (side,), _single_type(output_tag))
+
+    # -------------------------------------------------------------------------------------- output
+
+    def sink_to(self, sink: Sink) -> DataStreamSink:
+        """Write to a sink."""
+        check_instance("sink_to", "a Sink", sink, Sink)
+        return self._sink(sink, "Sink", ())
+
+    def add_sink(self, sink_func: Any) -> DataStreamSink:
+        """Flink's old interface: not supported; use ``sink_to``."""
+        unsupported("DataStream.add_sink (SinkFunction)", "use sink_to with a Sink")
+
+    def print(self, sink_identifier: str | None = None) -> DataStreamSink:
+        """Write each record to the standard output of its slot."""
+        from lesto.connectors.console import PrintSink
+
+        if sink_identifier is not None:
+            check_instance("print", "a text", sink_identifier, str)
+        return self._sink(PrintSink(sink_identifier or ""), "Print to Std. Out", ())
+
+    def _sink(self, sink: Sink, label: str, functions: tuple[Any, ...]) -> DataStreamSink:
+        node = self._env._add_node(
+            kind=Kind.SINK,
+            label=f"{label}: {type(sink).__name__}" if label == "Sink" else label,
+            factory=operators.sink(sink),
+            inputs=self._upstreams,
+            user_functions=functions or (sink,),
+            location=user_location(),
+        )
+        return DataStreamSink(self._env, node)
+
+    def execute_and_collect(
+        self, job_execution_name: str | None = None, limit: int | None = None
+    ) -> CloseableIterator | list[Any]:
+        """Run the job and give this stream's records: an iterator, or with ``limit`` a list.
+
+        A record is given once its checkpoint is complete, so failures neither lose nor repeat any.
+        Close the iterator (or use ``with``) to cancel a job that has not ended.
+        """
+        from lesto.client.results import collect
+
+        if limit is not None and (not isinstance(limit, int) or limit <= 0):
+            wrong("execute_and_collect", "a positive limit", limit)
+        from lesto.connectors.memory.collect import CollectSink
+
+        sink = self._sink(CollectSink(), "Collect", ())
+        rows = collect(self._env, sink._node, job_execution_name)
+        if limit is None:
+            return rows
+        with rows:
+            return [row for row, _ in zip(rows, range(limit), strict=False)]
+
+    # ------------------------------------------------------------------------------------- details
+
+    def _stream_name(self) -> str:
+        return self._upstreams[0].node.name
+
+
+class DataStreamSink(NodeSettings):
+    """The end of a stream."""
+
+    def __init__(self, env: StreamExecutionEnvironment, node: Transformation) -> None:
+        self._env = env
+        self._node = node
+
+    def _own_node(self, method: str) -> Transformation:
+        return self._node
+
+
+class _Project:
+    """Fields by position, as a picklable function."""
+
+    def __init__(self, indexes: tuple[int, ...]) -> None:
+        self.indexes = indexes
+
+    def __call__(self, value: Any) -> tuple[Any, ...]:
+        return tuple(value[i] for i in self.indexes)
+
+
+def _single_type(tag: OutputTag) -> Any:
+    return Types.TUPLE(tag.type_info) if isinstance(tag.type_info, list) else tag.type_info
+
+
+def _exprs(method: str, exprs: tuple[Any, ...], named: dict[str, Any]) -> list[Expr]:
+    chosen: list[Expr] = []
+    for expr in exprs:
+        if isinstance(expr, str):
+            chosen.append(Column(expr))
+        elif isinstance(expr, Expr):
+            chosen.append(expr)
+        else:
+            wrong(method, "column names and expressions", expr)
+    chosen.extend(Alias(to_expr(value), name) for name, value in named.items())
+    return chosen
+
+
+def _check_same_schema(first: pa.Schema | None, second: pa.Schema | None) -> None:
+    if first is None or second is None or first.equals(second):
+        if (first is None) == (second is None):
+            return
+        msg = "union: one stream has columns, the other carries opaque Python values"
+        remedy = "give the latter's last step output_type=Types.ROW_NAMED([...], [...])"
+        raise SchemaConflictError(msg, remedy=remedy, location=user_location())
+    ours, theirs = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (first, second))
+    msg = f"union: the streams have different columns: ({ours}) and ({theirs})"
+    raise SchemaConflictError(
+        msg, remedy="bring them to the same columns with select(...)", location=user_location()
+    )
+
+
+def check_timestamp_column(
+    strategy: WatermarkStrategy, schema: pa.Schema | None, stream: str
+) -> None:
+    """Check that the strategy's column exists and can be a time."""
+    if strategy.timestamp_column is None:
+        return
+    columns = require_schema("with_timestamp_column", schema)
+    index = resolve_column(
+        strategy.timestamp_column, columns, stream=stream, location=user_location()
+    )
+    kind = columns.field(index).type
+    ok = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind)
+    if not ok:
+        wrong(
+            "with_timestamp_column",
+            "a column of timestamps, dates or integer milliseconds",
+            f"{strategy.timestamp_column}: {kind}",
+        )
+
+
+def strategy_functions(strategy: WatermarkStrategy) -> tuple[Any, ...]:
+    """The user functions in a strategy."""
+    functions = (strategy.timestamp_assigner, strategy.generator_factory)
+    return tuple(f for f in functions if f is not None)
