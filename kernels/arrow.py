@@ -41,6 +41,17 @@ def view(buffer: Any, dtype: npt.DTypeLike, start: int, count: int) -> npt.NDArr
     return np.asarray(_Memory(buffer, address, wanted, count))
 
 
+def allocate(count: int, dtype: npt.DTypeLike) -> tuple[Any, npt.NDArray[Any]]:
+    """A new Arrow buffer for ``count`` items, and a view of it to fill.
+
+    From Arrow's pool, which keeps its pages: malloc gives large blocks back to the system, and
+    touching fresh pages costs more than the gather that fills them.
+    """
+    wanted = np.dtype(dtype)
+    buffer = pa.allocate_buffer(count * wanted.itemsize)
+    return buffer, view(buffer, wanted, 0, count)
+
+
 def loopable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """The array as kernels take it: of the dtype, contiguous, aligned, not marked read-only.
 

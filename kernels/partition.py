@@ -120,32 +120,32 @@ def _take_fixed(arr: pa.Array, rows: Rows) -> Any:
     width = arr.type.bit_width
     if width in _UNSIGNED:
         dtype = _UNSIGNED[width]
-        out = np.empty(len(rows), dtype)
+        buffer, out = arrow.allocate(len(rows), dtype)
         native("rows").gather(arrow.view(arr.buffers()[1], dtype, arr.offset, len(arr)), rows, out)
-        return pa.py_buffer(out)
+        return buffer
     words = width // 64
-    out = np.empty(len(rows) * words, np.uint64)
+    buffer, out = arrow.allocate(len(rows) * words, np.uint64)
     source = arrow.view(arr.buffers()[1], np.uint64, arr.offset * words, len(arr) * words)
     native("rows").gather_wide(source, words, rows, out)
-    return pa.py_buffer(out)
+    return buffer
 
 
 def _take_bits(buffer: Any, offset: int, rows: Rows) -> tuple[int, Any]:
     """Gathered bitmap and the number of zeros in it."""
-    out = np.empty((len(rows) + 7) >> 3, np.uint8)
+    packed, out = arrow.allocate((len(rows) + 7) >> 3, np.uint8)
     bitmap = arrow.view(buffer, np.uint8, 0, buffer.size)
     zeros = native("rows").gather_bits(bitmap, offset, rows, out)
-    return zeros, pa.py_buffer(out)
+    return zeros, packed
 
 
 def _take_text(arr: pa.Array, rows: Rows) -> tuple[Any, Any] | None:
     """Offsets and bytes; None when 32-bit offsets would overflow (pyarrow then says so)."""
     loops = native("rows")
     offsets, data = arrow.offsets_and_data(arr)
-    out_offsets = np.empty(len(rows) + 1, offsets.dtype)
+    ends, out_offsets = arrow.allocate(len(rows) + 1, offsets.dtype)
     total = loops.string_offsets(offsets, rows, out_offsets)
     if offsets.dtype == np.int32 and total > _MAX_SMALL:
         return None
-    out = np.empty(total + _SPARE, np.uint8)
+    text, out = arrow.allocate(total + _SPARE, np.uint8)
     loops.gather_strings(offsets, data, rows, out_offsets, out)
-    return pa.py_buffer(out_offsets), pa.py_buffer(out[:total])
+    return ends, text.slice(0, total)

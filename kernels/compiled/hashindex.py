@@ -8,6 +8,9 @@ the namespace (stride 2). Strings: two words, or two, the namespace and one spar
 first holds the length (_NULL_LENGTH for null) and 4 bytes; the second the next 8 bytes of a
 key of up to 12, else where the key begins in the arena.
 
+A probe stops early when the table is half full or slots or arena are used up; the caller grows
+them and comes back. ``new_rows[0]`` counts the added rows, which follow it.
+
 ``state`` is int64[4]: slots ever used, free slots, bytes used in the arena, live entries.
 """
 
@@ -69,11 +72,7 @@ def probe_words(
     slots: Any,
     new_rows: Any,
 ) -> Any:
-    """Look up, and with ``insert`` add, rows from ``start``; returns the row it had to stop at.
-
-    It stops when the table is half full or the slots are used up; the caller grows them and comes
-    back. ``new_rows[0]`` counts the added rows, which follow it.
-    """
+    """Look up, and with ``insert`` add, rows from ``start``; returns the row it stopped at."""
     n = hashes.size
     mask = np.uint64(table.size - 1)
     stride = 2 if spaced else 1

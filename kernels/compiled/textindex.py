@@ -116,20 +116,16 @@ def probe_text(
 ) -> Any:
     """As ``hashindex.probe_words`` for strings; stops also when the arena is full."""
     n = hashes.size
-    mask = np.uint64(table.size - 1)
-    stride = 4 if spaced else 2
-    near = _AHEAD >> 1
+    mask, stride = np.uint64(table.size - 1), (4 if spaced else 2)
+    near, space = _AHEAD >> 1, np.int64(0)
     table_at, records_at, arena_at = table.ctypes.data, records.ctypes.data, arena.ctypes.data
-    base = data.ctypes.data
-    end = base + data.size
-    space = np.int64(0)
+    base, end = data.ctypes.data, data.ctypes.data + data.size
     for i in range(start, n):
         if i + _AHEAD < n:
             far = namespaces[i + _AHEAD] if spaced else space
             ahead = place(hashes[i + _AHEAD], far, spaced)
             prefetch(table_at + np.int64((ahead & mask) << np.uint64(3)))
-            far = namespaces[i + near] if spaced else space
-            ahead = place(hashes[i + near], far, spaced)
+            ahead = place(hashes[i + near], namespaces[i + near] if spaced else space, spaced)
             entry = table[ahead & mask] & _LOW
             if entry != _ZERO:
                 prefetch(records_at + (np.int64(entry) - 1) * stride * 8)
@@ -150,9 +146,8 @@ def probe_text(
             table_at, mask, records_at, arena_at, stride, tag, at, size, first, second, space
         )
         if found < 0 and insert:
-            if state[_LIVE] >= table.size >> 1:
-                return i
-            if size > 12 and state[_ARENA] + size > arena.size:
+            full = size > 12 and state[_ARENA] + size > arena.size
+            if full or state[_LIVE] >= table.size >> 1:
                 return i
             found = new_slot(free, state, slot_hashes.size)
             if found < 0:
@@ -162,14 +157,11 @@ def probe_text(
                 second = np.uint64(state[_ARENA])
                 state[_ARENA] += size
             table[p] = (tag << _32) | np.uint64(found + 1)
-            records[found * stride] = first
-            records[found * stride + 1] = second
+            records[found * stride], records[found * stride + 1] = first, second
             if spaced:
                 records[found * stride + 2] = np.uint64(space)
-            slot_hashes[found] = hashes[i]
-            slot_live[found] = 1
-            state[_LIVE] += 1
-            new_rows[0] += 1
+            slot_hashes[found], slot_live[found] = hashes[i], 1
+            state[_LIVE], new_rows[0] = state[_LIVE] + 1, new_rows[0] + 1
             new_rows[new_rows[0]] = i
         slots[i] = found
     return n

@@ -32,7 +32,8 @@ SHAPES: dict[str, tuple[list[pa.DataType], Any]] = {
     "string_view": ([pa.string_view()], st.tuples(st.none() | st.text("ab", max_size=20))),
     "binary": ([pa.binary()], st.tuples(st.none() | st.binary(max_size=14))),
     "fixed_binary": ([pa.binary(13)], st.tuples(st.none() | st.binary(min_size=13, max_size=13))),
-    "dictionary": ([pa.dictionary(pa.int8(), pa.string())], st.tuples(st.none() | st.text("ab", max_size=3))),
+    "dictionary": ([pa.dictionary(pa.int8(), pa.string())], st.tuples(
+        st.none() | st.text("ab", max_size=3))),
     "string_int": ([pa.string(), pa.int64()], st.tuples(
         st.none() | st.text("ab", max_size=9), st.none() | st.integers(-2, 2))),
     "two_strings": ([pa.string(), pa.large_string()], st.tuples(

@@ -50,7 +50,8 @@ def test_sessions(rows: list[tuple[int, int]], gap: int) -> None:
             expected[-1][2] = t + gap
         else:
             expected.append([k, t, t + gap])
-    assert [list(r) for r in zip(owners.tolist(), starts.tolist(), ends.tolist(), strict=True)] == expected
+    found = zip(owners.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    assert [list(r) for r in found] == expected
     for i, (k, t) in enumerate(rows):
         s = session[i]
         assert owners[s] == k
