@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +68,53 @@ def successor(data: bytes) -> bytes:
     return kept[:-1] + bytes([kept[-1] + 1])
 
 
-def common_length(parts: Sequence[bytes]) -> int:
-    """Total bytes of several parts."""
-    return sum(map(len, parts))
-
-
 _SMALL = tuple(bytes([n]) for n in range(255))
+
+
+def split_by_prefix(keys: pa.Array) -> Iterator[tuple[int, int, int, int]]:
+    """The stretches of sorted entry keys that share key group and state.
+
+    Yields:
+        (key group, state id, first index, index behind the last).
+    """
+    if len(keys) == 0:
+        return
+    offsets, data = _offsets_and_data(keys)
+    heads = data[offsets[:-1, None] + np.arange(PREFIX_BYTES)].view(">u4").ravel()
+    borders = np.flatnonzero(heads[1:] != heads[:-1]) + 1
+    starts = [0, *borders.tolist()]
+    ends = [*borders.tolist(), len(keys)]
+    for start, end in zip(starts, ends, strict=True):
+        head = int(heads[start])
+        yield head >> 16, head & 0xFFFF, start, end
+
+
+def without_prefix(keys: pa.Array) -> pa.Array:
+    """What follows the prefix in each entry key (pyarrow 26's binary_slice fails on short rests)."""
+    n = len(keys)
+    if n == 0:
+        return pa.array([], pa.large_binary())
+    offsets, data = _offsets_and_data(keys)
+    first = int(offsets[0])
+    kept = np.ones(int(offsets[-1]) - first, np.bool_)
+    kept[(offsets[:-1, None] - first + np.arange(PREFIX_BYTES)).ravel()] = False
+    rest = data[first : int(offsets[-1])][kept]
+    moved = offsets - first - PREFIX_BYTES * np.arange(n + 1)
+    buffers = [None, pa.py_buffer(moved), pa.py_buffer(rest)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), n, buffers)
+
+
+def _offsets_and_data(keys: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    _, offsets, data = keys.buffers()
+    where = np.frombuffer(offsets, np.int64, len(keys) + 1, keys.offset * 8)
+    return where, np.frombuffer(data, np.uint8)
+
+
+def with_state_ids(keys: pa.Array, numbers: Mapping[int, int]) -> pa.Array:
+    """Sorted entry keys under other state ids; sorted only within each state of a key group."""
+    parts = []
+    for key_group, state_id, start, end in split_by_prefix(keys):
+        head = pa.scalar(prefix(key_group, numbers[state_id]), pa.large_binary())
+        rest = without_prefix(keys.slice(start, end - start))
+        parts.append(pc.binary_join_element_wise(head, rest, pa.scalar(b"", pa.large_binary())))
+    return pa.concat_arrays(parts) if parts else keys

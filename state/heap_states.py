@@ -1,0 +1,95 @@
+"""State objects over plain dicts, for the hashmap backend."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from lesto.state.cells import Cells, Space
+from lesto.state.descriptors import MapState, ValueState
+
+
+class HeapValueState(ValueState[Any]):
+    """A value in a dict; the value itself, not a copy, as on Flink's heap."""
+
+    __slots__ = ("_cells", "_get", "_namespace", "_owner", "_space")
+
+    def __init__(self, cells: Cells, namespace: Hashable) -> None:
+        self._cells = cells
+        self._owner = cells.owner
+        self._namespace = namespace
+        cells.attach(self)
+        self.rebind()
+
+    def rebind(self) -> None:
+        self._space: Space = self._cells.space(self._namespace)
+        self._get = self._space.get
+
+    def set_namespace(self, namespace: Hashable) -> None:
+        self._namespace = namespace
+        self.rebind()
+
+    def value(self) -> Any:
+        return self._get(self._owner.current_key)
+
+    def update(self, value: Any) -> None:
+        if value is None:
+            self._space.pop(self._owner.current_key, None)
+        else:
+            self._space[self._owner.current_key] = value
+
+    def clear(self) -> None:
+        self._space.pop(self._owner.current_key, None)
+
+
+class HeapMapState(MapState[Any, Any]):
+    """A dict of dicts; a key without entries has none."""
+
+    __slots__ = ("_cells", "_get", "_namespace", "_owner", "_space")
+
+    def __init__(self, cells: Cells, namespace: Hashable) -> None:
+        self._cells = cells
+        self._owner = cells.owner
+        self._namespace = namespace
+        cells.attach(self)
+        self.rebind()
+
+    def rebind(self) -> None:
+        self._space: Space = self._cells.space(self._namespace)
+        self._get = self._space.get
+
+    def set_namespace(self, namespace: Hashable) -> None:
+        self._namespace = namespace
+        self.rebind()
+
+    def get(self, key: Any) -> Any:
+        found = self._get(self._owner.current_key)
+        return None if found is None else found.get(key)
+
+    def put(self, key: Any, value: Any) -> None:
+        found = self._get(self._owner.current_key)
+        if found is None:
+            self._space[self._owner.current_key] = {key: value}
+        else:
+            found[key] = value
+
+    def remove(self, key: Any) -> None:
+        found = self._get(self._owner.current_key)
+        if found is not None:
+            found.pop(key, None)
+            if not found:
+                del self._space[self._owner.current_key]
+
+    def contains(self, key: Any) -> bool:
+        found = self._get(self._owner.current_key)
+        return found is not None and key in found
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        found = self._get(self._owner.current_key)
+        return [] if found is None else list(found.items())
+
+    def is_empty(self) -> bool:
+        return not self._get(self._owner.current_key)
+
+    def clear(self) -> None:
+        self._space.pop(self._owner.current_key, None)
