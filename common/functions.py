@@ -501,7 +501,7 @@ def as_callable(function: Any, kind: type[Function]) -> Callable[..., Any]:
     if isinstance(function, kind) or (isinstance(function, Function) and callable(method)):
         assert callable(method)
         return method  # type: ignore[no-any-return]
-    if callable(function) and not isinstance(function, type):
+    if callable(function):
         return function  # type: ignore[no-any-return]
     msg = f"expected a {kind.__name__} or a callable, not {function!r}"
     raise TypeError(msg)

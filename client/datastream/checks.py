@@ -50,7 +50,9 @@ def check_function(method: str, kind: type[Function], value: Any, *, plain: bool
     if isinstance(value, kind):
         return value
     expected = f"a {kind.__name__}" + (" or a callable" if plain else "")
-    if isinstance(value, (type, Function)) or not plain or not callable(value):
+    # A plain class such as str is a fine callable; a class of functions was meant to be instantiated.
+    unfit = issubclass(value, Function) if isinstance(value, type) else isinstance(value, Function)
+    if unfit or not plain or not callable(value):
         wrong(method, expected, value)
     return value
 
