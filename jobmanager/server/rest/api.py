@@ -1,0 +1,35 @@
+"""What the REST server needs of a JobManager."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lesto.proto import client_pb2 as pb
+
+
+class JobManagerApi(Protocol):
+    """Blocking and thread-safe; raises ``LestoError``. A gRPC client of the JobManager is one."""
+
+    def cluster(self) -> pb.ClusterInfo:
+        """Return counts, versions and TaskManagers."""
+        ...
+
+    def jobs(self) -> list[pb.JobSummary]:
+        """Return all jobs the JobManager remembers."""
+        ...
+
+    def job(self, job_id: str, *, include_graph: bool = False) -> pb.JobDetails:
+        """Return everything known about one job."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's cancellation."""
+        ...
+
+    def savepoint(self, job_id: str, target: str = "") -> str:
+        """Take a savepoint; return its path once it is complete."""
+        ...
+
+    def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:
+        """Stop with a savepoint; return its path once the job has finished."""
+        ...

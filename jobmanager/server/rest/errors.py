@@ -1,0 +1,95 @@
+"""Errors of the REST server, and the HTTP status that each error of Lesto means.
+
+Codes ``LESTO-42xx`` are the TaskManager's; these are ``LESTO-43xx``.
+"""
+
+from lesto.common.errors import Domain, LestoError
+
+
+class InsecureRestError(LestoError):
+    """The REST server would listen beyond loopback without a token."""
+
+    code = "LESTO-4301"
+    domain = Domain.USER
+    retryable = False
+
+
+class RestPortError(LestoError):
+    """The REST server's port is taken, or not ours to open."""
+
+    code = "LESTO-4302"
+    domain = Domain.USER
+    retryable = False
+
+
+class BadRequestError(LestoError):
+    """A request's path, query or body is malformed."""
+
+    code = "LESTO-4303"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnknownOperationError(LestoError):
+    """No asynchronous operation has this trigger id, or it is too long ago."""
+
+    code = "LESTO-4304"
+    domain = Domain.USER
+    retryable = False
+
+
+class TooManyOperationsError(LestoError):
+    """More asynchronous operations are in progress than the server runs at once."""
+
+    code = "LESTO-4305"
+    domain = Domain.EXTERNAL
+
+
+class ForbiddenOriginError(LestoError):
+    """A browser page of another origin, or a host name that is not ours, made the request."""
+
+    code = "LESTO-4306"
+    domain = Domain.USER
+    retryable = False
+
+
+class RestUnauthenticatedError(LestoError):
+    """The request shows no token, or a wrong one."""
+
+    code = "LESTO-4307"
+    domain = Domain.USER
+    retryable = False
+
+
+class ForbiddenTargetError(LestoError):
+    """A request without a token names a savepoint directory outside of the configured one."""
+
+    code = "LESTO-4308"
+    domain = Domain.USER
+    retryable = False
+
+
+_STATUS = {
+    "LESTO-1101": 503,
+    "LESTO-1102": 504,
+    "LESTO-1103": 502,
+    "LESTO-1104": 404,
+    "LESTO-4102": 404,
+    "LESTO-4107": 409,
+    "LESTO-4112": 503,
+    "LESTO-4303": 400,
+    "LESTO-4304": 404,
+    "LESTO-4305": 429,
+    "LESTO-4306": 403,
+    "LESTO-4307": 401,
+    "LESTO-4308": 403,
+}
+
+
+def http_status(error: LestoError) -> int:
+    """Return the HTTP status for an error.
+
+    >>> http_status(BadRequestError("no job id"))
+    400
+    """
+    return _STATUS.get(error.code, 400 if error.domain is Domain.USER else 500)

@@ -1,0 +1,90 @@
+"""Operations that take longer than a request: started, then asked about by trigger id."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lesto.common.errors import LestoError
+from lesto.jobmanager.server.rest.errors import TooManyOperationsError, UnknownOperationError
+
+MAX_REMEMBERED = 300
+MAX_IN_PROGRESS = 16
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation and, once it has ended, its outcome."""
+
+    job_id: str
+    location: str | None = None
+    failure: BaseException | None = None
+    done: bool = False
+
+
+class Operations:
+    """Runs operations in threads; remembers a bounded number of outcomes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._operations: OrderedDict[str, Operation] = OrderedDict()
+
+    def start(self, job_id: str, work: Callable[[], str], trigger_id: str | None = None) -> str:
+        """Run ``work`` in the background; return the trigger id.
+
+        The same trigger id again does not start it again.
+
+        Raises:
+            TooManyOperationsError: too many are in progress.
+        """
+        trigger_id = trigger_id or uuid.uuid4().hex
+        operation = Operation(job_id)
+        with self._lock:
+            if trigger_id in self._operations:
+                return trigger_id
+            if sum(not other.done for other in self._operations.values()) >= MAX_IN_PROGRESS:
+                msg = f"{MAX_IN_PROGRESS} operations are in progress"
+                raise TooManyOperationsError(msg, remedy="Wait for one to end.")
+            self._operations[trigger_id] = operation
+            while len(self._operations) > MAX_REMEMBERED:
+                oldest_done = next(key for key, other in self._operations.items() if other.done)
+                del self._operations[oldest_done]
+        threading.Thread(
+            target=self._run, args=(operation, work), name=f"rest-{trigger_id[:8]}", daemon=True
+        ).start()
+        return trigger_id
+
+    def _run(self, operation: Operation, work: Callable[[], str]) -> None:
+        try:
+            operation.location = work()
+        except Exception as error:  # noqa: BLE001 - it is the outcome, told to whoever asks
+            operation.failure = error
+        operation.done = True
+
+    def status(self, job_id: str, trigger_id: str) -> dict[str, Any]:
+        """Return the status in Flink's JSON.
+
+        Raises:
+            UnknownOperationError: there is no such operation for the job.
+        """
+        with self._lock:
+            operation = self._operations.get(trigger_id)
+        if operation is None or operation.job_id != job_id:
+            msg = f"no operation {trigger_id} of job {job_id}"
+            raise UnknownOperationError(msg, remedy="Use the request-id that its start returned.")
+        if not operation.done:
+            return {"status": {"id": "IN_PROGRESS"}, "operation": None}
+        if operation.failure is None:
+            outcome: dict[str, Any] = {"location": operation.location}
+        else:
+            outcome = {"failure-cause": _failure(operation.failure)}
+        return {"status": {"id": "COMPLETED"}, "operation": outcome}
+
+
+def _failure(error: BaseException) -> dict[str, str]:
+    name = error.code if isinstance(error, LestoError) else type(error).__name__
+    return {"class": name, "stack-trace": str(error)}

@@ -1,0 +1,386 @@
+"""Turns our messages into Flink's JSON. Pure: the caller passes the time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+from lesto.proto import client_pb2 as pb
+
+# What /overview calls flink-version: clients parse it. It is the version whose REST API we follow.
+FLINK_VERSION = "2.1.0"
+REFRESH_INTERVAL_MS = 3000
+TASK_STATES = (
+    "CREATED",
+    "SCHEDULED",
+    "DEPLOYING",
+    "RUNNING",
+    "FINISHED",
+    "CANCELING",
+    "CANCELED",
+    "FAILED",
+    "RECONCILING",
+    "INITIALIZING",
+)
+JOB_STATES = (
+    "INITIALIZING",
+    "CREATED",
+    "RUNNING",
+    "FAILING",
+    "FAILED",
+    "CANCELLING",
+    "CANCELED",
+    "FINISHED",
+    "RESTARTING",
+    "SUSPENDED",
+    "RECONCILING",
+)
+_STOPPABLE = {pb.JOB_STATE_RUNNING}
+# A vertex shows the state of its least advanced subtask, failures first.
+_VERTEX_STATE_ORDER = (
+    "FAILED",
+    "CANCELING",
+    "CREATED",
+    "SCHEDULED",
+    "DEPLOYING",
+    "INITIALIZING",
+    "RUNNING",
+    "CANCELED",
+    "FINISHED",
+)
+
+Json = dict[str, Any]
+
+
+def job_state(state: int) -> str:
+    """Return a job state as Flink writes it."""
+    return pb.JobState.Name(state).removeprefix("JOB_STATE_")  # type: ignore[arg-type]
+
+
+def task_state(state: int) -> str:
+    """Return a task state as Flink writes it."""
+    return runtime_pb2.TaskState.Name(state).removeprefix("TASK_STATE_")  # type: ignore[arg-type]
+
+
+def overview(info: pb.ClusterInfo) -> Json:
+    """GET /overview."""
+    return {
+        "taskmanagers": len(info.taskmanagers),
+        "slots-total": info.slots_total,
+        "slots-available": info.slots_available,
+        "jobs-running": info.jobs_running,
+        "jobs-finished": info.jobs_finished,
+        "jobs-cancelled": info.jobs_cancelled,
+        "jobs-failed": info.jobs_failed,
+        "flink-version": FLINK_VERSION,
+        "flink-commit": f"lesto-{info.lesto_version}",
+        "lesto-version": info.lesto_version,
+        "python-version": info.python_version,
+    }
+
+
+def dashboard_config(info: pb.ClusterInfo, timezone: str, offset_ms: int) -> Json:
+    """GET /config."""
+    return {
+        "refresh-interval": REFRESH_INTERVAL_MS,
+        "timezone-name": timezone,
+        "timezone-offset": offset_ms,
+        "flink-version": FLINK_VERSION,
+        "flink-revision": f"lesto-{info.lesto_version}",
+        "features": {
+            "web-submit": False,
+            "web-cancel": True,
+            "web-rescale": False,
+            "web-history": False,
+        },
+    }
+
+
+def job_ids(jobs: Sequence[pb.JobSummary]) -> Json:
+    """GET /jobs."""
+    return {"jobs": [{"id": job.job_id, "status": job_state(job.state)} for job in jobs]}
+
+
+def job_overview(details: pb.JobDetails, now_ms: int) -> Json:
+    """One entry of GET /jobs/overview."""
+    summary = details.summary
+    states = [task_state(s.state) for v in details.vertices for s in v.subtasks]
+    return {
+        "jid": summary.job_id,
+        "name": summary.name,
+        "start-time": summary.start_time_ms,
+        "end-time": summary.end_time_ms or -1,
+        "duration": (summary.end_time_ms or now_ms) - summary.start_time_ms,
+        "state": job_state(summary.state),
+        "last-modification": _last_change(details),
+        "tasks": {"total": summary.tasks_total, **_lower(_count_states(states))},
+        "pending-operators": 0,
+    }
+
+
+def job_details(details: pb.JobDetails, now_ms: int) -> Json:
+    """GET /jobs/:id."""
+    summary = details.summary
+    vertices = [_vertex(vertex, details.graph, now_ms) for vertex in details.vertices]
+    timestamps = dict.fromkeys(JOB_STATES, 0)
+    for transition in details.transitions:
+        timestamps[job_state(transition.state)] = transition.timestamp_ms
+    max_parallelism = max((v.max_parallelism for v in details.vertices), default=-1)
+    return {
+        "jid": summary.job_id,
+        "name": summary.name,
+        "isStoppable": summary.state in _STOPPABLE,
+        "state": job_state(summary.state),
+        "job-type": "STREAMING",
+        "start-time": summary.start_time_ms,
+        "end-time": summary.end_time_ms or -1,
+        "duration": (summary.end_time_ms or now_ms) - summary.start_time_ms,
+        "maxParallelism": max_parallelism,
+        "now": now_ms,
+        "timestamps": timestamps,
+        "vertices": vertices,
+        "status-counts": _count_states([vertex["status"] for vertex in vertices]),
+        "plan": plan(details.graph, summary)["plan"],
+        "pending-operators": 0,
+    }
+
+
+def _vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph, now_ms: int) -> Json:
+    states = [task_state(subtask.state) for subtask in vertex.subtasks]
+    starts = [s.start_time_ms for s in vertex.subtasks if s.start_time_ms]
+    ends = [s.end_time_ms for s in vertex.subtasks]
+    start = min(starts, default=-1)
+    end = max(ends) if ends and all(ends) else -1
+    status = next((state for state in _VERTEX_STATE_ORDER if state in states), "CREATED")
+    group = next((v.slot_sharing_group for v in graph.vertices if v.id == vertex.id), "")
+    return {
+        "id": vertex.id,
+        "slotSharingGroupName": group or "default",
+        "name": vertex.name,
+        "maxParallelism": vertex.max_parallelism,
+        "parallelism": vertex.parallelism,
+        "status": status,
+        "start-time": start,
+        "end-time": end,
+        "duration": (end if end >= 0 else now_ms) - start if start >= 0 else -1,
+        "tasks": _count_states(states),
+        "metrics": {
+            "read-bytes": vertex.bytes_in,
+            "read-bytes-complete": True,
+            "write-bytes": vertex.bytes_out,
+            "write-bytes-complete": True,
+            "read-records": vertex.records_in,
+            "read-records-complete": True,
+            "write-records": vertex.records_out,
+            "write-records-complete": True,
+        },
+    }
+
+
+def plan(graph: job_pb2.JobGraph, summary: pb.JobSummary) -> Json:
+    """GET /jobs/:id/plan."""
+    nodes = []
+    for vertex in graph.vertices:
+        node: Json = {
+            "id": vertex.id,
+            "parallelism": vertex.parallelism,
+            "operator": "",
+            "operator_strategy": "",
+            "description": vertex.name,
+            "optimizer_properties": {},
+        }
+        inputs = [edge for edge in graph.edges if edge.target_vertex == vertex.id]
+        if inputs:
+            node["inputs"] = [
+                {
+                    "num": number,
+                    "id": edge.source_vertex,
+                    "ship_strategy": _partition_name(edge.partitioner.kind),
+                    "exchange": "pipelined_bounded",
+                }
+                for number, edge in enumerate(inputs)
+            ]
+        nodes.append(node)
+    head = {"jid": summary.job_id, "name": summary.name, "type": "STREAMING"}
+    return {"plan": {**head, "nodes": nodes}}
+
+
+def _partition_name(kind: int) -> str:
+    return job_pb2.PartitionKind.Name(kind).removeprefix("PARTITION_KIND_")  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------- checkpoints
+
+
+def checkpoints(summary: pb.CheckpointSummary) -> Json:
+    """GET /jobs/:id/checkpoints."""
+    history = list(summary.history)
+    completed = [stats for stats in history if stats.status == "COMPLETED"]
+    failed = [stats for stats in history if stats.status == "FAILED"]
+    savepoints = [stats for stats in completed if _is_savepoint(stats)]
+    latest = summary.latest_completed if summary.HasField("latest_completed") else None
+    restored = summary.latest_restored if summary.HasField("latest_restored") else None
+    return {
+        "counts": {
+            "restored": summary.restored,
+            "total": summary.completed + summary.failed + summary.in_progress,
+            "in_progress": summary.in_progress,
+            "completed": summary.completed,
+            "failed": summary.failed,
+        },
+        "summary": {
+            "checkpointed_size": _distribution([s.uploaded_bytes for s in completed]),
+            "state_size": _distribution([s.state_bytes for s in completed]),
+            "end_to_end_duration": _distribution([s.duration_ms for s in completed]),
+        },
+        "latest": {
+            "completed": checkpoint(latest) if latest is not None else None,
+            "savepoint": checkpoint(savepoints[0]) if savepoints else None,
+            "failed": checkpoint(failed[0]) if failed else None,
+            "restored": _restored(restored) if restored is not None else None,
+        },
+        "history": [checkpoint(stats) for stats in history],
+    }
+
+
+def checkpoint(stats: pb.CheckpointStats) -> Json:
+    """One checkpoint of the history."""
+    end_ms = stats.trigger_timestamp_ms + stats.duration_ms
+    common: Json = {
+        "className": stats.status.lower(),
+        "id": stats.checkpoint_id,
+        "status": stats.status,
+        "is_savepoint": _is_savepoint(stats),
+        "trigger_timestamp": stats.trigger_timestamp_ms,
+        "latest_ack_timestamp": end_ms if stats.acknowledged else -1,
+        "checkpointed_size": stats.uploaded_bytes,
+        "state_size": stats.state_bytes,
+        "end_to_end_duration": stats.duration_ms,
+        "num_subtasks": stats.expected,
+        "num_acknowledged_subtasks": stats.acknowledged,
+        "checkpoint_type": "SAVEPOINT" if _is_savepoint(stats) else "CHECKPOINT",
+        "tasks": {},
+    }
+    match stats.status:
+        case "COMPLETED":
+            return {**common, "external_path": stats.path, "discarded": False}
+        case "FAILED":
+            return {**common, "failure_timestamp": end_ms, "failure_message": stats.failure}
+        case _:
+            return common
+
+
+def _restored(stats: pb.CheckpointStats) -> Json:
+    return {
+        "id": stats.checkpoint_id,
+        "restore_timestamp": stats.trigger_timestamp_ms,
+        "is_savepoint": _is_savepoint(stats),
+        "external_path": stats.path or None,
+    }
+
+
+def _is_savepoint(stats: pb.CheckpointStats) -> bool:
+    return stats.type == checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT
+
+
+def _distribution(values: Sequence[int]) -> Json:
+    ordered = sorted(values)
+    if not ordered:
+        return dict.fromkeys(("min", "max", "avg", "p50", "p90", "p95", "p99", "p999"), 0)
+    last = len(ordered) - 1
+    at = {
+        name: ordered[min(last, int(share * len(ordered)))]
+        for name, share in (
+            ("p50", 0.5),
+            ("p90", 0.9),
+            ("p95", 0.95),
+            ("p99", 0.99),
+            ("p999", 0.999),
+        )
+    }
+    return {"min": ordered[0], "max": ordered[-1], "avg": sum(ordered) // len(ordered), **at}
+
+
+# --------------------------------------------------------------------------- failures and workers
+
+
+def exceptions(details: pb.JobDetails, limit: int) -> Json:
+    """GET /jobs/:id/exceptions."""
+    return {
+        "exceptionHistory": {
+            "entries": [_exception(failure) for failure in details.failures[:limit]],
+            "truncated": len(details.failures) > limit,
+        }
+    }
+
+
+def _exception(info: pb.FailureInfo) -> Json:
+    failure = info.failure
+    entry: Json = {
+        "exceptionName": f"{failure.code}: {failure.message}",
+        "stacktrace": failure.user_traceback or failure.full_traceback or failure.message,
+        "timestamp": info.timestamp_ms,
+        "failureLabels": {"retryable": "true" if failure.retryable else "false"},
+        "concurrentExceptions": [],
+    }
+    if info.task_name:
+        entry["taskName"] = info.task_name
+    if info.location:
+        entry["endpoint"] = entry["location"] = info.location
+    return entry
+
+
+def taskmanagers(info: pb.ClusterInfo, now_ms: int) -> Json:
+    """GET /taskmanagers."""
+    return {"taskmanagers": [_taskmanager(tm, now_ms) for tm in info.taskmanagers]}
+
+
+def _taskmanager(tm: pb.TaskManagerInfo, now_ms: int) -> Json:
+    return {
+        "id": tm.taskmanager_id,
+        "path": tm.host,
+        "dataPort": -1,  # each slot has its own
+        "jmxPort": -1,
+        "timeSinceLastHeartbeat": tm.last_heartbeat_ms,  # Flink's field holds the moment, too
+        "slotsNumber": len(tm.slots),
+        "freeSlots": tm.free_slots,
+        "assignedTasks": len(tm.slots) - tm.free_slots,
+        "hardware": {
+            "cpuCores": tm.cpus,
+            "physicalMemory": tm.memory_bytes,
+            "freeMemory": -1,
+            "managedMemory": -1,
+        },
+        "memoryConfiguration": {},
+        "pid": tm.pid,
+        "metricsAddress": tm.metrics_address,
+        "slots": [
+            {
+                "id": slot.slot_id,
+                "index": slot.index,
+                "status": runtime_pb2.SlotStatus.Name(slot.status).removeprefix("SLOT_STATUS_"),
+                "pid": slot.pid,
+                "metricsAddress": slot.metrics_address,
+            }
+            for slot in tm.slots
+        ],
+    }
+
+
+def _last_change(details: pb.JobDetails) -> int:
+    moments = [transition.timestamp_ms for transition in details.transitions]
+    for vertex in details.vertices:
+        for subtask in vertex.subtasks:
+            moments += (subtask.start_time_ms, subtask.end_time_ms)
+    return max([*moments, details.summary.start_time_ms, details.summary.end_time_ms])
+
+
+def _count_states(states: Sequence[str]) -> dict[str, int]:
+    counts = Counter(states)
+    return {state: counts.get(state, 0) for state in TASK_STATES}
+
+
+def _lower(counts: dict[str, int]) -> dict[str, int]:
+    return {state.lower(): count for state, count in counts.items()}
