@@ -1,0 +1,200 @@
+"""Snapshots of one task: the synchronous part at the barrier, the upload behind it, the acknowledgement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lesto.common.elements import Barrier, CheckpointKind
+from lesto.proto import checkpoint_pb2, runtime_pb2
+from lesto.taskmanager.operators.base import OperatorSnapshot
+from lesto.taskmanager.runtime.chain import ChainedOperator
+from lesto.taskmanager.runtime.environment import SlotEnvironment
+
+
+@dataclass(slots=True)
+class _Upload:
+    """A snapshot on its way to storage."""
+
+    barrier: Barrier
+    parts: list[tuple[ChainedOperator, OperatorSnapshot]]
+    cancelled: bool = False
+    times_us: dict[str, int] = field(default_factory=dict)
+
+
+class TaskSnapshots:
+    """Takes a task's snapshots and acknowledges them.
+
+    Args:
+        environment: the slot's.
+        deployment: the task's.
+        operators: the task's operators.
+    """
+
+    def __init__(
+        self,
+        environment: SlotEnvironment,
+        deployment: runtime_pb2.TaskDeployment,
+        operators: Sequence[ChainedOperator],
+    ) -> None:
+        self._environment = environment
+        self._deployment = deployment
+        self._operators = tuple(operators)
+        self._uploads: dict[int, _Upload] = {}
+        self._when_idle: Callable[[], None] | None = None
+        self.last_duration_us = 0
+        self.last_bytes = 0
+        self.completed = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether an upload is under way."""
+        return bool(self._uploads)
+
+    def take(
+        self,
+        barrier: Barrier,
+        pass_on: Callable[[], None],
+        *,
+        alignment_us: int,
+        start_delay_us: int,
+    ) -> None:
+        """The synchronous part (mailbox thread); ``pass_on`` sends the barrier to the outputs.
+
+        Raises:
+            Exception: what an operator raised; the task has failed then.
+        """
+        begin = time.monotonic_ns()
+        checkpoint_id = barrier.checkpoint_id
+        for chained in self._operators:
+            chained.call("prepare_snapshot", checkpoint_id)
+        # The barrier leaves before the state is copied: those behind can begin to align.
+        pass_on()
+        canonical = barrier.kind is CheckpointKind.SAVEPOINT
+        upload = _Upload(barrier, [])
+        try:
+            for chained in self._operators:
+                upload.parts.append((chained, chained.call("snapshot", checkpoint_id, canonical)))
+        except BaseException:
+            _discard(upload)
+            raise
+        upload.times_us = {
+            "alignment_us": alignment_us,
+            "start_delay_us": max(0, start_delay_us),
+            "sync_us": (time.monotonic_ns() - begin) // 1000,
+        }
+        self._uploads[checkpoint_id] = upload
+        self._environment.io.submit(self._finish, upload)
+
+    def abort(self, checkpoint_id: int) -> None:
+        """The checkpoint will never complete: its upload is not acknowledged."""
+        upload = self._uploads.get(checkpoint_id)
+        if upload is not None:
+            upload.cancelled = True
+
+    def close(self, when_idle: Callable[[], None]) -> None:
+        """Acknowledge nothing more; call back (mailbox thread) when no upload uses state any longer."""
+        for upload in self._uploads.values():
+            upload.cancelled = True
+        self._when_idle = when_idle
+        if not self._uploads:
+            when_idle()
+
+    # --------------------------------------------------------------------------------- I/O thread
+
+    def _finish(self, upload: _Upload) -> None:
+        error: BaseException | None = None
+        acks: list[runtime_pb2.OperatorAck] = []
+        begin = time.monotonic_ns()
+        try:
+            if upload.cancelled:
+                _discard(upload)
+            else:
+                acks = self._write(upload)
+        except BaseException as caught:  # noqa: BLE001 - declined with the reason
+            error = caught
+            _discard(upload)
+        async_us = (time.monotonic_ns() - begin) // 1000
+        self._environment.mailbox.post(lambda: self._finished(upload, acks, error, async_us))
+
+    def _write(self, upload: _Upload) -> list[runtime_pb2.OperatorAck]:
+        from lesto.taskmanager.runtime.counting_store import CountingStore
+
+        task = self._deployment.task
+        barrier = upload.barrier
+        root = barrier.target or self._deployment.checkpoint_root
+        store: CountingStore | None = None
+        acks = []
+        for chained, snapshot in upload.parts:
+            state = checkpoint_pb2.OperatorSubtaskState(subtask=task.subtask)
+            if snapshot.keyed is not None:
+                if store is None:
+                    store = CountingStore(root, epoch=task.epoch, attempt=str(task.attempt))
+                written_before = store.written_bytes
+                handle = snapshot.keyed.finish(store)
+                state.keyed.append(handle)
+                state.state_bytes += sum(f.file.length_bytes for f in handle.files)
+                state.uploaded_bytes += store.written_bytes - written_before
+            for union, lists in ((False, snapshot.lists), (True, snapshot.union_lists)):
+                for name, items in lists.items():
+                    state.lists.add(name=name, items=items, union=union)
+                    size = sum(map(len, items))
+                    state.state_bytes += size
+                    state.uploaded_bytes += size
+            acks.append(runtime_pb2.OperatorAck(uid=chained.node.uid, state=state))
+        return acks
+
+    # ----------------------------------------------------------------------------- mailbox thread
+
+    def _finished(
+        self,
+        upload: _Upload,
+        acks: list[runtime_pb2.OperatorAck],
+        error: BaseException | None,
+        async_us: int,
+    ) -> None:
+        checkpoint_id = upload.barrier.checkpoint_id
+        self._uploads.pop(checkpoint_id, None)
+        if not upload.cancelled:
+            self._answer(checkpoint_id, upload, acks, error, async_us)
+        if self._when_idle is not None and not self._uploads:
+            self._when_idle()
+
+    def _answer(
+        self,
+        checkpoint_id: int,
+        upload: _Upload,
+        acks: list[runtime_pb2.OperatorAck],
+        error: BaseException | None,
+        async_us: int,
+    ) -> None:
+        task = self._deployment.task
+        if error is not None:
+            reason = f"{type(error).__name__}: {error}"
+            self.decline(checkpoint_id, reason)
+            return
+        self.completed += 1
+        self.last_duration_us = upload.times_us["sync_us"] + async_us
+        self.last_bytes = sum(a.state.uploaded_bytes for a in acks)
+        ack = runtime_pb2.CheckpointAck(
+            task=task,
+            checkpoint_id=checkpoint_id,
+            operators=acks,
+            async_us=async_us,
+            **upload.times_us,
+        )
+        self._environment.send(runtime_pb2.TaskEvent(ack=ack))
+
+    def decline(self, checkpoint_id: int, reason: str) -> None:
+        """Tell the coordinator that the checkpoint fails here."""
+        message = runtime_pb2.CheckpointDecline(
+            task=self._deployment.task, checkpoint_id=checkpoint_id, reason=reason
+        )
+        self._environment.send(runtime_pb2.TaskEvent(decline=message))
+
+
+def _discard(upload: _Upload) -> None:
+    for _, snapshot in upload.parts:
+        if snapshot.keyed is not None:
+            snapshot.keyed.discard()

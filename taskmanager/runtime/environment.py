@@ -1,0 +1,236 @@
+"""What a slot process gives its tasks, and the context that a task gives its operators."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lesto.common.clock import Clock
+from lesto.common.config import Configuration
+from lesto.common.metrics import MetricGroup
+from lesto.proto import job_pb2, runtime_pb2
+from lesto.taskmanager.runtime.errors import DeploymentError
+from lesto.taskmanager.runtime.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from lesto.state.backend import KeyedStateBackend
+    from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
+
+
+@dataclass(slots=True)
+class SlotEnvironment:
+    """Shared by the tasks of a slot process.
+
+    Attributes:
+        slot_id: id of this process as a slot.
+        mailbox: the main thread's loop.
+        io: threads for uploads, commits and blocking user work.
+        exchange: the Flight server for incoming channels.
+        send: thread-safe; sends a task event to the supervisor, in order.
+        clock: the machine's clocks.
+    """
+
+    slot_id: str
+    mailbox: Mailbox
+    io: ThreadPoolExecutor
+    exchange: ExchangeServer
+    send: Callable[[runtime_pb2.TaskEvent], None]
+    clock: Clock
+
+
+class SerialWorker:
+    """Runs works of one operator on the I/O threads, one at a time, in order."""
+
+    def __init__(self, io: ThreadPoolExecutor) -> None:
+        self._io = io
+        self._lock = threading.Lock()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._running = False
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Queue a work; it must not raise."""
+        with self._lock:
+            self._queue.append(work)
+            if self._running:
+                return
+            self._running = True
+        self._io.submit(self._run)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._running = False
+                    return
+                work = self._queue.popleft()
+            work()
+
+
+class TaskOperatorContext:
+    """``OperatorContext`` (and, for a source, ``SourceContext``) of one operator of one task."""
+
+    def __init__(
+        self,
+        environment: SlotEnvironment,
+        deployment: runtime_pb2.TaskDeployment,
+        node: job_pb2.OperatorNode,
+        *,
+        config: Configuration,
+        metrics: MetricGroup,
+        input_schemas: Sequence[pa.Schema | None],
+        output_schema: pa.Schema | None,
+        fail: Callable[[BaseException, str], None],
+        on_mailbox: Callable[[Callable[[], None], str], None],
+    ) -> None:
+        task = deployment.task
+        self._environment = environment
+        self._deployment = deployment
+        self._node = node
+        self._fail = fail
+        self._on_mailbox = on_mailbox
+        self._worker = SerialWorker(environment.io)
+        self._backend: KeyedStateBackend | None = None
+        self._timers: dict[int, Callable[[], None]] = {}
+        self._timer_ids = itertools.count()
+        self._closed = False
+        self._restore = next((r for r in deployment.restore if r.uid == node.uid), None)
+        self.job_id = task.job_id
+        self.job_name = deployment.job_name
+        self.operator_uid = node.uid
+        self.operator_name = node.name
+        self.task_name = deployment.vertex.name
+        self.subtask = task.subtask
+        self.parallelism = deployment.vertex.parallelism
+        self.max_parallelism = deployment.vertex.max_parallelism
+        self.attempt = f"{task.epoch}-{task.attempt}"
+        self.restored = deployment.restored_checkpoint_id > 0
+        self.checkpoint_root = deployment.checkpoint_root
+        self.config = config
+        self.clock = environment.clock
+        self.metrics = metrics
+        self.input_schemas = tuple(input_schemas)
+        self.output_schema = output_schema
+
+    # ------------------------------------------------------------------------------------- state
+
+    @property
+    def backend(self) -> KeyedStateBackend | None:
+        """The keyed backend, if the operator is keyed and it was made."""
+        return self._backend
+
+    def keyed_backend(self) -> KeyedStateBackend:
+        """The operator's keyed state, restored at the first call."""
+        if self._backend is None:
+            if not self._node.keyed:
+                msg = f"operator {self.operator_name!r} is not keyed and has no keyed state"
+                raise DeploymentError(msg)
+            self._backend = self._create_backend()
+        return self._backend
+
+    def _create_backend(self) -> KeyedStateBackend:
+        from lesto.kernels.keygroups import key_group_range
+        from lesto.state.factory import create_backend
+        from lesto.state.storage import SnapshotStore
+
+        start, end = key_group_range(self.max_parallelism, self.parallelism, self.subtask)
+        backend = create_backend(
+            self.config,
+            max_parallelism=self.max_parallelism,
+            key_group_start=start,
+            key_group_end=end,
+            operator_uid=self.operator_uid,
+            subtask=self.subtask,
+        )
+        if self._restore is not None and self._restore.keyed:
+            root = self._deployment.restore_root or self._deployment.checkpoint_root
+            store = SnapshotStore(root, epoch=self._deployment.task.epoch, attempt=self.attempt)
+            try:
+                backend.restore(list(self._restore.keyed), store)
+            except BaseException:
+                backend.close()
+                raise
+        return backend
+
+    def restored_list(self, name: str) -> Sequence[bytes]:
+        """Operator list state given to this subtask."""
+        if self._restore is None:
+            return ()
+        return tuple(item for lst in self._restore.lists if lst.name == name for item in lst.items)
+
+    # ----------------------------------------------------------------------------- time and work
+
+    def register_processing_timer(
+        self, at_ms: int, callback: Callable[[int], None]
+    ) -> Callable[[], None]:
+        """Call back on the mailbox thread at a wall-clock ms."""
+
+        timer = next(self._timer_ids)
+
+        def fire(due_ms: int) -> None:
+            self._timers.pop(timer, None)
+            self._on_mailbox(lambda: callback(due_ms), self.operator_name)
+
+        remove = self._environment.mailbox.wall.add(at_ms, fire)
+        self._timers[timer] = remove
+
+        def cancel() -> None:
+            if self._timers.pop(timer, None) is not None:
+                remove()
+
+        return cancel
+
+    def run_blocking(
+        self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]
+    ) -> None:
+        """Run ``work`` on an I/O thread, then ``done`` on the mailbox thread."""
+
+        def run() -> None:
+            if self._closed:
+                return
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = work()
+            except BaseException as caught:  # noqa: BLE001 - handed to ``done``
+                error = caught
+            self._environment.mailbox.post(
+                lambda: self._on_mailbox(lambda: done(result, error), self.operator_name)
+            )
+
+        self._worker.submit(run)
+
+    def fail(self, error: BaseException) -> None:
+        """Fail the task."""
+        self._fail(error, self.operator_name)
+
+    # ------------------------------------------------------------------------------------ source
+
+    def request_split(self) -> None:
+        """Ask the enumerator for work."""
+        request = runtime_pb2.SplitRequest(
+            task=self._deployment.task, operator_uid=self.operator_uid
+        )
+        self._environment.send(runtime_pb2.TaskEvent(split_request=request))
+
+    def wakeup(self) -> None:
+        """Thread-safe: poll again soon."""
+        self._environment.mailbox.post(_nothing)
+
+    def close(self) -> None:
+        """Cancel timers; works not begun are dropped. The backend is closed by the task."""
+        self._closed = True
+        for cancel in tuple(self._timers.values()):
+            cancel()
+        self._timers.clear()
+        self.metrics.close()
+
+
+def _nothing() -> None:
+    """Mail that only wakes."""

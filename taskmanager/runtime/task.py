@@ -1,0 +1,426 @@
+"""A task: one subtask of a job vertex, run in small steps on the slot's mailbox thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from lesto.common.elements import (
+    MAX_TIMESTAMP,
+    Barrier,
+    Batch,
+    EndOfData,
+    LatencyMarker,
+)
+from lesto.proto import runtime_pb2
+from lesto.taskmanager.core.alignment import Decline, StartCheckpoint
+from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
+from lesto.taskmanager.core.watermarks import Advance
+from lesto.taskmanager.operators.source_api import PollStatus, SourceDriver
+from lesto.taskmanager.runtime.activity import Activity, ActivityClock
+from lesto.taskmanager.runtime.chain import OperatorChain, in_form
+from lesto.taskmanager.runtime.checkpointing import TaskSnapshots
+from lesto.taskmanager.runtime.environment import SlotEnvironment
+from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
+from lesto.taskmanager.runtime.failures import describe, mark_operator, operator_of
+from lesto.taskmanager.runtime.inputs import TaskInputs
+
+#: (job, vertex, subtask, epoch, attempt)
+TaskKey = tuple[str, str, int, int, int]
+
+
+def task_key(ref: runtime_pb2.TaskRef) -> TaskKey:
+    """A hashable form of a task reference."""
+    return (ref.job_id, ref.vertex_id, ref.subtask, ref.epoch, ref.attempt)
+
+
+class Task:
+    """Life and steps of one task. Built by ``TaskBuilder``, then opened, polled, and ended.
+
+    Every method runs on the mailbox thread. An exception of an operator fails the task, never the slot.
+    """
+
+    def __init__(
+        self, environment: SlotEnvironment, deployment: runtime_pb2.TaskDeployment
+    ) -> None:
+        self.ref = deployment.task
+        self.deployment = deployment
+        self.name = f"{deployment.vertex.name} ({deployment.task.subtask + 1}/{deployment.vertex.parallelism})"
+        self._environment = environment
+        self._states = TaskStateMachine(self.name)
+        self.activity = ActivityClock()
+        self.chain: OperatorChain | None = None
+        self.snapshots: TaskSnapshots | None = None
+        self.edges: Sequence[EdgeWriter] = ()
+        self.inputs: TaskInputs | None = None
+        self._source: SourceDriver | None = None
+        self._source_wake_ms: int | None = None
+        self._stopped = False  # stop-with-savepoint: the source reads no more
+        self._ended = False  # end of data has been passed on
+        self._finishing = False  # the job's last checkpoint is complete
+        self._inputs_ended: set[int] = set()
+        self._idle_told = False
+        self._released = False
+        self._on_release: list[Callable[[], None]] = []
+
+    # ------------------------------------------------------------------------------------- states
+
+    @property
+    def state(self) -> TaskState:
+        """The task's state."""
+        return self._states.state
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended."""
+        return self._states.terminal
+
+    @property
+    def released(self) -> bool:
+        """Whether its channels are closed and nothing of it is left."""
+        return self._released
+
+    def to(self, state: TaskState) -> None:
+        """Change state and report it."""
+        self._states.to(state)
+        if state is not TaskState.FAILED:  # the failure says that
+            changed = runtime_pb2.TaskStateChanged(task=self.ref, state=int(state))  # type: ignore[arg-type]
+            self._environment.send(runtime_pb2.TaskEvent(state=changed))
+
+    def install(
+        self,
+        chain: OperatorChain,
+        inputs: TaskInputs | None,
+        edges: Sequence[EdgeWriter],
+        on_release: Sequence[Callable[[], None]],
+    ) -> None:
+        """Take what the builder made."""
+        self.chain = chain
+        self.snapshots = TaskSnapshots(self._environment, self.deployment, chain.operators)
+        self.inputs = inputs
+        self.edges = tuple(edges)
+        self._on_release.extend(on_release)
+        if inputs is None:
+            head = chain.head.operator
+            assert isinstance(head, SourceDriver), "a task without inputs needs a source"
+            self._source = head
+
+    def open(self) -> None:
+        """Open the operators, last first: what an operator emits when it opens is taken in.
+
+        Raises:
+            Exception: what an operator raised.
+        """
+        assert self.chain is not None, "open before install"
+        for chained in reversed(self.chain.operators):
+            chained.call("open")
+        self.to(TaskState.RUNNING)
+        self._environment.mailbox.wake()
+
+    # -------------------------------------------------------------------------------------- steps
+
+    def poll(self) -> bool:
+        """One step; False when there was nothing to do."""
+        if self._states.state is not TaskState.RUNNING:
+            return False
+        self.activity.begin()
+        try:
+            activity = self._step()
+        except BaseException as error:  # noqa: BLE001 - user code runs in here
+            self.fail(error)
+            activity = Activity.IDLE
+        self.activity.end(activity)
+        return activity is Activity.BUSY
+
+    def wake_at_ms(self) -> int | None:
+        """Monotonic ms at which the source wants to be polled."""
+        return self._source_wake_ms if self._states.state is TaskState.RUNNING else None
+
+    def _step(self) -> Activity:
+        if self._finishing:
+            return self._try_finish()
+        writable = True
+        for edge in self.edges:
+            writable = writable and edge.writable
+        if not writable:
+            self._flush()
+            self._source_wake_ms = None
+            return Activity.BACKPRESSURED
+        if self._source is not None:
+            worked = self._poll_source()
+        else:
+            assert self.inputs is not None, "a task has a source or inputs"
+            worked = self.inputs.step()
+        if worked:
+            self._idle_told = False
+            if self.edges:
+                now_ns = time.monotonic_ns()
+                for edge in self.edges:
+                    edge.flush_due(now_ns)
+            return Activity.BUSY
+        self._be_idle()
+        return Activity.IDLE
+
+    def _poll_source(self) -> bool:
+        if self._ended or self._stopped:
+            return False
+        assert self._source is not None and self.chain is not None, "polled without a source"
+        try:
+            outcome = self._source.poll()
+        except BaseException as error:
+            mark_operator(error, self.chain.head.name)
+            raise
+        self._source_wake_ms = outcome.wake_at_ms
+        match outcome.status:
+            case PollStatus.PROGRESS:
+                return True
+            case PollStatus.END:
+                self._source_wake_ms = None
+                self._end_of_data()
+                return True
+            case PollStatus.IDLE:
+                return False
+
+    def _be_idle(self) -> None:
+        assert self.chain is not None, "polled before install"
+        if not self._idle_told:
+            self._idle_told = True
+            self.chain.idle()
+        self._flush()
+
+    def _flush(self) -> None:
+        for edge in self.edges:
+            edge.flush()
+
+    # -------------------------------------------------------------------------------------- input
+
+    def on_batch(self, batch: Batch, input_index: int) -> None:
+        """A batch has come."""
+        head = self.chain.head  # type: ignore[union-attr]
+        head.stats.bytes_in += batch.nbytes
+        schemas = head.context.input_schemas
+        form = head.operator.input_form
+        head.process(in_form(batch, form, schemas[input_index], head.name), input_index)
+
+    def on_advance(self, advance: Advance) -> None:
+        """Event time or idleness of the inputs has changed."""
+        head = self.chain.head  # type: ignore[union-attr]
+        if advance.idle is False:
+            head.call("process_status", False)
+        if advance.watermark is not None:
+            head.call("process_watermark", advance.watermark)
+        if advance.idle is True:
+            head.call("process_status", True)
+
+    def on_latency_marker(self, marker: LatencyMarker) -> None:
+        """A latency marker has come."""
+        self.chain.head.call("process_latency_marker", marker)  # type: ignore[union-attr]
+
+    def on_input_ended(self, input_index: int) -> None:
+        """An input has ended on all channels."""
+        assert self.chain is not None and self.inputs is not None, "input before install"
+        self.chain.head.call("end_input", input_index)
+        if self.inputs.ended:
+            self._pass_end_on()
+
+    def _end_of_data(self) -> None:
+        """The source has ended (or is drained)."""
+        assert self.chain is not None, "end before install"
+        if self._ended:
+            return
+        self.chain.head.output.emit_watermark(MAX_TIMESTAMP)
+        self._pass_end_on()
+
+    def _pass_end_on(self) -> None:
+        assert self.chain is not None, "end before install"
+        self.chain.end_head_inputs(0)
+        self._ended = True
+        for edge in self.edges:
+            edge.control(EndOfData())
+        reached = runtime_pb2.EndOfDataReached(task=self.ref)
+        self._environment.send(runtime_pb2.TaskEvent(end_of_data=reached))
+
+    # -------------------------------------------------------------------------------- checkpoints
+
+    def trigger(self, barrier: Barrier) -> None:
+        """The coordinator asks this source task for a checkpoint."""
+        if self._states.state is not TaskState.RUNNING or self._source is None or self._finishing:
+            reason = f"task {self.name} is {self._states.state.name}"
+            decline = runtime_pb2.CheckpointDecline(
+                task=self.ref, checkpoint_id=barrier.checkpoint_id, reason=reason
+            )
+            self._environment.send(runtime_pb2.TaskEvent(decline=decline))
+            return
+
+        def snapshot() -> None:
+            if barrier.drain:
+                self._end_of_data()
+            self._snapshot(barrier, alignment_us=0)
+            if barrier.stop:
+                self._stopped = True
+                self._source_wake_ms = None
+                self.chain.head.call("stop")  # type: ignore[union-attr]
+
+        self.guarded(snapshot)
+
+    def on_checkpoint(self, start: StartCheckpoint) -> None:
+        """All barriers have come."""
+        self._snapshot(start.barrier, alignment_us=start.alignment_us)
+
+    def on_decline(self, decline: Decline) -> None:
+        """A checkpoint cannot be taken."""
+        assert self.snapshots is not None, "decline before install"
+        self.snapshots.decline(decline.checkpoint_id, decline.reason)
+
+    def _snapshot(self, barrier: Barrier, *, alignment_us: int) -> None:
+        assert self.snapshots is not None, "snapshot before install"
+        delay_us = (self._environment.clock.now_ms() - barrier.timestamp_ms) * 1000 - alignment_us
+
+        def pass_on() -> None:
+            for edge in self.edges:
+                edge.control(barrier)
+
+        self.snapshots.take(barrier, pass_on, alignment_us=alignment_us, start_delay_us=delay_us)
+
+    def notify_complete(self, checkpoint_id: int, *, finish: bool) -> None:
+        """A checkpoint is complete; with ``finish`` it was the job's last."""
+        if self._states.state is not TaskState.RUNNING:
+            return
+
+        def notify() -> None:
+            assert self.chain is not None, "notified before install"
+            for chained in self.chain.operators:
+                chained.call("notify_checkpoint_complete", checkpoint_id)
+                if chained.context.backend is not None:
+                    chained.context.backend.notify_checkpoint_complete(checkpoint_id)
+            if finish:
+                for chained in self.chain.operators:
+                    chained.call("finish")
+                self._finishing = True
+
+        self.guarded(notify)
+
+    def notify_aborted(self, checkpoint_id: int) -> None:
+        """A checkpoint will never complete."""
+        if self._states.state is not TaskState.RUNNING:
+            return
+
+        def notify() -> None:
+            assert self.chain is not None and self.snapshots is not None, "notified before install"
+            self.snapshots.abort(checkpoint_id)
+            if self.inputs is not None:
+                self.inputs.abort(checkpoint_id)
+            for chained in self.chain.operators:
+                chained.call("notify_checkpoint_aborted", checkpoint_id)
+                if chained.context.backend is not None:
+                    chained.context.backend.notify_checkpoint_aborted(checkpoint_id)
+
+        self.guarded(notify)
+
+    # ----------------------------------------------------------------------------------- splits
+
+    def assign_splits(self, splits: Sequence[bytes], *, no_more: bool) -> None:
+        """The enumerator's answer."""
+        if self._states.state is not TaskState.RUNNING or self._source is None:
+            return
+        source = self._source
+
+        def assign() -> None:
+            if splits:
+                source.add_splits(splits)
+            if no_more:
+                source.no_more_splits()
+            self._source_wake_ms = None
+
+        self.guarded(assign, operator=self.chain.head.name)  # type: ignore[union-attr]
+
+    # ---------------------------------------------------------------------------------------- end
+
+    def guarded(self, work: Callable[[], None], operator: str = "") -> None:
+        """Run a piece of work of this task outside ``poll``; what it raises fails the task."""
+        if self._states.state is not TaskState.RUNNING:
+            return
+        self._idle_told = False
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - user code runs in here
+            if operator:
+                mark_operator(error, operator)
+            self.fail(error)
+
+    def _try_finish(self) -> Activity:
+        assert self.chain is not None and self.snapshots is not None, "finish before install"
+        if self.snapshots.running or any(c.call("pending_work") for c in self.chain.operators):
+            return Activity.IDLE
+        errors = self.chain.close()
+        if errors:
+            raise errors[0]
+        for edge in self.edges:
+            edge.close(graceful=True)
+        self.to(TaskState.FINISHED)
+        self._release_state()
+        self.release()
+        return Activity.BUSY
+
+    def fail(self, error: BaseException, operator: str = "") -> None:
+        """The task has failed: report it, close the operators.
+
+        The channels stay open until ``release``: the neighbours must not report a broken channel before
+        this failure has reached the JobManager.
+        """
+        if self._states.terminal:
+            return
+        if operator:
+            mark_operator(error, operator)
+        self.to(TaskState.FAILED)
+        name = operator_of(error) or self.deployment.vertex.name
+        location = next(
+            (node.location for node in self.deployment.vertex.operators if node.name == name), ""
+        )
+        failure = describe(error, self.ref, location)
+        failure.operator_name = name
+        self._environment.send(runtime_pb2.TaskEvent(failure=failure))
+        self._close_quietly()
+
+    def cancel(self) -> None:
+        """Stop; the answer is CANCELED, or what the task had reached before."""
+        if not self._states.terminal:
+            self.to(TaskState.CANCELING)
+            self._close_quietly()
+            self.to(TaskState.CANCELED)
+        self.release()
+
+    def release(self) -> None:
+        """Close the channels and forget everything."""
+        if self._released:
+            return
+        self._released = True
+        if self._states.state is not TaskState.FINISHED:
+            for edge in self.edges:
+                edge.close(graceful=False)
+        if self.inputs is not None:
+            self.inputs.close()
+        for hook in self._on_release:
+            hook()
+
+    def _close_quietly(self) -> None:
+        """Close operators after a failure or cancellation; what they raise is logged, not reported."""
+        if self.chain is not None:
+            from lesto.common.logs import get_logger
+
+            for error in self.chain.close():
+                log = get_logger("lesto.task", job=self.ref.job_id, task=self.name)
+                log.warning("operator.close_failed", error=repr(error), operator=operator_of(error))
+        self._release_state()
+
+    def _release_state(self) -> None:
+        """Close the keyed backends once no upload reads their files."""
+        if self.snapshots is None or self.chain is None:
+            return
+        backends = [c.context.backend for c in self.chain.operators if c.context.backend]
+
+        def close_backends() -> None:
+            for backend in backends:
+                backend.close()
+
+        self.snapshots.close(close_backends)
