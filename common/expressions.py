@@ -13,8 +13,8 @@ An expression is a small immutable tree. It knows nothing of how it is computed;
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from lesto.common.errors import Domain, LestoError
@@ -354,6 +354,30 @@ def walk(expr: Expr) -> Iterator[Expr]:
 def columns_of(expr: Expr) -> set[str]:
     """Names of the columns an expression reads, ``*`` excluded."""
     return {e.name for e in walk(expr) if isinstance(e, Column) and e.name != "*"}
+
+
+def structure(expr: Expr) -> Hashable:
+    """A value that is equal for expressions of the same form, which ``==`` cannot tell.
+
+    >>> structure(col("a") + 1) == structure(col("a") + 1), structure(lit(1)) == structure(lit(True))
+    (True, False)
+    """
+    parts: list[Hashable] = [type(expr)]
+    for field in fields(expr):  # type: ignore[arg-type]
+        parts.append(_frozen(getattr(expr, field.name)))
+    return tuple(parts)
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Expr):
+        return structure(value)
+    if isinstance(value, tuple):
+        return tuple(map(_frozen, value))
+    try:
+        hash(value)
+    except TypeError:
+        return (type(value), id(value))  # the same object only
+    return (type(value), value)
 
 
 def output_name(expr: Expr, position: int = 0) -> str:
