@@ -102,3 +102,31 @@ class NoJobError(LestoError):
     code = "LESTO-1113"
     domain = Domain.USER
     retryable = False
+
+
+class BadRunOptionsError(LestoError):
+    """The environment variable that carries the options of ``lesto run`` cannot be read."""
+
+    code = "LESTO-1120"
+    domain = Domain.USER
+    retryable = False
+
+
+class JobExecutionError(LestoError):
+    """A job failed for good. The text leads with the user's own traceback, where there is one."""
+
+    code = "LESTO-1121"
+    retryable = False
+
+    def __str__(self) -> str:
+        at = f" at {self.location}" if self.location else ""
+        todo = f"\n  what to do: {self.remedy}" if self.remedy else ""
+        return f"{self.message}{todo}\n{self.code}{at}"
+
+
+class JobCanceledError(LestoError):
+    """A job that was waited for has been cancelled."""
+
+    code = "LESTO-1122"
+    domain = Domain.USER
+    retryable = False
