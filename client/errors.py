@@ -74,26 +74,10 @@ class BadAddressError(LestoError):
     retryable = False
 
 
-class PortOccupiedError(LestoError):
-    """A port that a server of ours needs is taken."""
-
-    code = "LESTO-1110"
-    domain = Domain.USER
-    retryable = False
-
-
 class ClusterStartError(LestoError):
     """A process of the cluster did not come up in time."""
 
     code = "LESTO-1111"
-
-
-class InsecureRestError(LestoError):
-    """The REST server would listen beyond loopback without a token."""
-
-    code = "LESTO-1112"
-    domain = Domain.USER
-    retryable = False
 
 
 class NoJobError(LestoError):

@@ -8,7 +8,6 @@ whose code the cluster runs anyway.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import secrets
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from lesto.common import options
 from lesto.common.config import Configuration
+from lesto.common.hosts import is_loopback_host
 
 TOKEN_BYTES = 32
 
@@ -26,25 +26,11 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a host can only be this machine.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def find_token(config: Configuration, address: str) -> str | None:
     """Return the token to show to the JobManager at ``host:port``, if one is known."""
     configured = config.get(options.SECURITY_TOKEN)
     host, _, port = address.rpartition(":")
-    if configured or not is_loopback(host):
+    if configured or not is_loopback_host(host):
         return configured
     path = _folder() / f"{port}.token"
     try:

@@ -7,10 +7,10 @@ user opens could steer the cluster through the browser (DNS rebinding, cross-sit
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lesto.common.hosts import is_loopback_host
 from lesto.common.rpc import AUTHORIZATION, is_authorized
 from lesto.jobmanager.server.rest.errors import (
     ForbiddenOriginError,
@@ -86,20 +86,6 @@ class TargetPolicy:
                 remedy="Leave it out, name one below execution.checkpointing.savepoint-dir, or use "
                 "`lesto savepoint JOB DIR`, which shows the cluster's token.",
             )
-
-
-def is_loopback_host(host: str) -> bool:
-    """Return whether a host can only be this machine.
-
-    >>> is_loopback_host("127.0.0.1"), is_loopback_host("::1"), is_loopback_host("example.com")
-    (True, True, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _without_port(host: str) -> str:

@@ -11,11 +11,12 @@ import uvicorn
 
 from lesto.common import options
 from lesto.common.config import Configuration
+from lesto.common.hosts import is_loopback_host
 from lesto.common.metrics import MetricRegistry, process_registry
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.app import build_app
 from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
-from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy, is_loopback_host
+from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 
 START_TIMEOUT_SECONDS = 10.0
 STOP_TIMEOUT_SECONDS = 5.0
