@@ -56,9 +56,13 @@ def user_errors(operator: str, function: str) -> Iterator[None]:
         raise function_error(operator, function, error) from error
 
 
-def function_error(operator: str, function: str, error: Exception) -> Exception:
+def function_error(
+    operator: str, function: str, error: Exception, record_index: int | None = None
+) -> Exception:
     """The error to raise for an exception of user code; the engine's own errors stay as they are."""
-    return error if isinstance(error, LestoError) else UserFunctionError(operator, function, error)
+    if isinstance(error, LestoError):
+        return error
+    return UserFunctionError(operator, function, error, record_index)
 
 
 def row_error(
