@@ -1,10 +1,13 @@
 """What flows between operators: batches and the control elements that travel in order with them.
 
-A :class:`Batch` has two physical forms. :class:`ColumnarBatch` is an Arrow record batch, used wherever a
-stream has a schema; :class:`RowBatch` is a list of opaque Python values. Operators say which form they
+A :class:`Batch` has two physical forms. :class:`ColumnarBatch` is an Arrow record batch, used
+wherever a
+stream has a schema; :class:`RowBatch` is a list of opaque Python values. Operators say which form
+they
 take; the chain converts only where the form changes, once a batch, never once a record.
 
-Event time is int64 milliseconds since the epoch. ``NO_TIMESTAMP`` marks a record without event time.
+Event time is int64 milliseconds since the epoch. ``NO_TIMESTAMP`` marks a record without event
+time.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-#: Smallest event time: "no watermark yet" and "record without a timestamp" (Flink's Long.MIN_VALUE).
+#: Smallest event time: "no watermark yet" and "record without a timestamp" (Flink's
+#: Long.MIN_VALUE).
 MIN_TIMESTAMP: Final = -(2**63)
 #: Largest event time: the watermark that ends a bounded stream (Flink's Long.MAX_VALUE).
 MAX_TIMESTAMP: Final = 2**63 - 1
@@ -179,7 +183,9 @@ class LatencyMarker:
     hops: tuple[str, ...] = field(default=())
 
 
-StreamElement = ColumnarBatch | RowBatch | Watermark | StreamStatus | Barrier | EndOfData | LatencyMarker
+StreamElement = (
+    ColumnarBatch | RowBatch | Watermark | StreamStatus | Barrier | EndOfData | LatencyMarker
+)
 
 
 def full_timestamps(n: int, timestamp: int) -> Timestamps:
@@ -187,10 +193,15 @@ def full_timestamps(n: int, timestamp: int) -> Timestamps:
     return np.full(n, timestamp, dtype=np.int64)
 
 
-def concat_timestamps(parts: Sequence[Timestamps | None], lengths: Sequence[int]) -> Timestamps | None:
+def concat_timestamps(
+    parts: Sequence[Timestamps | None], lengths: Sequence[int]
+) -> Timestamps | None:
     """Join per-batch timestamps; None only when no part has any, else gaps become NO_TIMESTAMP."""
     if all(p is None for p in parts):
         return None
     return np.concatenate(
-        [full_timestamps(n, NO_TIMESTAMP) if p is None else p for p, n in zip(parts, lengths, strict=True)]
+        [
+            full_timestamps(n, NO_TIMESTAMP) if p is None else p
+            for p, n in zip(parts, lengths, strict=True)
+        ]
     )

@@ -1,8 +1,10 @@
 """One exception root, stable codes, and what to do about each error.
 
 A code is ``LESTO-`` and four digits; its first digit is the area: 1 command line, configuration and
-client, 2 building a job (API, types, schemas), 3 connectors and formats, 4 scheduling and processes,
-5 checkpoints and state, 6 user functions, 9 internal. ``docs/errors.md`` is generated from the classes.
+client, 2 building a job (API, types, schemas), 3 connectors and formats, 4 scheduling and
+processes,
+5 checkpoints and state, 6 user functions, 9 internal. ``docs/errors.md`` is generated from the
+classes.
 """
 
 from __future__ import annotations

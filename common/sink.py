@@ -1,8 +1,11 @@
 """The sink interface: a writer in the pipeline and an idempotent committer (two-phase commit).
 
-At a barrier the writer's ``prepare_commit`` makes everything written so far durable but invisible and
-returns committables. They are part of the checkpoint. Once it is complete they are committed; a restore
-commits those of the restored checkpoint again. So ``commit`` must be idempotent, and a sink that keeps to
+At a barrier the writer's ``prepare_commit`` makes everything written so far durable but invisible
+and
+returns committables. They are part of the checkpoint. Once it is complete they are committed; a
+restore
+commits those of the restored checkpoint again. So ``commit`` must be idempotent, and a sink that
+keeps to
 this is exactly-once.
 """
 

@@ -1,7 +1,9 @@
 """The source interface (Flink's FLIP-27): an enumerator on the JobManager, readers on the slots.
 
-Consistency rule: the enumerator's snapshot is taken before the barriers are sent, and assignments travel
-to a reader in order with its barriers. So a split is in exactly one place in every checkpoint: in the
+Consistency rule: the enumerator's snapshot is taken before the barriers are sent, and assignments
+travel
+to a reader in order with its barriers. So a split is in exactly one place in every checkpoint: in
+the
 enumerator's snapshot, or in one reader's.
 """
 
@@ -199,7 +201,9 @@ class Source(ABC):
     schema: pa.Schema | None = None
 
     @abstractmethod
-    def create_enumerator(self, context: EnumeratorContext, checkpoint: bytes | None) -> SplitEnumerator:
+    def create_enumerator(
+        self, context: EnumeratorContext, checkpoint: bytes | None
+    ) -> SplitEnumerator:
         """A new enumerator, or one restored from ``snapshot_state``'s bytes."""
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 Reads 336,776 flights, and writes
 
-* ``<output>/hourly``: departures and mean delay per hour and carrier (Parquet; tumbling windows), and
+* ``<output>/hourly``: departures and mean delay per hour and carrier (Parquet; tumbling windows),
+and
 * ``<output>/aircraft``: each aircraft's running total of delay (JSON Lines; keyed state in Python).
 
 Run it with ``lesto run examples/flights.py [--output DIR]`` or ``python examples/flights.py``.
@@ -53,9 +54,9 @@ def build(env, output):
         .with_columns((col("time_hour").cast(int) + col("minute") * 60_000).alias("departure_ms"))
         .assign_timestamps_and_watermarks(
             # The file is ordered by day, so a departure is at most a day late.
-            WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_hours(24)).with_timestamp_column(
-                "departure_ms"
-            )
+            WatermarkStrategy.for_bounded_out_of_orderness(
+                Duration.of_hours(24)
+            ).with_timestamp_column("departure_ms")
         )
     )
 
@@ -97,7 +98,10 @@ def summarise(output):
     for row in by_carrier.to_pylist():
         mean = row["delay_sum"] / row["departures_sum"]
         table.add_row(
-            row["carrier"], f"{row['departures_sum']:,}", f"{mean:.1f}", f"{row['mean_delay_max']:.0f}"
+            row["carrier"],
+            f"{row['departures_sum']:,}",
+            f"{mean:.1f}",
+            f"{row['mean_delay_max']:.0f}",
         )
     console.print(table)
 
@@ -119,7 +123,9 @@ def summarise(output):
 
 def main():
     """Build, run, summarise."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--output", default="build/flights", help="directory of the results")
     args = parser.parse_args()
     output = Path(args.output).resolve()

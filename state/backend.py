@@ -1,9 +1,11 @@
 """The interface of keyed state: hashmap and RocksDB lie behind it.
 
-A backend belongs to one operator of one subtask and owns a range of key groups. It is used from the mailbox
+A backend belongs to one operator of one subtask and owns a range of key groups. It is used from
+the mailbox
 thread only, except :meth:`PendingSnapshot.finish`, which runs on an I/O thread.
 
-Row-wise functions set ``current_key`` and use the state objects. Vectorised operators use *state tables*
+Row-wise functions set ``current_key`` and use the state objects. Vectorised operators use *state
+tables*
 (:class:`lesto.state.table.StateTable`) obtained from :meth:`KeyedStateBackend.table`.
 """
 
@@ -81,7 +83,8 @@ class KeyedStateBackend(ABC):
     def get_state(self, descriptor: StateDescriptor, namespace: Hashable = None) -> State:
         """The state object for a descriptor.
 
-        It always refers to ``current_key`` at the time of access. The namespace is fixed at this call;
+        It always refers to ``current_key`` at the time of access. The namespace is fixed at this
+        call;
         ``set_namespace`` on the returned object moves it (window operators).
         """
 
@@ -106,7 +109,9 @@ class KeyedStateBackend(ABC):
         """The synchronous part of a snapshot. ``canonical``: a savepoint any backend can restore."""
 
     @abstractmethod
-    def restore(self, handles: Sequence[checkpoint_pb2.KeyedStateHandle], store: SnapshotStore) -> None:
+    def restore(
+        self, handles: Sequence[checkpoint_pb2.KeyedStateHandle], store: SnapshotStore
+    ) -> None:
         """Load the parts of the handles that fall in the own key groups; called once, before any access."""
 
     @abstractmethod

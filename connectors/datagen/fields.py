@@ -1,6 +1,7 @@
 """Column generators: functions from positions to values.
 
-Each is a pure function of the record's position (and a seed), so any range of a generated stream can be
+Each is a pure function of the record's position (and a seed), so any range of a generated stream
+can be
 read again after a failure, at any parallelism, with the same result.
 """
 
@@ -42,7 +43,7 @@ class Field(ABC):
 
 
 @dataclass(frozen=True)
-class sequence(Field):  # noqa: N801 - reads as a function where it is used
+class sequence(Field):
     """``start + position * step`` as int64."""
 
     start: int = 0
@@ -59,7 +60,7 @@ class sequence(Field):  # noqa: N801 - reads as a function where it is used
 
 
 @dataclass(frozen=True)
-class random_int(Field):  # noqa: N801
+class random_int(Field):
     """Uniform int64 in ``[low, high]``."""
 
     low: int
@@ -78,7 +79,7 @@ class random_int(Field):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class random_float(Field):  # noqa: N801
+class random_float(Field):
     """Uniform float64 in ``[low, high)``."""
 
     low: float = 0.0
@@ -97,7 +98,7 @@ class random_float(Field):  # noqa: N801
 
 
 @dataclass
-class pool(Field):  # noqa: N801
+class pool(Field):
     """Strings ``<prefix><number>`` drawn uniformly from ``size`` distinct ones, in scattered order."""
 
     size: int
@@ -107,7 +108,7 @@ class pool(Field):  # noqa: N801
 
     @property
     def type(self) -> pa.DataType:
-        """string."""
+        """String."""
         return pa.string()
 
     def generate(self, positions: Positions) -> pa.Array:
@@ -123,7 +124,7 @@ class pool(Field):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class timestamps(Field):  # noqa: N801
+class timestamps(Field):
     """Event time in ms as int64: ``rate`` records a second from ``start_ms``."""
 
     rate_per_second: int

@@ -41,7 +41,8 @@ PACE_MS: Final = 2
 class _GeneratedSource(Source):
     """Positions ``0..rows-1`` dealt out to the readers in interleaved blocks.
 
-    Interleaving keeps event time nearly equal on all readers: with one contiguous range a reader, the
+    Interleaving keeps event time nearly equal on all readers: with one contiguous range a reader,
+    the
     watermark of the whole would stand still until the first reader ends.
     """
 
@@ -59,10 +60,14 @@ class _GeneratedSource(Source):
     def _generate(self, positions: Positions) -> Batch:
         raise NotImplementedError
 
-    def create_enumerator(self, context: EnumeratorContext, checkpoint: bytes | None) -> SplitEnumerator:
+    def create_enumerator(
+        self, context: EnumeratorContext, checkpoint: bytes | None
+    ) -> SplitEnumerator:
         """One lane of every n-th position per reader."""
         if checkpoint is not None:
-            return PooledEnumerator(context, decode_pool(checkpoint, decode_range), encode=encode_range)
+            return PooledEnumerator(
+                context, decode_pool(checkpoint, decode_range), encode=encode_range
+            )
         lanes = context.parallelism
         splits = [
             RangeSplit(f"{lane}/{lanes}", 0, 0, (self.rows - lane + lanes - 1) // lanes)
@@ -99,7 +104,11 @@ class DataGenSource(_GeneratedSource):
     """
 
     def __init__(
-        self, fields: Mapping[str, Field], *, rows: int | None = None, rows_per_second: float | None = None
+        self,
+        fields: Mapping[str, Field],
+        *,
+        rows: int | None = None,
+        rows_per_second: float | None = None,
     ) -> None:
         super().__init__(rows, rows_per_second)
         if not fields:
@@ -130,7 +139,10 @@ class RowGenSource(_GeneratedSource):
     """
 
     def __init__(
-        self, function: Callable[[int], Any], rows: int | None = None, rows_per_second: float | None = None
+        self,
+        function: Callable[[int], Any],
+        rows: int | None = None,
+        rows_per_second: float | None = None,
     ) -> None:
         super().__init__(rows, rows_per_second)
         self._function = function

@@ -50,7 +50,9 @@ def _columns(batch: Batch, what: str) -> pa.RecordBatch:
     if isinstance(batch, ColumnarBatch):
         return batch.data
     msg = f"{what} files need columns, but the stream carries Python values"
-    raise ConnectorConfigError(msg, remedy="give the stream a type, as in .map(f, output_type=Types.ROW_NAMED(...))")
+    raise ConnectorConfigError(
+        msg, remedy="give the stream a type, as in .map(f, output_type=Types.ROW_NAMED(...))"
+    )
 
 
 class ParquetEncoderFactory(EncoderFactory):

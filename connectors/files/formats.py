@@ -94,7 +94,8 @@ class JsonLinesFormat(LineFormat):
     """One JSON object a line.
 
     Args:
-        schema: columns (fields that are missing become null, others are ignored); None: infer it from
+        schema: columns (fields that are missing become null, others are ignored); None: infer it
+        from
             the first file.
         rows: give each record as a Python value (dict) instead of columns.
     """
@@ -179,7 +180,8 @@ class CsvFormat(LineFormat):
     r"""Comma-separated values, one record a line (a quoted value may not contain a line end).
 
     Args:
-        schema: columns in the order of the file; None: infer it from the first file (needs a header).
+        schema: columns in the order of the file; None: infer it from the first file (needs a
+        header).
         header: the first line of each file names the columns; it is checked against the schema.
         delimiter: one character.
         null_values: texts that mean null.
@@ -195,7 +197,9 @@ class CsvFormat(LineFormat):
     ) -> None:
         if schema is None and not header:
             msg = "a CSV file without header needs a schema"
-            raise ConnectorConfigError(msg, remedy="CsvFormat(schema=pa.schema([...]), header=False)")
+            raise ConnectorConfigError(
+                msg, remedy="CsvFormat(schema=pa.schema([...]), header=False)"
+            )
         self.schema = schema
         self.has_header = header
         self.delimiter = delimiter
@@ -209,7 +213,9 @@ class CsvFormat(LineFormat):
             io.BytesIO(_sample(uris)),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=INFERENCE_BYTES * 2),
             parse_options=pacsv.ParseOptions(delimiter=self.delimiter),
-            convert_options=pacsv.ConvertOptions(null_values=list(self.null_values), strings_can_be_null=True),
+            convert_options=pacsv.ConvertOptions(
+                null_values=list(self.null_values), strings_can_be_null=True
+            ),
         )
         return CsvFormat(
             table.schema, header=True, delimiter=self.delimiter, null_values=self.null_values
@@ -222,13 +228,17 @@ class CsvFormat(LineFormat):
             SchemaMismatchError: it does not.
         """
         assert self.schema is not None
-        names = [n.strip().strip('"') for n in line.decode("utf-8-sig").strip().split(self.delimiter)]
+        names = [
+            n.strip().strip('"') for n in line.decode("utf-8-sig").strip().split(self.delimiter)
+        ]
         if names != self.schema.names:
             missing = [n for n in self.schema.names if n not in names]
             extra = [n for n in names if n not in self.schema.names]
             msg = f"the header does not fit the schema (missing: {missing}, unexpected: {extra})"
             raise SchemaMismatchError(
-                msg, location=f"{path}:1", remedy=f"expected columns: {', '.join(self.schema.names)}"
+                msg,
+                location=f"{path}:1",
+                remedy=f"expected columns: {', '.join(self.schema.names)}",
             )
 
     def parse(self, chunk: bytes, offset: int) -> Parsed:
@@ -249,7 +259,9 @@ class CsvFormat(LineFormat):
             ),
             parse_options=pacsv.ParseOptions(delimiter=self.delimiter),
             convert_options=pacsv.ConvertOptions(
-                column_types=self.schema, null_values=list(self.null_values), strings_can_be_null=True
+                column_types=self.schema,
+                null_values=list(self.null_values),
+                strings_can_be_null=True,
             ),
         )
         return _one_batch(table)

@@ -46,7 +46,9 @@ def list_files(uris: Iterable[str], *, must_exist: bool = True) -> list[tuple[st
         matches = _expand(uri)
         if not matches and must_exist:
             msg = f"nothing to read at '{uri}'"
-            raise InputNotFoundError(msg, remedy="check the path; relative ones start where the job is run")
+            raise InputNotFoundError(
+                msg, remedy="check the path; relative ones start where the job is run"
+            )
         found.extend((uri, info) for info in matches)
     return sorted(found, key=lambda pair: pair[1].path)
 
@@ -55,7 +57,9 @@ def _expand(uri: str) -> Sequence[FileInfo]:
     system, path = resolve(uri)
     if _GLOB_CHARACTERS & set(path):
         fixed = path.split("*")[0].split("?")[0].split("[")[0]
-        return [f for f in _walk(system, posixpath.dirname(fixed)) if fnmatch.fnmatchcase(f.path, path)]
+        return [
+            f for f in _walk(system, posixpath.dirname(fixed)) if fnmatch.fnmatchcase(f.path, path)
+        ]
     info = system.get_file_info(path)
     if info.type == fs.FileType.File:
         return [FileInfo(info.path, info.size)]
@@ -64,7 +68,11 @@ def _expand(uri: str) -> Sequence[FileInfo]:
 
 def _walk(system: fs.FileSystem, root: str) -> list[FileInfo]:
     selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
-    return [FileInfo(i.path, i.size) for i in system.get_file_info(selector) if i.type == fs.FileType.File]
+    return [
+        FileInfo(i.path, i.size)
+        for i in system.get_file_info(selector)
+        if i.type == fs.FileType.File
+    ]
 
 
 def _below_hidden(path: str, root: str) -> bool:

@@ -65,11 +65,14 @@ class MalformedPolicy:
             raise ConnectorConfigError(msg, remedy="give both or neither")
         return MalformedPolicy(choice, dead_letter_path)
 
-    def handle(self, path: str, line_of: LineCounter, chunk_offset: int, bad: Sequence[BadRecord]) -> None:
+    def handle(
+        self, path: str, line_of: LineCounter, chunk_offset: int, bad: Sequence[BadRecord]
+    ) -> None:
         """Apply the choice to the bad records of one chunk.
 
         Raises:
-            MalformedRecordError: the choice is to fail; names file and line of the first bad record.
+            MalformedRecordError: the choice is to fail; names file and line of the first bad
+            record.
         """
         if self.on_error is OnError.SKIP:
             return
@@ -86,8 +89,11 @@ class MalformedPolicy:
             remedy="mend the line, or read with on_error='skip' or on_error='dead-letter'",
         )
 
-    def _write(self, path: str, line_of: LineCounter, chunk_offset: int, bad: Sequence[BadRecord]) -> None:
-        # The name depends only on the place in the input: a replay after a failure overwrites the same
+    def _write(
+        self, path: str, line_of: LineCounter, chunk_offset: int, bad: Sequence[BadRecord]
+    ) -> None:
+        # The name depends only on the place in the input: a replay after a failure overwrites the
+        # same
         # file with the same content, so dead letters are exactly-once too.
         assert self.dead_letter_uri is not None
         system, root = resolve(self.dead_letter_uri)

@@ -1,8 +1,11 @@
 """The file sink: a file becomes visible only when the checkpoint it belongs to is complete.
 
-A writer fills ``<path>/.pending/<job>-<attempt>-<operator>-<subtask>-<n><suffix>``. At a barrier the file is closed
-and made durable, and a committable names it and its final name. The commit is a rename: done again after
-a failure it finds the final file and is content. Files of failed attempts stay in ``.pending``, unseen by
+A writer fills ``<path>/.pending/<job>-<attempt>-<operator>-<subtask>-<n><suffix>``. At a barrier
+the file is closed
+and made durable, and a committable names it and its final name. The commit is a rename: done again
+after
+a failure it finds the final file and is content. Files of failed attempts stay in ``.pending``,
+unseen by
 readers (and by Lesto's file source), and are removed when the job finishes.
 """
 
@@ -20,7 +23,12 @@ from pyarrow import fs
 from lesto.common.elements import Batch
 from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
 from lesto.connectors.errors import PublishError
-from lesto.connectors.files.encoders import EncoderFactory, FileEncoder, LineEncoderFactory, encoder_factory
+from lesto.connectors.files.encoders import (
+    EncoderFactory,
+    FileEncoder,
+    LineEncoderFactory,
+    encoder_factory,
+)
 from lesto.connectors.files.listing import resolve
 
 #: Unpublished files live here, below the sink's directory.
@@ -41,12 +49,12 @@ class FileSink(Sink):
     def __init__(
         self,
         path: str,
-        format: EncoderFactory | str = "parquet",  # noqa: A002 - the name users expect
+        format: EncoderFactory | str = "parquet",
         *,
         prefix: str = "part",
     ) -> None:
         # A relative path means the directory in which the job is submitted, not the slot's.
-        self.path = path if "://" in path else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100,PTH111
+        self.path = path if "://" in path else os.path.abspath(os.path.expanduser(path))
         self.encoders = encoder_factory(format)
         self.input_form = self.encoders.input_form
         self.prefix = prefix
@@ -198,16 +206,23 @@ class _RenameCommitter(Committer):
             pending, final = msgspec.msgpack.decode(committable, type=tuple[str, str])
             source = posixpath.join(self._root, PENDING_DIRECTORY, pending)
             target = posixpath.join(self._root, final)
-            there = {i.path: i.type != fs.FileType.NotFound for i in self._fs.get_file_info([source, target])}
+            there = {
+                i.path: i.type != fs.FileType.NotFound
+                for i in self._fs.get_file_info([source, target])
+            }
             have_source, have_target = list(there.values())
             if have_source and not have_target:
                 self._fs.move(source, target)
             elif have_source and have_target:
-                # A rename on an object store is copy and delete; the copy is whole, finish the delete.
+                # A rename on an object store is copy and delete; the copy is whole, finish the
+                # delete.
                 self._fs.delete_file(source)
             elif not have_target:
                 msg = f"'{pending}' is neither pending nor published in '{self._root}'"
-                raise PublishError(msg, remedy="somebody removed files of this job; restore from an older checkpoint")
+                raise PublishError(
+                    msg,
+                    remedy="somebody removed files of this job; restore from an older checkpoint",
+                )
         _sync_directory(self._fs, self._root)
 
     def finish(self, job_id: str, attempt: str) -> None:
@@ -247,6 +262,6 @@ def _delete_if_there(system: fs.FileSystem, path: str) -> None:
 def _delete_directory_if_empty(system: fs.FileSystem, path: str) -> None:
     if isinstance(system, fs.LocalFileSystem):
         try:
-            os.rmdir(path)  # noqa: PTH106 - fails, as it should, when it is not empty
+            os.rmdir(path)
         except OSError:
             return

@@ -47,7 +47,9 @@ class ParquetFormat:
         schema: expected columns; None: those of the first file.
     """
 
-    def __init__(self, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> None:
+    def __init__(
+        self, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+    ) -> None:
         self.columns = None if columns is None else tuple(columns)
         self.schema = schema
 
@@ -83,9 +85,11 @@ class FileSource(Source):
     Args:
         paths: files, directories (recursive; hidden files are left out), globs, or URIs of any file
             system that pyarrow knows.
-        format: ``CsvFormat``, ``JsonLinesFormat``, ``ParquetFormat``, ``TextFormat``, or its name; None:
+        format: ``CsvFormat``, ``JsonLinesFormat``, ``ParquetFormat``, ``TextFormat``, or its name;
+        None:
             by the file name's ending.
-        watch_interval: look for new files this often and never end (seconds, or a timedelta); None: read
+        watch_interval: look for new files this often and never end (seconds, or a timedelta);
+        None: read
             what is there and end.
         on_error: ``fail`` (default, names file and line), ``skip`` (counted), or ``dead-letter``.
         dead_letter_path: directory for malformed records with ``dead-letter``.
@@ -98,7 +102,7 @@ class FileSource(Source):
     def __init__(
         self,
         *paths: str,
-        format: FileFormat | str | None = None,  # noqa: A002 - the name users expect
+        format: FileFormat | str | None = None,
         watch_interval: Any = None,
         on_error: str = "fail",
         dead_letter_path: str | None = None,
@@ -119,7 +123,9 @@ class FileSource(Source):
         """Flink's builder."""
         return FileSourceBuilder(stream_format, paths)
 
-    def create_enumerator(self, context: EnumeratorContext, checkpoint: bytes | None) -> SplitEnumerator:
+    def create_enumerator(
+        self, context: EnumeratorContext, checkpoint: bytes | None
+    ) -> SplitEnumerator:
         """Lists the files and hands out their splits in order."""
         return _FileEnumerator(context, self, checkpoint)
 
@@ -150,7 +156,9 @@ class FileSource(Source):
         """A reader at the split's position."""
         if isinstance(self.format, ParquetFormat):
             assert self.format.schema is not None
-            return ParquetSplitReader(split, self.format.schema, self.format.columns, context.batch_rows)
+            return ParquetSplitReader(
+                split, self.format.schema, self.format.columns, context.batch_rows
+            )
         return LineSplitReader(split, self.format, self.policy, context.count_error)
 
 
@@ -217,7 +225,9 @@ def _interval_ms(interval: Any) -> int | None:
 class _FileEnumerator(SplitEnumerator):
     """Files in order of their names, new ones in order of discovery; a file is read once."""
 
-    def __init__(self, context: EnumeratorContext, source: FileSource, checkpoint: bytes | None) -> None:
+    def __init__(
+        self, context: EnumeratorContext, source: FileSource, checkpoint: bytes | None
+    ) -> None:
         self._context = context
         self._source = source
         self._pending: deque[FileSplit] = deque()

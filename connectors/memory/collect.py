@@ -1,7 +1,8 @@
 """The collect sink: results travel to the client through checkpoint storage, exactly once.
 
 A writer puts results in a pending file; its commit, after the checkpoint is complete, renames it to
-``part-...`` below ``<checkpoint root>/collect/<operator>/``. The JobManager streams the ``part-`` files to
+``part-...`` below ``<checkpoint root>/collect/<operator>/``. The JobManager streams the ``part-``
+files to
 the client in order of their names. So a client sees a result once, whatever fails on the way.
 """
 
@@ -22,7 +23,8 @@ from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
 from lesto.connectors.errors import ConnectorError, PublishError
 from lesto.connectors.files.listing import resolve
 
-#: Bytes collected between two checkpoints before the job fails: collecting is for results people look at.
+#: Bytes collected between two checkpoints before the job fails: collecting is for results people
+#: look at.
 COLLECT_BYTES_MAX: Final = 1 << 30
 #: One result file: also the largest message to the client.
 PART_BYTES: Final = 16 << 20
@@ -71,7 +73,9 @@ class _CollectWriter(SinkWriter):
         self._bytes += batch.nbytes
         if self._bytes > COLLECT_BYTES_MAX:
             msg = f"more than {COLLECT_BYTES_MAX:,} bytes collected between two checkpoints"
-            raise CollectOverflowError(msg, remedy="write to files instead: .sink_to(FileSink(...))")
+            raise CollectOverflowError(
+                msg, remedy="write to files instead: .sink_to(FileSink(...))"
+            )
 
     def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
         """Write the results so far to pending files."""

@@ -54,7 +54,9 @@ class CollectionSource(Source):
     def _batch(self, split: RangeSplit, start: int, end: int) -> Batch:
         return RowBatch(self.values[start:end])
 
-    def create_enumerator(self, context: EnumeratorContext, checkpoint: bytes | None) -> SplitEnumerator:
+    def create_enumerator(
+        self, context: EnumeratorContext, checkpoint: bytes | None
+    ) -> SplitEnumerator:
         """One split with everything."""
         total = self._rows()
         whole = [RangeSplit("all", 0, 0, total)] if total else []
@@ -85,7 +87,9 @@ class ArrowSource(CollectionSource):
         table = data if isinstance(data, pa.Table) else pa.table(data)
         if table.nbytes > COLLECTION_BYTES_MAX:
             msg = f"a table of {table.nbytes:,} bytes is too large to travel with the job"
-            raise ConnectorConfigError(msg, remedy="write it as Parquet and read it with FileSource")
+            raise ConnectorConfigError(
+                msg, remedy="write it as Parquet and read it with FileSource"
+            )
         self._table = table.combine_chunks()
         self.schema = table.schema
 

@@ -1,8 +1,11 @@
 """The contract between an operator and the task that runs it.
 
-An operator runs on the mailbox thread of its slot process: no locks, no waiting. It takes a batch, updates
-state, and emits batches to its :class:`Output`. The task converts batches to the form the operator asks
-for, merges watermarks of its channels, and aligns barriers; an operator sees neither channels nor barriers.
+An operator runs on the mailbox thread of its slot process: no locks, no waiting. It takes a batch,
+updates
+state, and emits batches to its :class:`Output`. The task converts batches to the form the operator
+asks
+for, merges watermarks of its channels, and aligns barriers; an operator sees neither channels nor
+barriers.
 """
 
 from __future__ import annotations
@@ -99,7 +102,8 @@ class OperatorSnapshot:
     """What an operator gives at a barrier.
 
     Attributes:
-        keyed: pending snapshot of the keyed backend; the task finishes (uploads) it on an I/O thread.
+        keyed: pending snapshot of the keyed backend; the task finishes (uploads) it on an I/O
+        thread.
         lists: operator list state by name; redistributed round robin at another parallelism.
         union_lists: operator list state of which every subtask gets all at restore.
     """

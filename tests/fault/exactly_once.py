@@ -2,8 +2,10 @@
 
     python -m tests.fault.exactly_once --runs 20 --kills 3
 
-Each run kills random slot processes or TaskManagers at random times under load. Prints a line a run and
-exits 1 if any count that must be zero is not. The seed is printed and reproduces the choices (not the
+Each run kills random slot processes or TaskManagers at random times under load. Prints a line a
+run and
+exits 1 if any count that must be zero is not. The seed is printed and reproduces the choices (not
+the
 timing of the machine).
 """
 
@@ -17,7 +19,6 @@ import time
 from pathlib import Path
 
 from lesto.proto import client_pb2 as pb
-
 from tests.fault.cluster import Cluster, kill
 
 JOB = Path(__file__).parent / "job.py"
@@ -105,7 +106,10 @@ def main():
             )  # fmt: skip
         bad = violations(report)
         failed += bool(bad)
-        print(f"run {run + 1}/{args.runs}: {'VIOLATED ' + str(bad) if bad else 'exact'} {report}", flush=True)
+        print(
+            f"run {run + 1}/{args.runs}: {'VIOLATED ' + str(bad) if bad else 'exact'} {report}",
+            flush=True,
+        )
     print(f"{args.runs - failed} of {args.runs} runs exact")
     return 1 if failed else 0
 

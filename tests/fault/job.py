@@ -1,7 +1,9 @@
 """The job under fault: every record leaves a trace by which a verifier outside can judge the engine.
 
-``running``: each record with its key's running count and total (keyed state in Python, exactly once iff the
-counts of a key are 1..n). ``windows``: count and sum per key and window (columnar state tables, timers by
+``running``: each record with its key's running count and total (keyed state in Python, exactly
+once iff the
+counts of a key are 1..n). ``windows``: count and sum per key and window (columnar state tables,
+timers by
 watermark). Both go through a hash exchange between slots and end in file sinks.
 """
 
@@ -61,7 +63,11 @@ def main():
     keyed.process(Running()).sink_to(FileSink(f"{args.output}/running", "jsonl"))
     (
         keyed.window(TumblingEventTimeWindows.of(Time.seconds(5)))
-        .agg(window_start().alias("start"), count().alias("number"), col("value").sum().alias("total"))
+        .agg(
+            window_start().alias("start"),
+            count().alias("number"),
+            col("value").sum().alias("total"),
+        )
         .sink_to(FileSink(f"{args.output}/windows", "parquet"))
     )
     env.execute("fault")

@@ -1,7 +1,9 @@
 """Judges a run of ``job.py`` from outside: own process, own ledger (SQLite), own model of the input.
 
-It imports nothing of Lesto. While the job runs it records each published file once, at first sight, and
-whether a completed checkpoint covered it by then. At the end (its standard input closes) it compares the
+It imports nothing of Lesto. While the job runs it records each published file once, at first
+sight, and
+whether a completed checkpoint covered it by then. At the end (its standard input closes) it
+compares the
 ledger with the model and prints one JSON object of counts.
 
     python -m tests.fault.verifier OUTPUT CHECKPOINTS LEDGER --rows N --lanes P
@@ -54,7 +56,8 @@ class Ledger:
             """
             CREATE TABLE files (path TEXT PRIMARY KEY, sink TEXT, subtask INT, checkpoint_id INT,
                                 number INT, size INT, mtime_ns INT, premature INT);
-            CREATE TABLE running (file INT, position INT, id INT, key INT, value INT, number INT, total INT);
+            CREATE TABLE running (file INT, position INT, id INT, key INT, value INT, number INT,
+            total INT);
             CREATE TABLE windows (file INT, key INT, start INT, number INT, total INT);
             """
         )
@@ -115,7 +118,8 @@ class Watcher:
                 if path not in self.seen:
                     self.seen.add(path)
                     checkpoint = int(_NAME.match(path.name)["checkpoint"])
-                    # A file seen before a checkpoint that covers it is complete was published too early.
+                    # A file seen before a checkpoint that covers it is complete was published too
+                    # early.
                     premature = self._latest_checkpoint() < checkpoint
                     self.ledger.add(path, sink, premature)
 
@@ -132,9 +136,12 @@ def judge(ledger, rows, lanes):
         changed += now is None or (now.st_size, now.st_mtime_ns) != (size, mtime)
     report["changed_after_publishing"] = changed
 
-    order = "SELECT id, key, value, r.number, total FROM running r JOIN files f ON f.rowid = r.file "
+    order = (
+        "SELECT id, key, value, r.number, total FROM running r JOIN files f ON f.rowid = r.file "
+    )
     seen = np.array(
-        db.execute(order + "ORDER BY f.checkpoint_id, f.number, r.position").fetchall(), dtype=np.int64
+        db.execute(order + "ORDER BY f.checkpoint_id, f.number, r.position").fetchall(),
+        dtype=np.int64,
     ).reshape(-1, 5)
     ids = seen[:, 0]
     inside = ids[(ids >= 0) & (ids < rows)]

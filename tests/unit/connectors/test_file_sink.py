@@ -1,0 +1,124 @@
+"""The file sink: invisible before the commit, there once after any number of commits."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lesto.common.elements import ColumnarBatch, Form, RowBatch
+from lesto.connectors.errors import ConnectorConfigError, PublishError
+from lesto.connectors.files import Encoder, FileSink, FileSource, OutputFileConfig
+from tests.unit.connectors.contexts import WriterContext
+
+BATCH = ColumnarBatch(pa.record_batch({"a": [1, 2], "b": ["x", None]}))
+
+
+def visible(path):
+    return sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+
+
+def prepare(sink, batches, checkpoint=1, **context):
+    writer = sink.create_writer(WriterContext(**context))
+    for batch in batches:
+        writer.write(batch)
+    committables = writer.prepare_commit(checkpoint)
+    return writer, committables
+
+
+def test_parquet_is_published_by_the_commit_only(tmp_path):
+    sink = FileSink(str(tmp_path / "out"))
+    _, committables = prepare(sink, [BATCH, BATCH])
+    assert visible(tmp_path / "out") == []
+    committer = sink.create_committer()
+    for _ in range(3):
+        committer.commit(committables)
+    (name,) = visible(tmp_path / "out")
+    assert pq.read_table(tmp_path / "out" / name).to_pylist() == BATCH.data.to_pylist() * 2
+    assert FileSource(str(tmp_path / "out")).schema == BATCH.data.schema
+
+
+@pytest.mark.parametrize(
+    ("format_", "expected"),
+    [("jsonl", '{"a":1,"b":"x"}\n{"a":2,"b":null}\n'), ("csv", '"a","b"\n1,"x"\n2,\n')],
+)
+def test_text_formats_of_columns(tmp_path, format_, expected):
+    sink = FileSink(str(tmp_path), format_)
+    _, committables = prepare(sink, [BATCH])
+    sink.create_committer().commit(committables)
+    assert (tmp_path / visible(tmp_path)[0]).read_text() == expected
+
+
+def test_json_lines_of_python_values(tmp_path):
+    class Thing:
+        def as_dict(self):
+            return {"k": 1}
+
+    sink = FileSink(str(tmp_path), "jsonl")
+    _, committables = prepare(sink, [RowBatch([{"a": 1}, (1, "x"), "s", Thing()])])
+    sink.create_committer().commit(committables)
+    lines = (tmp_path / visible(tmp_path)[0]).read_text().splitlines()
+    assert [json.loads(x) for x in lines] == [{"a": 1}, [1, "x"], "s", {"k": 1}]
+
+
+def test_a_value_that_json_cannot_hold_is_a_named_error(tmp_path):
+    writer = FileSink(str(tmp_path), "jsonl").create_writer(WriterContext())
+    with pytest.raises(ConnectorConfigError, match="type object"):
+        writer.write(RowBatch([object()]))
+    writer.close()
+
+
+def test_flinks_builder(tmp_path):
+    config = OutputFileConfig.builder().with_part_prefix("words").with_part_suffix(".log").build()
+    sink = FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder())
+    sink = sink.with_output_file_config(config).build()
+    assert sink.input_form is Form.ROWS
+    _, committables = prepare(sink, [RowBatch([("to", 2), "be"])])
+    sink.create_committer().commit(committables)
+    (name,) = visible(tmp_path)
+    assert name.startswith("words-")
+    assert name.endswith(".log")
+    assert (tmp_path / name).read_text() == "('to', 2)\nbe\n"
+
+
+def test_each_checkpoint_has_its_files_and_empty_ones_have_none(tmp_path):
+    sink = FileSink(str(tmp_path))
+    writer, first = prepare(sink, [BATCH], checkpoint=1)
+    assert writer.prepare_commit(2) == []
+    writer.write(BATCH)
+    third = writer.prepare_commit(3)
+    sink.create_committer().commit([*first, *third])
+    assert len(visible(tmp_path)) == 2
+
+
+def test_a_pending_file_that_is_gone_is_an_error_not_a_silent_loss(tmp_path):
+    sink = FileSink(str(tmp_path))
+    _, committables = prepare(sink, [BATCH])
+    for pending in (tmp_path / ".pending").iterdir():
+        pending.unlink()
+    with pytest.raises(PublishError, match="neither pending nor published"):
+        sink.create_committer().commit(committables)
+
+
+def test_the_end_removes_leftovers_of_earlier_attempts_only(tmp_path):
+    sink = FileSink(str(tmp_path))
+    prepare(sink, [BATCH], attempt="1-0")
+    _, mine = prepare(sink, [BATCH], attempt="1-1")
+    _, other = prepare(sink, [BATCH], attempt="1-1", subtask=1)
+    committer = sink.create_committer()
+    committer.commit(mine)
+    committer.finish(WriterContext().job_id, "1-1")
+    committer.commit(other)
+    assert len(visible(tmp_path)) == 2
+    assert list((tmp_path / ".pending").glob("*")) == []
+    committer.finish(WriterContext().job_id, "1-1")
+    assert not (tmp_path / ".pending").exists()
+
+
+def test_an_unknown_format_is_named(tmp_path):
+    with pytest.raises(ConnectorConfigError, match="'orc'"):
+        FileSink(str(tmp_path), "orc")
+    writer = FileSink(str(tmp_path), "parquet").create_writer(WriterContext())
+    with pytest.raises(ConnectorConfigError, match="need columns"):
+        writer.write(RowBatch([1]))
+    writer.close()
