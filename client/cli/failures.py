@@ -36,6 +36,15 @@ def report_error(error: BaseException) -> ExitCode:
     return ExitCode.INTERNAL
 
 
+def job_failure_code(error: LestoError) -> ExitCode:
+    """Return the exit code for an error that a script's job ended with."""
+    if getattr(error, "job_canceled", False):
+        return ExitCode.CANCELED
+    if getattr(error, "user_traceback", ""):
+        return ExitCode.JOB_FAILED
+    return exit_code_of(error.code)
+
+
 def format_error(error: LestoError) -> str:
     """Return an error as lines: the user's traceback, code and what, where, why, what to do."""
     lines = []
