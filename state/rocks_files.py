@@ -1,0 +1,204 @@
+"""RocksDB as an ordered store of sorted runs: ingested whole, read by key or range, checkpointed by links.
+
+Nothing goes through the write-ahead log or (but for the range deletions of a restore) the memtable.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+from rocksdict import (
+    AccessType,
+    Checkpoint,
+    DBCompressionType,
+    IngestExternalFileOptions,
+    Options,
+    Rdict,
+    SstFileWriter,
+    WriteOptions,
+)
+
+from lesto.proto.checkpoint_pb2 import KeyedStateHandle
+from lesto.state.errors import CorruptFileError, StorageError
+from lesto.state.storage import SnapshotStore
+
+#: One file of a handle that holds all small files of a RocksDB checkpoint (manifest, options, ...).
+PACK_NAME: Final = "native.pack"
+SST_SUFFIX: Final = ".sst"
+SCAN_ROWS: Final = 16_384
+_LOG_FILES_MAX: Final = 1
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(_LOG_FILES_MAX)
+    options.set_max_open_files(256)
+    return options
+
+
+class LocalDb:
+    """One RocksDB in a directory of its own.
+
+    Reads come from the mailbox thread; ingestion and checkpoints from I/O threads, one at a time.
+
+    Args:
+        path: directory; made when it is not there.
+        scratch: directory on the same file system for files about to be ingested.
+    """
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self.path = path
+        self._scratch = scratch
+        self._runs = 0
+        try:
+            self._db = Rdict(str(path), _options())
+        except Exception as error:  # rocksdict raises bare Exception
+            raise _failed("open", path, error) from error
+        no_log = WriteOptions()
+        no_log.disable_wal = True
+        self._db.set_write_options(no_log)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value of each key, by one multi-get."""
+        return list(self._db.get(list(keys)))
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that start with a prefix, in order, and their values."""
+        rows = self._db.items(from_key=prefix)
+        return takewhile(lambda row: row[0].startswith(prefix), rows)
+
+    def ingest(self, keys: pa.Array, values: pa.Array) -> None:
+        """Take in a sorted run without repeated keys; null values delete. Newer runs win.
+
+        Raises:
+            StorageError: the disk is full or fails; the store is as before.
+        """
+        if len(keys) == 0:
+            return
+        self._runs += 1
+        path = self._scratch / f"run-{self._runs}{SST_SUFFIX}"
+        try:
+            write_run(path, keys, values)
+            moving = IngestExternalFileOptions()
+            moving.set_move_files(True)
+            self._db.ingest_external_file([str(path)], moving)
+        except Exception as error:
+            raise _failed("write", self.path, error) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def keep_range(self, low: bytes, high: bytes) -> None:
+        """Delete all keys outside of ``low`` (included) to ``high`` (excluded)."""
+        self._db.delete_range(b"", low)
+        self._db.delete_range(high, b"\xff" * 8)
+        self._db.flush()
+
+    def checkpoint(self, directory: Path) -> None:
+        """Hard links to the present files, in a new directory.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        try:
+            Checkpoint(self._db).create_checkpoint(str(directory))
+        except Exception as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise _failed("checkpoint", self.path, error) from error
+
+    def close(self) -> None:
+        """Close; the files stay."""
+        self._db.close()
+
+
+def write_run(path: Path, keys: pa.Array, values: pa.Array) -> None:
+    """Write a sorted run as an SST file."""
+    writer = SstFileWriter(_options())
+    writer.open(str(path))
+    for at in range(0, len(keys), SCAN_ROWS):  # in steps, so that not all become Python objects at once
+        part = zip(
+            keys.slice(at, SCAN_ROWS).to_pylist(),
+            values.slice(at, SCAN_ROWS).to_pylist(),
+            strict=True,
+        )
+        for key, value in part:
+            if value is None:
+                del writer[key]
+            else:
+                writer[key] = value
+    writer.finish()
+
+
+def read_range(directory: Path, low: int, high: int) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Sorted runs of the entries in key groups ``low`` to ``high`` (inclusive) of a RocksDB directory."""
+    try:
+        db = Rdict(str(directory), _options(), access_type=AccessType.read_only(False))
+    except Exception as error:
+        msg = f"a RocksDB snapshot cannot be opened: {error}"
+        raise CorruptFileError(msg, remedy="restore from another checkpoint") from error
+    binary = pa.large_binary()
+    try:
+        end = (high + 1).to_bytes(2, "big")
+        rows = takewhile(lambda row: row[0] < end, db.items(from_key=low.to_bytes(2, "big")))
+        while part := list(islice(rows, SCAN_ROWS)):
+            keys, values = zip(*part, strict=True)
+            yield pa.array(keys, binary), pa.array(values, binary)
+    finally:
+        db.close()
+
+
+def pack(directory: Path) -> bytes:
+    """All files of a checkpoint directory but the SSTs, in one piece."""
+    content = {
+        path.name: path.read_bytes()
+        for path in sorted(directory.iterdir())
+        if path.suffix != SST_SUFFIX and path.is_file()
+    }
+    return msgspec.msgpack.encode(content)
+
+
+def download(handle: KeyedStateHandle, store: SnapshotStore, directory: Path) -> None:
+    """Bring a native snapshot into a directory, ready to be opened.
+
+    Raises:
+        MissingFileError: a file is not there.
+        CorruptFileError: a file is damaged.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    packed = False
+    for named in handle.files:
+        if named.name == PACK_NAME:
+            packed = True
+            content: dict[str, Any] = msgspec.msgpack.decode(store.read(named.file))
+            for name, data in content.items():
+                (directory / _plain_name(name)).write_bytes(data)
+        else:
+            store.download(named.file, directory / _plain_name(named.name))
+    if not packed:
+        msg = "a RocksDB snapshot lacks its manifest"
+        raise CorruptFileError(msg, remedy="restore from another checkpoint")
+
+
+def _plain_name(name: str) -> str:
+    if not name or "/" in name or name.startswith(".."):
+        msg = f"a RocksDB snapshot names a file {name!r}"
+        raise CorruptFileError(msg, remedy="restore from another checkpoint")
+    return name
+
+
+def _failed(what: str, path: Path, error: Exception) -> StorageError:
+    msg = f"RocksDB could not {what} {path}: {error}"
+    return StorageError(msg, remedy="check free space and permissions of the local directory")
