@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from lesto.client.cli.exit_codes import ExitCode, exit_code_of
+from lesto.client.errors import JobCanceledError, JobExecutionError
 from lesto.common.errors import LestoError
 
 _PACKAGE_FOLDER = str(Path(__file__).resolve().parents[2])
@@ -38,20 +39,18 @@ def report_error(error: BaseException) -> ExitCode:
 
 def job_failure_code(error: LestoError) -> ExitCode:
     """Return the exit code for an error that a script's job ended with."""
-    if getattr(error, "job_canceled", False):
+    if isinstance(error, JobCanceledError):
         return ExitCode.CANCELED
-    if getattr(error, "user_traceback", ""):
+    if isinstance(error, JobExecutionError):
         return ExitCode.JOB_FAILED
     return exit_code_of(error.code)
 
 
 def format_error(error: LestoError) -> str:
     """Return an error as lines: the user's traceback, code and what, where, why, what to do."""
-    lines = []
-    user_traceback = getattr(error, "user_traceback", "")
-    if user_traceback:
-        lines.append(user_traceback.rstrip())
-    lines.append(f"{error.code}: {error.message}")
+    if isinstance(error, JobExecutionError):
+        return str(error)  # it leads with the user's traceback
+    lines = [f"{error.code}: {error.message}"]
     if error.location:
         lines.append(f"  at: {error.location}")
     lines += [f"  note: {note}" for note in getattr(error, "__notes__", ())]

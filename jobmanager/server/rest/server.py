@@ -21,6 +21,7 @@ from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 START_TIMEOUT_SECONDS = 10.0
 STOP_TIMEOUT_SECONDS = 5.0
 MAX_CONNECTIONS = 256
+BACKLOG = 128
 logger = logging.getLogger("lesto.rest")
 
 
@@ -28,17 +29,14 @@ class RestServer:
     """The REST server of a JobManager.
 
     Args:
-        api: the JobManager.
         config: ``rest.bind-address``, ``rest.port``, ``security.token``, ``security.insecure``.
         metrics: what ``/metrics`` shows; by default the process's.
 
     Attributes:
-        address: ``host:port`` as bound, once started.
+        address: ``host:port``, once bound.
     """
 
-    def __init__(
-        self, api: JobManagerApi, config: Configuration, metrics: MetricRegistry | None = None
-    ) -> None:
+    def __init__(self, config: Configuration, metrics: MetricRegistry | None = None) -> None:
         self._host = config.get(options.REST_BIND_ADDRESS)
         self._port = config.get(options.REST_PORT)
         token = config.get(options.SECURITY_TOKEN)
@@ -52,27 +50,42 @@ class RestServer:
             )
         # On loopback people and dashboards need no token; what the port offers cannot run code.
         self._guard = Guard(token=None if loopback else token, any_host=not loopback)
-        targets = TargetPolicy(
+        self._metrics = metrics or process_registry()
+        self._targets = TargetPolicy(
             trusted=self._guard.token is not None,
             root=config.get(options.SAVEPOINT_DIR) or config.get(options.CHECKPOINT_DIR),
         )
-        self._app = build_app(api, metrics or process_registry(), self._guard, targets)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
         self.address = ""
 
-    def start(self) -> str:
-        """Listen; return the address.
+    def bind(self) -> str:
+        """Take the port, before anything else is started; return the address.
 
         Raises:
             RestPortError: the port is taken.
         """
-        self._socket = self._bind()
-        host, port = self._socket.getsockname()[:2]
+        if self._socket is None:
+            self._socket = self._open()
+            host, port = self._socket.getsockname()[:2]
+            self.address = f"{host}:{port}"
+        return self.address
+
+    def start(self, api: JobManagerApi) -> str:
+        """Serve; return the address.
+
+        Args:
+            api: the JobManager.
+
+        Raises:
+            RestPortError: the port is taken.
+        """
+        self.bind()
+        app = build_app(api, self._metrics, self._guard, self._targets)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._app,
+                app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -83,16 +96,15 @@ class RestServer:
         )
         self._thread = threading.Thread(target=self._serve, name="rest", daemon=True)
         self._thread.start()
-        self.address = f"{host}:{port}"
         return self.address
 
-    def _bind(self) -> socket.socket:
+    def _open(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         made = socket.socket(family, socket.SOCK_STREAM)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((self._host, self._port))
-            made.listen(128)
+            made.listen(BACKLOG)
         except OSError as error:
             made.close()
             msg = f"cannot serve REST on {self._host}:{self._port}: {error.strerror}"

@@ -1,0 +1,101 @@
+"""`lesto jobmanager` and `lesto taskmanager`: the processes of a real cluster."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from typing import Any
+
+from lesto.client.cli.exit_codes import ExitCode
+from lesto.client.cli.logging_setup import set_up_logging
+from lesto.client.cli.stop_signals import STOP_SIGNALS
+from lesto.client.cli.target import configuration, jobmanager_address
+from lesto.client.jobmanager_client import JobManagerClient, parse_address
+from lesto.client.local_token import find_token, new_token, published_token
+from lesto.common import options
+from lesto.common.config import Configuration
+from lesto.common.hosts import is_loopback_host
+
+
+def jobmanager(arguments: argparse.Namespace) -> int:
+    """Run a JobManager and its REST server until a signal."""
+    config = configuration(arguments)
+    _override(config, options.JOBMANAGER_BIND_HOST, arguments.host, "--host")
+    _override(config, options.JOBMANAGER_PORT, arguments.port, "--port")
+    _override(config, options.REST_PORT, arguments.rest_port, "--rest-port")
+    if arguments.insecure:
+        config.set(options.SECURITY_INSECURE, True, origin="--insecure")
+    set_up_logging("jobmanager", config)
+    return asyncio.run(_run_jobmanager(config))
+
+
+async def _run_jobmanager(config: Configuration) -> int:
+    from lesto.jobmanager.server.rest.server import RestServer
+    from lesto.jobmanager.server.service import JobManager
+
+    stopped = _stop_event()
+    host = config.get(options.JOBMANAGER_BIND_HOST)
+    own_token = is_loopback_host(host) and not config.get(options.SECURITY_TOKEN)
+    if own_token:
+        config.set(options.SECURITY_TOKEN, new_token(), origin="made for this process")
+    token = config.get(options.SECURITY_TOKEN)
+    async with contextlib.AsyncExitStack() as stack:
+        rest = RestServer(config)
+        stack.push_async_callback(asyncio.to_thread, rest.stop)
+        rest.bind()
+        server = JobManager(config, host=host, port=config.get(options.JOBMANAGER_PORT))
+        await server.start()
+        stack.push_async_callback(server.stop)
+        reachable = host if is_loopback_host(host) else "127.0.0.1"
+        client = stack.enter_context(JobManagerClient(f"{reachable}:{server.port}", token))
+        rest.start(client)
+        if own_token and token:
+            stack.enter_context(published_token(token, server.port))
+        print(f"JobManager on {host}:{server.port}, REST on http://{rest.address}", flush=True)
+        await stopped.wait()
+    return ExitCode.OK
+
+
+def taskmanager(arguments: argparse.Namespace) -> int:
+    """Run a TaskManager and its slot processes until a signal."""
+    config = configuration(arguments)
+    _override(config, options.TASK_SLOTS, arguments.slots, "--slots")
+    _override(config, options.TASKMANAGER_HOST, arguments.host, "--host")
+    address = jobmanager_address(arguments, config)
+    parse_address(address)
+    token = find_token(config, address)
+    if token:
+        config.set(options.SECURITY_TOKEN, token, origin="the local cluster's")
+    set_up_logging("taskmanager", config)
+    return asyncio.run(_run_taskmanager(config, address))
+
+
+async def _run_taskmanager(config: Configuration, address: str) -> int:
+    from lesto.taskmanager.runtime.supervisor import TaskManager
+
+    stopped = _stop_event()
+    slots = config.get(options.TASK_SLOTS)
+    server = TaskManager(config, jobmanager_address=address, slots=slots)
+    try:
+        await server.start()
+        print(f"TaskManager with {slots} slots, JobManager {address}", flush=True)
+        await stopped.wait()
+    finally:
+        await server.stop()
+    return ExitCode.OK
+
+
+def _override(config: Configuration, option: Any, value: object, origin: str) -> None:
+    if value is not None:
+        config.set(option, value, origin=origin)
+
+
+def _stop_event() -> asyncio.Event:
+    """Return an event that the stop signals set; a second signal changes nothing."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(signal.Signals(number), event.set)
+    return event
