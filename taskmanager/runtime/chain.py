@@ -100,6 +100,11 @@ class OperatorOutput:
         self._idle = False
         self.stats = OperatorStats()
 
+    @property
+    def bytes_out(self) -> int:
+        """Bytes given to channels."""
+        return sum(edge.bytes_out for edge in self._all_edges)
+
     def connect_operator(self, tag: str, target: ChainedOperator, input_index: int) -> None:
         """Hand over to a chained operator."""
         self._receivers(tag).operators.append((target, input_index))

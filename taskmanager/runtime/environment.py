@@ -35,6 +35,7 @@ class SlotEnvironment:
         exchange: the Flight server for incoming channels.
         send: thread-safe; sends a task event to the supervisor, in order.
         clock: the machine's clocks.
+        local_dir: directory for working state, removed with the process.
     """
 
     slot_id: str
@@ -43,6 +44,7 @@ class SlotEnvironment:
     exchange: ExchangeServer
     send: Callable[[runtime_pb2.TaskEvent], None]
     clock: Clock
+    local_dir: str
 
 
 class SerialWorker:
@@ -141,12 +143,11 @@ class TaskOperatorContext:
 
         start, end = key_group_range(self.max_parallelism, self.parallelism, self.subtask)
         backend = create_backend(
-            self.config,
-            max_parallelism=self.max_parallelism,
             key_group_start=start,
             key_group_end=end,
-            operator_uid=self.operator_uid,
-            subtask=self.subtask,
+            max_parallelism=self.max_parallelism,
+            local_dir=self._environment.local_dir,
+            config=self.config,
         )
         if self._restore is not None and self._restore.keyed:
             root = self._deployment.restore_root or self._deployment.checkpoint_root

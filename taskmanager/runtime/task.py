@@ -60,7 +60,9 @@ class Task:
         self._finishing = False  # the job's last checkpoint is complete
         self._inputs_ended: set[int] = set()
         self._idle_told = False
+        self.report: Callable[[], None] | None = None  # sends a report now
         self._released = False
+        self._failed_at_ms = 0
         self._on_release: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------------------------------- states
@@ -104,6 +106,10 @@ class Task:
             head = chain.head.operator
             assert isinstance(head, SourceDriver), "a task without inputs needs a source"
             self._source = head
+
+    def failed_for_ms(self, now_ms: int) -> int:
+        """How long ago it failed."""
+        return now_ms - self._failed_at_ms
 
     def open(self) -> None:
         """Open the operators, last first: what an operator emits when it opens is taken in.
@@ -237,6 +243,8 @@ class Task:
         self._ended = True
         for edge in self.edges:
             edge.control(EndOfData())
+        if self.report is not None:
+            self.report()
         reached = runtime_pb2.EndOfDataReached(task=self.ref)
         self._environment.send(runtime_pb2.TaskEvent(end_of_data=reached))
 
@@ -357,6 +365,8 @@ class Task:
             raise errors[0]
         for edge in self.edges:
             edge.close(graceful=True)
+        if self.report is not None:
+            self.report()
         self.to(TaskState.FINISHED)
         self._release_state()
         self.release()
@@ -373,6 +383,7 @@ class Task:
         if operator:
             mark_operator(error, operator)
         self.to(TaskState.FAILED)
+        self._failed_at_ms = self._environment.clock.monotonic_ms()
         name = operator_of(error) or self.deployment.vertex.name
         location = next(
             (node.location for node in self.deployment.vertex.operators if node.name == name), ""

@@ -86,7 +86,12 @@ class RemoteOutput(OutputChannel):
         return nbytes
 
     def close(self, *, graceful: bool) -> None:
-        """End the channel: after what is queued when graceful, at once when not."""
+        """End the channel: after what is queued when graceful, at once when not.
+
+        The first call counts: a task that has finished is forgotten while its last bytes leave.
+        """
+        if self._closing:
+            return
         if graceful:
             self.send(CHANNEL_CLOSED)
         with self._cond:

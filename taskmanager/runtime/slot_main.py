@@ -1,0 +1,134 @@
+"""Entry of a slot process: ``python -m lesto.taskmanager.runtime.slot_main``, started by the supervisor.
+
+The first line on standard input is the process's set-up as JSON. Standard input then stays open as long as
+the supervisor lives: its end is one of three signs of the supervisor's death, beside the parent-death signal
+and the broken stream. Imports are late so that the process is ready soon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any, Final
+
+#: Libraries that would start threads of their own: a slot is one core's worth of work.
+_THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+#: How long an I/O thread waits for the interpreter while the mailbox thread computes in Python. The default
+#: of 5 ms would be added to every hop; much less costs throughput.
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
+ARROW_IO_THREADS: Final = 2
+#: Threads for uploads, commits and blocking user code.
+IO_THREADS: Final = 8
+EXIT_BAD_SETUP: Final = 64
+EXIT_ENGINE_BUG: Final = 70
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the stream tells."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died before the call
+        os._exit(0)
+
+
+def _limit_threads() -> None:
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = "1"
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(ARROW_IO_THREADS)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C goes to the whole foreground group; the supervisor decides when slots end."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(setup: dict[str, Any]) -> None:
+    import signal
+    from concurrent.futures import ThreadPoolExecutor
+
+    from lesto.common.clock import SystemClock
+    from lesto.common.config import Configuration
+    from lesto.common.metrics import process_registry
+    from lesto.common.metrics_server import serve_metrics
+    from lesto.taskmanager.runtime.environment import SlotEnvironment
+    from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
+    from lesto.taskmanager.runtime.mailbox import Mailbox
+    from lesto.taskmanager.runtime.slot import Slot
+    from lesto.taskmanager.runtime.supervisor_link import SupervisorLink
+    from lesto.taskmanager.runtime.warming import KernelWarmer
+
+    config = Configuration.from_dict(setup["config"])
+    clock = SystemClock()
+    mailbox = Mailbox(clock)
+    signal.signal(signal.SIGTERM, lambda *_: mailbox.stop())
+    exchange = ExchangeServer(setup["host"])
+    metrics_address, _ = serve_metrics(process_registry(), setup["metrics_host"])
+    link = SupervisorLink(setup, config, mailbox, exchange.uri, metrics_address)
+    environment = SlotEnvironment(
+        slot_id=setup["slot_id"],
+        mailbox=mailbox,
+        io=ThreadPoolExecutor(IO_THREADS, thread_name_prefix="slot-io"),
+        exchange=exchange,
+        send=link.send,
+        clock=clock,
+        local_dir=setup["local_dir"],
+    )
+    warmer = KernelWarmer()
+    slot = Slot(environment, config, warmer.wait)
+    link.start(slot.handle)
+    warmer.start()
+    try:
+        mailbox.run()
+    finally:
+        slot.cancel_all()
+
+
+def main() -> None:
+    """Read the set-up, run the slot, end the process without waiting for I/O threads."""
+    _ignore_interrupts()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        sys.exit(EXIT_BAD_SETUP)
+    setup = json.loads(line)
+    _die_with_parent(setup["parent_pid"])
+    _limit_threads()
+    from lesto.common.logs import configure_logging
+
+    configure_logging("slot", setup["log_level"])
+    code = 0
+    try:
+        _run(setup)
+    except BaseException:  # noqa: BLE001 - the last line of defence: say why the process ends
+        import traceback
+
+        traceback.print_exc()
+        code = EXIT_ENGINE_BUG
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Not sys.exit: threads in the network or in user code must not hold up the end.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
