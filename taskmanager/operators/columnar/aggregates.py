@@ -166,6 +166,19 @@ class AggregatePlan:
                 )
         return out
 
+    def merge(self, table: StateTable, targets: Slots, sources: Slots) -> None:
+        """Fold rows of the table into others, as if the sources' records had come after the targets'."""
+        for f in self.folds:
+            acc = table.accumulator(f.spec.name)
+            if f.spec.kind == "count":
+                np.add.at(acc.values, targets, acc.values[sources])
+            else:
+                values, seen = acc.values[sources], acc.seen[sources]
+                kernel.accumulate(
+                    f.spec.kind, targets, values, seen, acc.values, acc.seen, table.dirty
+                )
+        table.dirty[targets] = 1
+
     def read(self, table: StateTable, slots: Slots) -> list[Folded]:
         """The accumulators of some slots."""
         found: list[Folded] = []
