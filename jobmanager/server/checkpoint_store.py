@@ -1,0 +1,123 @@
+"""A job's durable names: epochs, checkpoints, savepoints, results. Blocking; runs on I/O threads."""
+
+from __future__ import annotations
+
+import re
+
+from lesto.jobmanager.core.events import CheckpointLoaded
+from lesto.jobmanager.core.instructions import DiscardCheckpoint
+from lesto.jobmanager.server import metadata_file
+from lesto.proto import checkpoint_pb2
+from lesto.state import paths
+from lesto.state.errors import CheckpointExistsError
+from lesto.state.files import Files
+from lesto.state.paths import METADATA_NAME, CheckpointPaths
+
+_EPOCH = re.compile(r"epoch-(\d+)")
+#: Tries to claim an epoch while others claim at the same time.
+EPOCH_TRIES_MAX = 100
+
+
+class CheckpointStore:
+    """Everything below ``<checkpoint dir>/<job id>``."""
+
+    def __init__(self, checkpoint_dir: str, job_id: str) -> None:
+        self.paths = CheckpointPaths(checkpoint_dir, job_id)
+        self._files = Files(self.paths.root)
+
+    @property
+    def root(self) -> str:
+        """URI of the job's root."""
+        return self.paths.root
+
+    def next_epoch(self, owner: str) -> int:
+        """Claim the next epoch by creating its marker; nobody else gets the same number.
+
+        Args:
+            owner: who claims it, written into the marker for people.
+
+        Raises:
+            StorageError: the storage refused.
+        """
+        for _ in range(EPOCH_TRIES_MAX):
+            names = [name.rpartition("/")[2] for name in self._files.list("")]
+            taken = [int(found[1]) for name in names if (found := _EPOCH.fullmatch(name))]
+            epoch = max(taken, default=0) + 1
+            try:
+                self._files.create(f"epoch-{epoch}", f"{owner}\n".encode())
+            except CheckpointExistsError:
+                continue
+            return epoch
+        msg = f"{EPOCH_TRIES_MAX} epochs of {self.root} were claimed by others meanwhile"
+        raise CheckpointExistsError(msg, remedy="run one JobManager on this directory")
+
+    def write(self, metadata: checkpoint_pb2.CheckpointMetadata, target: str) -> str:
+        """Complete a checkpoint by one atomic create; its path.
+
+        Args:
+            metadata: its content.
+            target: root of a savepoint; empty: the job's own directory.
+
+        Raises:
+            CheckpointExistsError: somebody else has completed it.
+            StorageError: the storage refused.
+        """
+        directory = target or self.paths.checkpoint(metadata.checkpoint_id)
+        Files(directory).create(METADATA_NAME, metadata_file.encode(metadata))
+        return directory
+
+    def discard(self, instruction: DiscardCheckpoint) -> None:
+        """Delete a checkpoint: first what completes it, then what nobody else references.
+
+        Raises:
+            StorageError: the storage refused; calling it again goes on.
+        """
+        directory = f"chk-{instruction.checkpoint_id}"
+        self._files.delete(f"{directory}/{METADATA_NAME}")
+        stay = {path for kept in instruction.retained for path in _file_paths(kept)}
+        if instruction.metadata is not None:
+            for path in sorted(_file_paths(instruction.metadata) - stay):
+                if not paths.is_absolute(path) and path.startswith(f"{paths.SHARED}/"):
+                    self._files.delete(path)
+        if not any(path.startswith(f"{directory}/") for path in stay):
+            self._files.delete_directory(directory)
+
+    def results(self, operator_uid: str) -> list[str]:
+        """Committed result files of a collect sink, in order."""
+        names = self._files.list(f"collect/{operator_uid}")
+        return [name for name in names if name.rpartition("/")[2].startswith("part-")]
+
+    def read(self, relative: str) -> bytes:
+        """A whole file."""
+        with self._files.open_input(relative) as source:
+            return bytes(source.read())
+
+    def delete_results(self, operator_uid: str) -> None:
+        """Delete the results of a collect sink; the job has ended and they are read."""
+        self._files.delete_directory(f"collect/{operator_uid}")
+
+
+def load_checkpoint(path: str) -> CheckpointLoaded:
+    """Read the checkpoint or savepoint at ``path``: its directory, or its ``_metadata``.
+
+    Raises:
+        CheckpointNotFoundError: there is none.
+        CorruptFileError: its metadata is damaged.
+        StorageError: the storage refused.
+    """
+    directory = path.rstrip("/")
+    if directory.endswith(f"/{METADATA_NAME}"):
+        directory = paths.parent(directory)
+    metadata = metadata_file.load(directory)
+    own = paths.checkpoint_number(directory) is not None
+    return CheckpointLoaded(metadata, directory, paths.parent(directory) if own else directory)
+
+
+def _file_paths(metadata: checkpoint_pb2.CheckpointMetadata) -> set[str]:
+    return {
+        named.file.path
+        for operator in metadata.operators
+        for subtask in operator.subtasks
+        for handle in subtask.keyed
+        for named in handle.files
+    }

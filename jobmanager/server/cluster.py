@@ -1,0 +1,98 @@
+"""What can be asked of a cluster; gRPC and REST are two faces of it.
+
+Runs on the JobManager's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+
+import lesto
+from lesto.common.clock import Clock
+from lesto.jobmanager.core.states import JobState
+from lesto.jobmanager.server.dispatcher import Dispatcher
+from lesto.jobmanager.server.results import fetch_results
+from lesto.jobmanager.server.taskmanagers import TaskManagers
+from lesto.proto import client_pb2
+
+#: Shortest time between two messages of ``watch``.
+WATCH_PAUSE_SECONDS = 0.05
+
+
+class Cluster:
+    """Dispatcher and TaskManagers in one place.
+
+    Attributes:
+        dispatcher: submit, cancel, savepoint and stop jobs.
+        taskmanagers: sessions and slots.
+        rest_address: where the REST server listens, for people; set by who starts it.
+    """
+
+    def __init__(
+        self,
+        jobmanager_id: str,
+        dispatcher: Dispatcher,
+        taskmanagers: TaskManagers,
+        clock: Clock,
+        io: Executor,
+    ) -> None:
+        self.jobmanager_id = jobmanager_id
+        self.dispatcher = dispatcher
+        self.taskmanagers = taskmanagers
+        self.rest_address = ""
+        self.clock = clock
+        self._io = io
+
+    def info(self) -> client_pb2.ClusterInfo:
+        """Counts, versions and TaskManagers."""
+        states = Counter(job.summary().state for job in self.dispatcher.jobs.values())
+        return client_pb2.ClusterInfo(
+            jobmanager_id=self.jobmanager_id,
+            lesto_version=lesto.__version__,
+            python_version=platform.python_version(),
+            slots_total=self.taskmanagers.pool.total,
+            slots_available=self.taskmanagers.pool.available,
+            jobs_running=sum(n for state, n in states.items() if not JobState(state).terminal),
+            jobs_finished=states[client_pb2.JOB_STATE_FINISHED],
+            jobs_cancelled=states[client_pb2.JOB_STATE_CANCELED],
+            jobs_failed=states[client_pb2.JOB_STATE_FAILED],
+            taskmanagers=self.taskmanagers.info(),
+            rest_address=self.rest_address,
+        )
+
+    def jobs(self) -> list[client_pb2.JobSummary]:
+        """All jobs that are known, oldest submission first."""
+        found = [job.summary() for job in self.dispatcher.jobs.values()]
+        return sorted(found, key=lambda summary: (summary.start_time_ms, summary.job_id))
+
+    async def watch(self, job_id: str, interval_ms: int) -> AsyncIterator[client_pb2.JobDetails]:
+        """Details at once, then at each change and each interval, until the job has ended.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+        """
+        job = self.dispatcher.get(job_id)
+        while (runner := job.runner) is not None:
+            revision = runner.revision
+            yield job.details()
+            if runner.ended.is_set():
+                return
+            await asyncio.sleep(WATCH_PAUSE_SECONDS)
+            await runner.changed_since(revision, interval_ms / 1000)
+        yield job.details()
+
+    async def results(
+        self, job_id: str, operator_uid: str
+    ) -> AsyncIterator[client_pb2.ResultBatch]:
+        """Committed results of a collect sink.
+
+        Raises:
+            JobNotFoundError: no such job, or it has no such operator.
+        """
+        job = self.dispatcher.get(job_id)
+        async for batch in fetch_results(job, operator_uid, self._io):
+            yield batch

@@ -1,0 +1,254 @@
+"""All jobs of the cluster by id: those that run, and a bounded archive of those that have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from lesto.common import options
+from lesto.common.config import Configuration
+from lesto.common.errors import did_you_mean
+from lesto.common.logs import get_logger
+from lesto.jobmanager.core.graph_validation import validate_graph
+from lesto.jobmanager.errors import (
+    ClusterStoppedError,
+    DuplicateJobError,
+    InvalidJobGraphError,
+    JobNotFoundError,
+    JobStateError,
+    PythonVersionError,
+)
+from lesto.jobmanager.server.checkpoint_store import CheckpointStore
+from lesto.jobmanager.server.details import job_details, job_summary, without_payloads
+from lesto.jobmanager.server.job_runner import JobRunner, Services
+from lesto.jobmanager.server.settings import job_config, job_settings
+from lesto.proto import client_pb2, job_pb2
+
+logger = get_logger("lesto.jobmanager.dispatcher")
+
+
+@dataclass(slots=True)
+class Job:
+    """A job and, once it has ended, what remains of it.
+
+    Attributes:
+        runner: runs it; None in the archive.
+        graph: without pickled code.
+        uids: of its operators.
+        store: its durable names.
+        config: the cluster's with the job's on top.
+        archived: its last details.
+        archived_ms: monotonic ms.
+    """
+
+    graph: job_pb2.JobGraph
+    uids: frozenset[str]
+    store: CheckpointStore
+    config: Configuration
+    runner: JobRunner | None = None
+    archived: client_pb2.JobDetails | None = None
+    archived_ms: int = 0
+
+    def details(self, *, include_graph: bool = False) -> client_pb2.JobDetails:
+        """Everything about it."""
+        if self.runner is not None:
+            found = job_details(self.runner.master, collapsed=self.runner.collapsed)
+        else:
+            assert self.archived is not None
+            found = client_pb2.JobDetails()
+            found.CopyFrom(self.archived)
+        if include_graph:
+            found.graph.CopyFrom(self.graph)
+        return found
+
+    def summary(self) -> client_pb2.JobSummary:
+        """One line about it."""
+        if self.runner is not None:
+            return job_summary(self.runner.master, collapsed=self.runner.collapsed)
+        assert self.archived is not None
+        return self.archived.summary
+
+
+class Dispatcher:
+    """Takes submissions and keeps jobs.
+
+    Args:
+        config: the cluster's.
+        checkpoint_dir: where jobs that say nothing put their checkpoints.
+        owner: the JobManager's id.
+        services: what jobs use.
+    """
+
+    def __init__(
+        self, config: Configuration, checkpoint_dir: str, owner: str, services: Services
+    ) -> None:
+        self.jobs: OrderedDict[str, Job] = OrderedDict()
+        self._config = config
+        self._checkpoint_dir = checkpoint_dir
+        self._owner = owner
+        self._services = services
+        self._submitting: set[str] = set()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    async def submit(self, graph: job_pb2.JobGraph) -> str:
+        """Take a job; its id.
+
+        Raises:
+            InvalidJobGraphError: the graph contradicts itself.
+            DuplicateJobError: its id was used before.
+            PythonVersionError: its code was pickled by another Python.
+            LestoError: a setting is wrong, or checkpoint storage refuses.
+        """
+        if self._stopped:
+            raise ClusterStoppedError("the JobManager is stopping")
+        _check_python(graph)
+        _check_uids(graph)
+        validate_graph(graph)
+        if graph.job_id in self.jobs or graph.job_id in self._submitting:
+            msg = f"a job with id {graph.job_id} was submitted before"
+            raise DuplicateJobError(msg, remedy="submit it with a new id")
+        self._submitting.add(graph.job_id)
+        try:
+            job = await self._prepare(graph)
+        finally:
+            self._submitting.discard(graph.job_id)
+        self.jobs[graph.job_id] = job
+        assert job.runner is not None
+        job.runner.start()
+        watcher = asyncio.create_task(self._archive_when_ended(job))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        logger.info("job.submitted", job=graph.job_id, job_name=graph.name)
+        return graph.job_id
+
+    async def _prepare(self, graph: job_pb2.JobGraph) -> Job:
+        config = job_config(self._config, graph)
+        if not graph.restore_path:
+            graph.restore_path = config.get(options.SAVEPOINT_PATH) or ""
+            if config.get(options.SAVEPOINT_IGNORE_UNCLAIMED_STATE):
+                graph.allow_non_restored_state = True
+        loop = asyncio.get_running_loop()
+
+        def claim() -> tuple[CheckpointStore, int]:
+            directory = config.get(options.CHECKPOINT_DIR) or self._checkpoint_dir
+            store = CheckpointStore(directory, graph.job_id)
+            return store, store.next_epoch(self._owner)
+
+        store, epoch = await loop.run_in_executor(self._services.io, claim)
+        runner = JobRunner(graph, job_settings(config, graph), store, epoch, self._services)
+        uids = frozenset(op.uid for vertex in graph.vertices for op in vertex.operators)
+        return Job(without_payloads(graph), uids, store, config, runner)
+
+    async def _archive_when_ended(self, job: Job) -> None:
+        assert job.runner is not None
+        await job.runner.ended.wait()
+        job.archived = job.details()
+        job.archived_ms = self._services.clock.monotonic_ms()
+        job.runner = None
+        self.jobs.move_to_end(job.graph.job_id)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keep the archive within its bounds, oldest ended first."""
+        capacity = self._config.get(options.JOBSTORE_MAX_CAPACITY)
+        lifetime = self._config.get(options.JOBSTORE_EXPIRATION_TIME)
+        now_ms = self._services.clock.monotonic_ms()
+        ended = [job for job in self.jobs.values() if job.runner is None]
+        excess = len(ended) - capacity
+        for index, job in enumerate(ended):
+            if index < excess or now_ms - job.archived_ms > lifetime.total_seconds() * 1000:
+                del self.jobs[job.graph.job_id]
+
+    def get(self, job_id: str) -> Job:
+        """A job.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+        """
+        job = self.jobs.get(job_id)
+        if job is None:
+            msg = f"no job has id {job_id!r}{did_you_mean(job_id, self.jobs)}"
+            raise JobNotFoundError(msg, remedy="lesto list -a shows the jobs that are known")
+        return job
+
+    def running(self, job_id: str) -> JobRunner:
+        """The runner of a job that has not ended.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobStateError: it has ended.
+        """
+        job = self.get(job_id)
+        if job.runner is None:
+            state = client_pb2.JobState.Name(job.summary().state).removeprefix("JOB_STATE_")
+            msg = f"job {job.graph.name} ({job_id}) has ended: it is {state}"
+            raise JobStateError(msg)
+        return job.runner
+
+    async def savepoint(
+        self, job_id: str, target: str, *, stop: bool = False, drain: bool = False
+    ) -> str:
+        """Take a savepoint, or stop the job with one; its path.
+
+        Raises:
+            LestoError: it did not complete; says why.
+        """
+        runner = self.running(job_id)
+        directory = target or self.get(job_id).config.get(options.SAVEPOINT_DIR)
+        if not directory:
+            raise JobStateError(
+                "neither the request nor execution.checkpointing.savepoint-dir names a directory",
+                remedy="give a directory, or set execution.checkpointing.savepoint-dir",
+            )
+        return await runner.savepoint(directory, stop=stop, drain=drain)
+
+    def cancel(self, job_id: str) -> None:
+        """End a job without finishing it; one that has ended is left alone.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+        """
+        runner = self.get(job_id).runner
+        if runner is not None:
+            runner.cancel()
+
+    async def cancel_all(self, timeout_seconds: float) -> None:
+        """Cancel every job and wait for their ends."""
+        runners = [job.runner for job in self.jobs.values() if job.runner is not None]
+        for runner in runners:
+            runner.cancel("the cluster stops")
+        waits = [asyncio.create_task(runner.ended.wait()) for runner in runners]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=timeout_seconds)
+            for wait in late:
+                wait.cancel()
+
+    async def stop(self) -> None:
+        """Drop every job at once: the JobManager goes away."""
+        self._stopped = True
+        for job in list(self.jobs.values()):
+            if job.runner is not None:
+                await job.runner.abort()
+        if self._watchers:
+            await asyncio.wait(self._watchers)
+
+
+def _check_python(graph: job_pb2.JobGraph) -> None:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if graph.python_version and graph.python_version != own:
+        msg = f"the job was made by Python {graph.python_version}, the cluster runs Python {own}"
+        raise PythonVersionError(
+            msg, remedy=f"submit with Python {own}: pickled code is for one minor version"
+        )
+
+
+def _check_uids(graph: job_pb2.JobGraph) -> None:
+    """A uid names a directory of a collect sink's results."""
+    for vertex in graph.vertices:
+        for operator in vertex.operators:
+            if "/" in operator.uid or "\0" in operator.uid or operator.uid in {".", ".."}:
+                msg = f"operator uid {operator.uid!r} has a slash or is a directory's name"
+                raise InvalidJobGraphError(msg, remedy="use letters, digits and hyphens")

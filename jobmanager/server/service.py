@@ -1,0 +1,219 @@
+"""The JobManager: one event loop that serves TaskManagers and clients.
+
+It runs in a process of its own, or in a thread of a process that embeds a cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from lesto.common import options
+from lesto.common.clock import Clock, SystemClock
+from lesto.common.config import Configuration
+from lesto.common.logs import get_logger
+from lesto.common.metrics import MetricGroup
+from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.errors import PortInUseError
+from lesto.jobmanager.server.auth import TokenInterceptor, check_bind
+from lesto.jobmanager.server.client_service import ClientService
+from lesto.jobmanager.server.cluster import Cluster
+from lesto.jobmanager.server.dispatcher import Dispatcher
+from lesto.jobmanager.server.gateway import Gateway
+from lesto.jobmanager.server.job_runner import Services
+from lesto.jobmanager.server.metrics import cluster_metrics
+from lesto.jobmanager.server.settings import milliseconds
+from lesto.jobmanager.server.taskmanagers import TaskManagers
+from lesto.proto import client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+
+logger = get_logger("lesto.jobmanager")
+
+#: Largest message either way: a job graph with its pickled code, a deployment with its restored state.
+MESSAGE_BYTES_MAX = 64 << 20
+#: Threads that read and write checkpoint storage.
+IO_THREADS = 4
+#: Time that calls under way get when the JobManager stops.
+STOP_GRACE_SECONDS = 0.5
+#: Time that jobs get to end when the whole cluster stops.
+CANCEL_ALL_SECONDS = 5.0
+
+_KEEPALIVE = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+class JobManager:
+    """The coordinator of a cluster.
+
+    Args:
+        config: the cluster's configuration.
+        host: address to listen on; by default ``jobmanager.bind-host``.
+        port: 0 takes a free one; by default ``jobmanager.rpc.port``.
+        checkpoint_dir: for jobs that name none; by default ``execution.checkpointing.dir``, else a
+            temporary directory that is removed at ``stop``.
+        clock: the clocks; the machine's by default.
+
+    Attributes:
+        cluster: everything that can be asked of it; available after ``start``.
+        port: the port it listens on; available after ``start``.
+    """
+
+    cluster: Cluster
+
+    def __init__(
+        self,
+        config: Configuration,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        checkpoint_dir: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.host = host or config.get(options.JOBMANAGER_BIND_HOST)
+        self.port = config.get(options.JOBMANAGER_PORT) if port is None else port
+        self.jobmanager_id = secrets.token_hex(8)
+        self._checkpoint_dir = checkpoint_dir or config.get(options.CHECKPOINT_DIR)
+        self._clock = clock or SystemClock()
+        self._temporary: Path | None = None
+        self._server: grpc.aio.Server | None = None
+        self._io: ThreadPoolExecutor | None = None
+        self._heartbeats: asyncio.Task[None] | None = None
+        self._metrics: MetricGroup | None = None
+
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            InsecureBindError: the host is not loopback and there is no token.
+            PortInUseError: the address is taken.
+        """
+        token = self.config.get(options.SECURITY_TOKEN)
+        check_bind(self.host, token, insecure=self.config.get(options.SECURITY_INSECURE))
+        interceptors = [TokenInterceptor(token)] if token else []
+        server = grpc.aio.server(interceptors=interceptors, options=_KEEPALIVE)
+        self.port = self._bind(server)
+        self._server = server
+        try:
+            self._assemble(server)
+            await server.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._heartbeats = asyncio.create_task(self._beat(), name="heartbeats")
+        logger.info("jobmanager.started", address=self.address, id=self.jobmanager_id)
+
+    async def stop(self) -> None:
+        """End everything; jobs that run are dropped and their tasks end with the connections.
+
+        A second call does nothing.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
+        if hasattr(self, "cluster"):
+            await self.cluster.dispatcher.stop()
+            self.cluster.taskmanagers.close("the JobManager has stopped")
+        await server.stop(STOP_GRACE_SECONDS)
+        if self._metrics is not None:
+            self._metrics.close()
+        if self._io is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary)
+            self._temporary = None
+        logger.info("jobmanager.stopped", address=self.address)
+
+    async def cancel_all(self, timeout_seconds: float = CANCEL_ALL_SECONDS) -> None:
+        """Cancel every job and wait for their ends: the cluster is about to stop."""
+        await self.cluster.dispatcher.cancel_all(timeout_seconds)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def task_event(self, slot_id: str, event: runtime_pb2.TaskEvent) -> None:
+        """Give a task's message to its job; one of a job that has ended is dropped."""
+        kind = event.WhichOneof("event")
+        if kind is None:
+            return
+        job = self.cluster.dispatcher.jobs.get(getattr(event, kind).task.job_id)
+        if job is not None and job.runner is not None:
+            await job.runner.post(ev.TaskReported(slot_id, event))
+
+    # --------------------------------------------------------------------------------------- parts
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        try:
+            port = int(server.add_insecure_port(f"{self.host}:{self.port}"))
+        except RuntimeError:
+            port = 0
+        if not port:
+            msg = f"cannot listen on {self.host}:{self.port}: the address is taken or not ours"
+            raise PortInUseError(
+                msg,
+                remedy="end what listens there, or choose another jobmanager.rpc.port (0: free)",
+            )
+        return port
+
+    def _assemble(self, server: grpc.aio.Server) -> None:
+        config = self.config
+        if not self._checkpoint_dir:
+            parent = config.get(options.TMP_DIRS)
+            self._temporary = Path(tempfile.mkdtemp(prefix="lesto-jobmanager-", dir=parent))
+            self._checkpoint_dir = str(self._temporary / "checkpoints")
+        self._io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="jobmanager-io")
+        taskmanagers = TaskManagers(
+            self._clock,
+            slot_request_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
+        )
+        services = Services(taskmanagers, self._clock, self._io, lambda: random.uniform(-1.0, 1.0))
+        dispatcher = Dispatcher(config, self._checkpoint_dir, self.jobmanager_id, services)
+        self.cluster = Cluster(self.jobmanager_id, dispatcher, taskmanagers, self._clock, self._io)
+        gateway = Gateway(
+            taskmanagers,
+            self,
+            jobmanager_id=self.jobmanager_id,
+            heartbeat_interval_ms=milliseconds(config.get(options.HEARTBEAT_INTERVAL)),
+            heartbeat_timeout_ms=milliseconds(config.get(options.HEARTBEAT_TIMEOUT)),
+        )
+        runtime_pb2_grpc.add_TaskManagerGatewayServicer_to_server(gateway, server)
+        client_pb2_grpc.add_JobManagerServiceServicer_to_server(ClientService(self.cluster), server)
+        self._metrics = cluster_metrics(self.cluster.info)
+
+    async def _beat(self) -> None:
+        interval = self.config.get(options.HEARTBEAT_INTERVAL).total_seconds()
+        timeout_ms = milliseconds(self.config.get(options.HEARTBEAT_TIMEOUT))
+        sequence = 0
+        while True:
+            sequence += 1
+            self.cluster.taskmanagers.beat(timeout_ms, sequence)
+            await asyncio.sleep(interval)

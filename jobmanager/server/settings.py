@@ -1,0 +1,93 @@
+"""From configuration to what the pure cores take: milliseconds and strategies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from lesto.common import options
+from lesto.common.config import Configuration
+from lesto.jobmanager.core.checkpoint_coordinator import CheckpointSettings
+from lesto.jobmanager.core.job_master import JobSettings
+from lesto.jobmanager.core.restart_strategy import (
+    ExponentialDelay,
+    FailureRate,
+    FixedDelay,
+    NoRestart,
+    RestartStrategy,
+)
+from lesto.proto import job_pb2
+
+_MS = timedelta(milliseconds=1)
+
+
+def milliseconds(duration: timedelta) -> int:
+    """Whole milliseconds of a duration."""
+    return duration // _MS
+
+
+def job_config(cluster: Configuration, graph: job_pb2.JobGraph) -> Configuration:
+    """The cluster's configuration with the job's own values on top.
+
+    Raises:
+        UnknownOptionError: the job sets something that does not exist.
+        InvalidOptionError: or to a value it cannot have.
+    """
+    config = Configuration(cluster)
+    for key, value in graph.config.items():
+        config.set(key, value, origin="set by the job")
+    return config
+
+
+def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
+    """How a job is run."""
+    interval_ms = milliseconds(config.get(options.CHECKPOINTING_INTERVAL))
+    retention = config.get(options.CHECKPOINT_RETENTION)
+    checkpoints = CheckpointSettings(
+        interval_ms=interval_ms or None,
+        timeout_ms=milliseconds(config.get(options.CHECKPOINTING_TIMEOUT)),
+        min_pause_ms=milliseconds(config.get(options.MIN_PAUSE_BETWEEN_CHECKPOINTS)),
+        tolerable_failures=config.get(options.TOLERABLE_FAILED_CHECKPOINTS),
+        retained=config.get(options.NUM_RETAINED_CHECKPOINTS),
+    )
+    return JobSettings(
+        restart=restart_strategy(config, graph),
+        checkpoints=checkpoints,
+        cancel_timeout_ms=milliseconds(config.get(options.TASK_CANCELLATION_TIMEOUT)),
+        retain_on_cancel=retention is options.CheckpointRetention.RETAIN_ON_CANCELLATION,
+    )
+
+
+def restart_strategy(config: Configuration, graph: job_pb2.JobGraph) -> RestartStrategy:
+    """The strategy of ``restart-strategy.type``.
+
+    As in Flink, a job that takes no checkpoints and asks for no strategy is not restarted: it would
+    begin again from nothing and repeat its output.
+    """
+    asked = {options.RESTART_STRATEGY.key, *options.RESTART_STRATEGY.aliases} & set(graph.config)
+    if not config.get(options.CHECKPOINTING_INTERVAL) and not asked:
+        return NoRestart("checkpoints are off and restart-strategy.type is not set")
+    match config.get(options.RESTART_STRATEGY):
+        case options.RestartStrategyType.NONE:
+            return NoRestart()
+        case options.RestartStrategyType.FIXED_DELAY:
+            return FixedDelay(
+                attempts=config.get(options.FIXED_DELAY_ATTEMPTS),
+                delay_ms=milliseconds(config.get(options.FIXED_DELAY_DELAY)),
+            )
+        case options.RestartStrategyType.FAILURE_RATE:
+            return FailureRate(
+                max_failures=config.get(options.FAILURE_RATE_MAX_FAILURES),
+                interval_ms=milliseconds(config.get(options.FAILURE_RATE_INTERVAL)),
+                delay_ms=milliseconds(config.get(options.FAILURE_RATE_DELAY)),
+            )
+        case _:
+            return ExponentialDelay(
+                initial_backoff_ms=milliseconds(
+                    config.get(options.EXPONENTIAL_DELAY_INITIAL_BACKOFF)
+                ),
+                max_backoff_ms=milliseconds(config.get(options.EXPONENTIAL_DELAY_MAX_BACKOFF)),
+                multiplier=config.get(options.EXPONENTIAL_DELAY_MULTIPLIER),
+                jitter_factor=config.get(options.EXPONENTIAL_DELAY_JITTER),
+                reset_after_ms=milliseconds(config.get(options.EXPONENTIAL_DELAY_RESET_THRESHOLD)),
+                attempts_before_reset=config.get(options.EXPONENTIAL_DELAY_ATTEMPTS),
+            )
