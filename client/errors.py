@@ -3,6 +3,8 @@
 Codes ``LESTO-11xx``.
 """
 
+from typing import Any
+
 from lesto.common.errors import Domain, LestoError
 
 
@@ -97,20 +99,33 @@ class BadRunOptionsError(LestoError):
 
 
 class JobExecutionError(LestoError):
-    """A job failed for good. The text leads with the user's own traceback, where there is one."""
+    """A job failed for good. The text leads with the user's own traceback, where there is one.
 
-    code = "LESTO-1121"
+    Attributes:
+        user_traceback: the user's frames, formatted; empty when none was involved.
+        full_traceback: all frames of the failing task.
+        failure_code: code of the failure itself, such as ``LESTO-6001``.
+    """
+
+    code = "LESTO-6100"
+    domain = Domain.USER
     retryable = False
+    user_traceback = ""
+    full_traceback = ""
+    failure_code = ""
 
     def __str__(self) -> str:
-        at = f" at {self.location}" if self.location else ""
-        todo = f"\n  what to do: {self.remedy}" if self.remedy else ""
-        return f"{self.message}{todo}\n{self.code}{at}"
+        leading = f"{self.user_traceback.rstrip()}\n" if self.user_traceback else ""
+        return f"{leading}{super().__str__()}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, arguments = super().__reduce__()  # type: ignore[misc]
+        return (rebuild, arguments, dict(self.__dict__))
 
 
 class JobCanceledError(LestoError):
     """A job that was waited for has been cancelled."""
 
-    code = "LESTO-1122"
+    code = "LESTO-6101"
     domain = Domain.USER
     retryable = False

@@ -20,7 +20,7 @@ OPTIONS_VARIABLE = "LESTO_RUN_OPTIONS"
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Options of one run; they win over what the script sets, except ``config``, over which it wins.
+    """Options of one run. As in Flink, what the script sets itself wins, except over the savepoint.
 
     Attributes:
         jobmanager: ``host:port``; empty: an embedded cluster.

@@ -456,6 +456,10 @@ class StreamExecutionEnvironment:
         )
         return plan(self._nodes, settings), settings
 
+    def _uid_of(self, node: Transformation) -> str:
+        planned, _ = self._plan(None)
+        return next(item.uid for item in planned if item.node is node)
+
     def _take_graph(self, job_name: str | None) -> JobGraph:
         """Build the graph, and start afresh: what follows is another job, as in Flink."""
         if self._run_options.plan_path:
