@@ -1,0 +1,148 @@
+"""Window aggregates of a keyed stream on columns: tumbling, sliding and session windows in event time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lesto.common.elements import MIN_TIMESTAMP, NO_TIMESTAMP, Batch, ColumnarBatch, Form
+from lesto.common.expressions import Expr
+from lesto.common.windowing import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
+from lesto.kernels import jit
+from lesto.state.table import StateTable, TableDescriptor
+from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
+from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan
+from lesto.taskmanager.operators.columnar.columns import input_schema, require_insertions
+from lesto.taskmanager.operators.columnar.errors import UnsupportedWindowError
+from lesto.taskmanager.operators.columnar.session_windows import SessionWindows
+from lesto.taskmanager.operators.columnar.time_windows import TimeWindows
+from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
+from lesto.taskmanager.operators.errors import MissingTimestampError
+
+
+class WindowAggregateOperator(Operator):
+    """Gives each key's aggregates of each window once the watermark has passed the window's end.
+
+    A result's event time is the last millisecond of its window. With allowed lateness a window stays after
+    it has fired, and each later batch with records of it gives its updated results at once (Flink does so
+    record by record). Records whose windows are gone are counted, or go to a side output.
+
+    Args:
+        key_columns: names of the key columns.
+        assigner: TumblingEventTimeWindows, SlidingEventTimeWindows or EventTimeSessionWindows.
+        aggregates: aggregate expressions, ``window_start()`` and ``window_end()``.
+        allowed_lateness_ms: how long a window stays after its end.
+        late_tag: id of the side output for late records, or None to count and drop them.
+    """
+
+    input_form = Form.COLUMNAR
+    table: StateTable
+
+    def __init__(
+        self,
+        key_columns: Sequence[str],
+        assigner: Any,
+        aggregates: Sequence[Expr],
+        allowed_lateness_ms: int = 0,
+        late_tag: str | None = None,
+    ) -> None:
+        _check_assigner(assigner)
+        if allowed_lateness_ms < 0:
+            msg = f"the allowed lateness cannot be negative, got {allowed_lateness_ms} ms"
+            raise UnsupportedWindowError(msg)
+        self._key_columns = list(key_columns)
+        self._assigner = assigner
+        self._aggregates = list(aggregates)
+        self._lateness_ms = allowed_lateness_ms
+        self._late_tag = late_tag
+        self._watermark = MIN_TIMESTAMP
+
+    def open(self) -> None:
+        """Compile, load the kernels, get the table and find its open windows."""
+        plan = AggregatePlan(
+            input_schema(self.context), self._key_columns, self._aggregates, windowed=True
+        )
+        jit.warm()
+        self._backend = self.context.keyed_backend()
+        assigner = self._assigner
+        session = isinstance(assigner, EventTimeSessionWindows)
+        kind: type[SessionWindows] | type[TimeWindows] = SessionWindows if session else TimeWindows
+        self.table = self._backend.table(
+            TableDescriptor(
+                "window_aggregate",
+                plan.key_schema,
+                (*plan.accumulators(), *kind.extra_accumulators(self._lateness_ms)),
+                namespaced=True,
+            )
+        )
+        dropped = self.context.metrics.counter("num_late_records_dropped")
+        late = LateRows(self.output, self._late_tag, dropped)
+        results = WindowResults(plan, self.table, self.output)
+        self._windows: SessionWindows | TimeWindows
+        if session:
+            self._windows = SessionWindows(
+                assigner.session_gap, self._lateness_ms, plan, self.table, results, late
+            )
+        else:
+            slide = getattr(assigner, "slide", assigner.size)
+            self._windows = TimeWindows(
+                (assigner.size, slide, assigner.offset), self._lateness_ms, plan, self.table, results, late
+            )
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        """Put the records into their windows."""
+        assert isinstance(batch, ColumnarBatch)
+        require_insertions(batch, self.context.operator_name)
+        if len(batch) == 0:
+            return
+        times = batch.timestamps
+        if times is None or int(times.min()) == NO_TIMESTAMP:
+            msg = f"'{self.context.operator_name}' aggregates in event-time windows, but got records without event time"
+            raise MissingTimestampError(
+                msg, remedy="give the stream a watermark strategy: assign_timestamps_and_watermarks(...)"
+            )
+        self._windows.add(batch, times, self._watermark)
+
+    def process_watermark(self, timestamp: int) -> None:
+        """Fire the windows that have ended."""
+        self._watermark = timestamp
+        self._windows.advance(timestamp)
+        self.output.emit_watermark(timestamp)
+
+    def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
+        """State by the keyed backend."""
+        return OperatorSnapshot(self._backend.snapshot(checkpoint_id, canonical=canonical))
+
+
+def window_output_schema(
+    input_schema: pa.Schema,
+    key_columns: Sequence[str],
+    assigner: Any,
+    aggregates: Sequence[Expr],
+) -> pa.Schema:
+    """Columns that :class:`WindowAggregateOperator` gives; for checks when the graph is built.
+
+    Raises:
+        ExpressionError: unknown or doubled column.
+        UnsupportedAggregateError: an aggregate does not take the type it is given.
+        UnsupportedWindowError: the assigner is none of those that work on columns.
+    """
+    _check_assigner(assigner)
+    return AggregatePlan(input_schema, key_columns, aggregates, windowed=True).output_schema
+
+
+def _check_assigner(assigner: Any) -> None:
+    supported = TumblingEventTimeWindows, SlidingEventTimeWindows, EventTimeSessionWindows
+    if not isinstance(assigner, supported):
+        msg = f"column aggregates do not work in {type(assigner).__name__}"
+        raise UnsupportedWindowError(
+            msg,
+            remedy="use tumbling, sliding or fixed-gap session windows in event time,"
+            " or .aggregate(...) / .process(...) on rows",
+        )
