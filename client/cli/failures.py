@@ -82,7 +82,9 @@ def _keep_user_frames(part: traceback.TracebackException, script: str) -> None:
     frames = list(part.stack)
     first = next((i for i, frame in enumerate(frames) if frame.filename == script), 0)
     kept = [frame for frame in frames[first:] if not _is_ours(frame.filename)]
-    part.stack = traceback.StackSummary.from_list(kept or frames)
+    if not kept and not hasattr(part, "text"):
+        kept = frames  # ours alone: better than nothing. A syntax error (it has a text) needs none
+    part.stack = traceback.StackSummary.from_list(kept)
 
 
 def _is_ours(filename: str) -> bool:

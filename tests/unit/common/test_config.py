@@ -134,7 +134,9 @@ def test_a_wrong_secret_is_not_shown():
 
 
 def test_an_older_key_of_flink_sets_the_same_option():
-    config = Configuration.from_dict({"state.checkpoints.dir": "/data/chk", "state.backend": "hashmap"})
+    config = Configuration.from_dict(
+        {"state.checkpoints.dir": "/data/chk", "state.backend": "hashmap"}
+    )
     assert config.get(options.CHECKPOINT_DIR) == "/data/chk"
     assert config.to_dict() == {
         "execution.checkpointing.dir": "/data/chk",
