@@ -46,31 +46,53 @@ _HOME = {
     "lit": "expressions",
 }
 
-#: Names that belong to the client, which lies above this package: found by name, never imported here.
-_CLIENT = {
-    "CompletableFuture": "job_client",
-    "ExecutionConfig": "datastream.settings",
-    "JobClient": "job_client",
-    "JobExecutionResult": "job_client",
-    "JobID": "job_client",
-    "JobStatus": "job_client",
-    "RestartStrategies": "datastream.settings",
-    "Encoder": "",
-    "SimpleStringSchema": "",
+#: Names of rooms above this one: found by name on first use, never imported from here.
+_ABOVE = {
+    "CompletableFuture": "lesto.client.job_client",
+    "Encoder": "lesto.connectors.files",
+    "ExecutionConfig": "lesto.client.datastream.settings",
+    "JobClient": "lesto.client.job_client",
+    "JobExecutionResult": "lesto.client.job_client",
+    "JobID": "lesto.client.job_client",
+    "JobStatus": "lesto.client.job_client",
+    "RestartStrategies": "lesto.client.datastream.settings",
 }
 
-__all__ = [*sorted(_HOME), "CompletableFuture", "ExecutionConfig", "JobClient", "JobExecutionResult"]
-__all__ += ["JobID", "JobStatus", "RestartStrategies"]
+__all__ = [
+    "CompletableFuture",
+    "ConfigOption",
+    "Configuration",
+    "Duration",
+    "Encoder",
+    "ExecutionConfig",
+    "Instant",
+    "JobClient",
+    "JobExecutionResult",
+    "JobID",
+    "JobStatus",
+    "OutputTag",
+    "RestartStrategies",
+    "Row",
+    "RowKind",
+    "Time",
+    "TimeDomain",
+    "TimestampAssigner",
+    "TypeInformation",
+    "Types",
+    "WatermarkGenerator",
+    "WatermarkOutput",
+    "WatermarkStrategy",
+    "col",
+    "lit",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name on first use."""
     if name in _HOME:
         value = getattr(import_module(f"lesto.common.{_HOME[name]}"), name)
-    elif _CLIENT.get(name):
-        value = getattr(import_module(f"lesto.client.{_CLIENT[name]}"), name)
-    elif name == "Encoder":
-        value = import_module("lesto.connectors.files").Encoder
+    elif name in _ABOVE:
+        value = getattr(import_module(_ABOVE[name]), name)
     else:
         msg = f"module 'lesto.common' has no attribute {name!r}"
         raise AttributeError(msg)

@@ -21,7 +21,7 @@ from lesto.client.datastream.errors import SchemaRequiredError
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.transformations import Transformation, Upstream
 from lesto.common.evaluator import resolve_column
-from lesto.common.expressions import Aggregate, Alias, Column, Expr
+from lesto.common.expressions import Expr
 from lesto.common.function_adapters import KeyedFilter, KeyedFlatMap, KeyedMap
 from lesto.common.functions import (
     FilterFunction,
@@ -161,32 +161,13 @@ class KeyedStream(DataStream):
             field = schema.names[field]
         resolve_column(field, schema, stream=self._stream_name(), location=user_location())
         if self._key.columns and kind in {"sum", "min", "max"} and field not in self._key.columns:
-            return self._columnar_field(kind, field, schema)
-        factory = operators.keyed_field(kind, field, self._key)
-        return self._add(
-            f"{kind}({field})", factory, schema, keyed=True, type_info=self._type_info
-        )
+            from lesto.client.datastream.column_aggregates import first_of_others
 
-    def _columnar_field(self, kind: str, field: str, schema: pa.Schema) -> DataStream:
-        """Flink's result, by column: the other fields keep the key's first values."""
-        aggregates: list[Expr] = []
-        for name in schema.names:
-            if name in self._key.columns:
-                continue
-            how = kind if name == field else "first"
-            aggregates.append(Alias(Aggregate(how, Column(name)), name))  # type: ignore[arg-type]
-        stream = self.agg(*aggregates)
-        result = stream.schema
-        assert result is not None
-        exprs: list[Expr] = []
-        for column in schema:
-            expr: Expr = Column(column.name)
-            if result.field(column.name).type != column.type:
-                expr = Alias(expr.cast(column.type), column.name)
-            exprs.append(expr)
-        if result.names == schema.names and not any(isinstance(e, Alias) for e in exprs):
-            return stream
-        return stream.select(*exprs)
+            aggregates = first_of_others(schema, self._key.columns, kind, field)
+            if aggregates is not None:
+                return self._running(f"{kind.title()}({field})", aggregates, keep_input=True)
+        factory = operators.keyed_field(kind, field, self._key)
+        return self._add(f"{kind.title()}({field})", factory, schema, keyed=True)
 
     def agg(self, *aggregates: Expr, **named: Expr) -> DataStream:
         """Running aggregates by column: for each record, the key and the aggregates so far.
@@ -197,13 +178,20 @@ class KeyedStream(DataStream):
         Raises:
             ExpressionError: an unknown column, or something that is not an aggregate.
         """
-        from lesto.client.datastream.column_aggregates import check_aggregates, running_schema
+        from lesto.client.datastream.column_aggregates import check_aggregates
 
-        schema = self._columns("agg")
-        chosen = check_aggregates("agg", aggregates, named, windowed=False)
-        result = running_schema(self._key.columns, chosen, schema, self._stream_name())
-        factory = operators.running_aggregate(self._key.columns, chosen)
-        return self._add("Aggregate", factory, result, keyed=True)
+        self._columns("agg")
+        return self._running("Aggregate", check_aggregates("agg", aggregates, named))
+
+    def _running(
+        self, label: str, aggregates: tuple[Expr, ...], *, keep_input: bool = False
+    ) -> DataStream:
+        from lesto.client.datastream.column_aggregates import running_schema
+
+        keys = self._key.columns
+        result = running_schema(self._columns("agg"), keys, aggregates, keep_input=keep_input)
+        factory = operators.running_aggregate(keys, aggregates, keep_input)
+        return self._add(label, factory, result, keyed=True)
 
     def _columns(self, method: str) -> pa.Schema:
         schema = require_schema(method, self.schema)

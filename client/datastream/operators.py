@@ -85,15 +85,25 @@ def with_columns(exprs: Sequence[Expr]) -> Thunk:
     return _factory("columnar.select", "WithColumnsOperator", tuple(exprs))
 
 
-def running_aggregate(key_columns: Sequence[str], aggregates: Sequence[Expr]) -> Thunk:
+def running_aggregate(
+    key_columns: Sequence[str], aggregates: Sequence[Expr], keep_input: bool
+) -> Thunk:
     """Running aggregates on columns."""
     return _factory(
-        "columnar.running", "RunningAggregateOperator", tuple(key_columns), tuple(aggregates)
+        "columnar.running",
+        "RunningAggregateOperator",
+        tuple(key_columns),
+        tuple(aggregates),
+        keep_input,
     )
 
 
 def window_aggregate(
-    key_columns: Sequence[str], assigner: Any, aggregates: Sequence[Expr], allowed_lateness_ms: int
+    key_columns: Sequence[str],
+    assigner: Any,
+    aggregates: Sequence[Expr],
+    allowed_lateness_ms: int,
+    late_tag: str | None,
 ) -> Thunk:
     """Window aggregates on columns."""
     return _factory(
@@ -103,4 +113,5 @@ def window_aggregate(
         assigner,
         tuple(aggregates),
         allowed_lateness_ms,
+        late_tag,
     )

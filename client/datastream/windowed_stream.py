@@ -168,19 +168,21 @@ class WindowedStream:
                 f"agg with {type(self._assigner).__name__}",
                 "use tumbling, sliding or fixed-gap session event-time windows, or aggregate(...)",
             )
-        if self._trigger is not None or self._late_tag is not None:
-            what = "a trigger" if self._trigger is not None else "side_output_late_data"
-            unsupported(f"agg with {what}", "use aggregate(...) or process(...)")
-        chosen = check_aggregates("agg", aggregates, named, windowed=True)
+        if self._trigger is not None:
+            unsupported("agg with a trigger", "use aggregate(...) or process(...)")
+        chosen = check_aggregates("agg", aggregates, named)
         keys = self._keyed._key.columns
-        result = window_schema(keys, chosen, schema, self._keyed._stream_name())
+        result = window_schema(schema, keys, self._assigner, chosen)
         factory = operators.window_aggregate(
-            keys, self._assigner, chosen, self._allowed_lateness_ms
+            keys, self._assigner, chosen, self._allowed_lateness_ms, self._late_id()
         )
         label = f"Window({type(self._assigner).__name__})"
         return self._keyed._add(label, factory, result, keyed=True)
 
     # ------------------------------------------------------------------------------------- details
+
+    def _late_id(self) -> str | None:
+        return None if self._late_tag is None else self._late_tag.tag_id
 
     def _check_window_function(self, method: str, function: Any) -> None:
         if function is not None and not isinstance(
@@ -203,7 +205,7 @@ class WindowedStream:
             self._assigner,
             self._trigger,
             self._allowed_lateness_ms,
-            None if self._late_tag is None else self._late_tag.tag_id,
+            self._late_id(),
             reduce_fn,
             aggregate_fn,
             window_fn,

@@ -1,0 +1,101 @@
+"""The DataStream API, with the names and module paths of ``pyflink.datastream``."""
+
+from lesto.client.datastream.data_stream import DataStream, DataStreamSink
+from lesto.client.datastream.environment import StreamExecutionEnvironment
+from lesto.client.datastream.keyed_stream import KeyedStream
+from lesto.client.datastream.settings import (
+    CheckpointConfig,
+    EmbeddedRocksDBStateBackend,
+    ExternalizedCheckpointRetention,
+    HashMapStateBackend,
+    MemorySize,
+    RuntimeExecutionMode,
+    SlotSharingGroup,
+    StateBackend,
+)
+from lesto.client.datastream.windowed_stream import WindowedStream
+from lesto.client.results import CloseableIterator
+from lesto.common.functions import (
+    AggregateFunction,
+    BroadcastProcessFunction,
+    CoFlatMapFunction,
+    CoMapFunction,
+    CoProcessFunction,
+    FilterFunction,
+    FlatMapFunction,
+    KeySelector,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
+    KeyedProcessFunction,
+    MapFunction,
+    OutputTag,
+    Partitioner,
+    ProcessFunction,
+    ProcessWindowFunction,
+    ReduceFunction,
+    RuntimeContext,
+    SinkFunction,
+    SourceFunction,
+    TimerService,
+    WindowFunction,
+)
+from lesto.common.options import CheckpointingMode
+from lesto.common.time import TimeDomain
+from lesto.common.triggers import Trigger, TriggerResult
+from lesto.common.windowing import (
+    CountWindow,
+    GlobalWindow,
+    MergingWindowAssigner,
+    TimeWindow,
+    Window,
+    WindowAssigner,
+)
+
+__all__ = [
+    "AggregateFunction",
+    "BroadcastProcessFunction",
+    "CheckpointConfig",
+    "CheckpointingMode",
+    "CloseableIterator",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
+    "CountWindow",
+    "DataStream",
+    "DataStreamSink",
+    "EmbeddedRocksDBStateBackend",
+    "ExternalizedCheckpointRetention",
+    "FilterFunction",
+    "FlatMapFunction",
+    "GlobalWindow",
+    "HashMapStateBackend",
+    "KeySelector",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "KeyedStream",
+    "MapFunction",
+    "MemorySize",
+    "MergingWindowAssigner",
+    "OutputTag",
+    "Partitioner",
+    "ProcessFunction",
+    "ProcessWindowFunction",
+    "ReduceFunction",
+    "RuntimeContext",
+    "RuntimeExecutionMode",
+    "SinkFunction",
+    "SlotSharingGroup",
+    "SourceFunction",
+    "StateBackend",
+    "StreamExecutionEnvironment",
+    "TimeDomain",
+    "TimeWindow",
+    "TimerService",
+    "Trigger",
+    "TriggerResult",
+    "Window",
+    "WindowAssigner",
+    "WindowFunction",
+    "WindowedStream",
+]

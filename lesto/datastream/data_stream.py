@@ -1,0 +1,14 @@
+"""Streams in the making. As in ``pyflink.datastream.data_stream``."""
+
+from lesto.client.datastream.data_stream import DataStream, DataStreamSink
+from lesto.client.datastream.keyed_stream import KeyedStream
+from lesto.client.datastream.windowed_stream import WindowedStream
+from lesto.client.results import CloseableIterator
+
+__all__ = [
+    "CloseableIterator",
+    "DataStream",
+    "DataStreamSink",
+    "KeyedStream",
+    "WindowedStream",
+]
