@@ -143,7 +143,8 @@ class TimeWindows:
         starts: Timestamps,
     ) -> tuple[Slots | None, Timestamps]:
         """Without the windows that are gone; rows of which no window is left are late."""
-        if len(starts) and self._cleanup_time(int(starts.min())) > watermark:
+        gaps = self._slide > self._size  # a record may belong to no window
+        if not gaps and self._cleanup_time(int(starts.min())) > watermark:
             return rows, starts
         kept = np.flatnonzero(
             ~windows.late_mask(starts, self._size, self._lateness_ms, watermark)
@@ -151,7 +152,7 @@ class TimeWindows:
         rows = kept if rows is None else rows[kept]
         skipped = np.ones(len(batch), np.bool_)
         skipped[rows] = False
-        if self._slide > self._size:  # between two windows: late only if it is behind the watermark
+        if gaps:  # between two windows it is late only if it is behind the watermark
             skipped &= times <= watermark - self._lateness_ms
         self._late.take(batch, np.flatnonzero(skipped))
         return rows, starts[kept]

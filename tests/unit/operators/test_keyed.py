@@ -285,9 +285,7 @@ def test_reduce_takes_function_objects_and_keeps_times(harness):
 def test_key_columns_of_any_kind_of_record(harness, rows):
     for columns, keys in ((("a",), [1, 2]), (("b", "a"), [("x", 1), ("y", 2)])):
         h = harness(
-            KeyedProcessOperator(
-                lambda v, ctx: [ctx.get_current_key()], KeySpec(columns=columns)
-            )
+            KeyedProcessOperator(lambda v, ctx: [ctx.get_current_key()], KeySpec(columns=columns))
         )
         h.feed(rows)
         assert h.output.rows == keys

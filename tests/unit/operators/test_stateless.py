@@ -63,7 +63,10 @@ def test_filter_takes_any_truth_value(harness, times):
 
     h = harness(FilterOperator(Odd()))
     h.feed([1, 2, 3, 4], times)
-    assert h.output.timed() == [(1, None if times is None else 1), (3, None if times is None else 3)]
+    assert h.output.timed() == [
+        (1, None if times is None else 1),
+        (3, None if times is None else 3),
+    ]
 
 
 def test_filter_that_drops_all_emits_nothing(harness):
@@ -128,7 +131,10 @@ def test_an_exception_names_function_and_record_and_keeps_its_traceback(harness)
     assert error.operator == "ratio"
     assert "reciprocal" in error.function
     assert isinstance(error.__cause__, ZeroDivisionError)
-    assert error.__cause__.__traceback__.tb_next.tb_frame.f_code.co_name in {"<listcomp>", "reciprocal"}
+    assert error.__cause__.__traceback__.tb_next.tb_frame.f_code.co_name in {
+        "<listcomp>",
+        "reciprocal",
+    }
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.record_index, copy.function) == (str(error), 2, error.function)
 
