@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lesto.common.metrics import MetricGroup, process_registry
+from lesto.common.metrics import process_registry
 from lesto.jobmanager.core.checkpoint_stats import COMPLETED, FAILED
 from lesto.jobmanager.core.job_master import JobMaster
 from lesto.jobmanager.core.states import JobState
 from lesto.proto import client_pb2
 
 
-def cluster_metrics(info: Callable[[], client_pb2.ClusterInfo]) -> MetricGroup:
-    """Gauges of the whole cluster; close the group when the JobManager stops."""
-    group = process_registry().group()
-    group.gauge("jobmanager_num_running_jobs", lambda: info().jobs_running, "Jobs not ended.")
-    group.gauge(
-        "jobmanager_num_registered_taskmanagers",
-        lambda: len(info().taskmanagers),
-        "TaskManagers that are connected.",
-    )
-    group.gauge("jobmanager_task_slots_total", lambda: info().slots_total, "Slots that are ready.")
-    group.gauge(
-        "jobmanager_task_slots_available", lambda: info().slots_available, "Slots that are free."
-    )
-    return group
+class ClusterMetrics:
+    """Gauges of the whole cluster, until they are closed."""
+
+    def __init__(self, info: Callable[[], client_pb2.ClusterInfo]) -> None:
+        self._info: Callable[[], client_pb2.ClusterInfo] | None = info
+        group = process_registry().group()
+        group.gauge("jobmanager_num_running_jobs", self._read("jobs_running"), "Jobs not ended.")
+        group.gauge(
+            "jobmanager_num_registered_taskmanagers",
+            lambda: len(self._info().taskmanagers) if self._info else None,
+            "TaskManagers that are connected.",
+        )
+        group.gauge("jobmanager_task_slots", self._read("slots_total"), "Slots that are ready.")
+        group.gauge(
+            "jobmanager_task_slots_available", self._read("slots_available"), "Slots that are free."
+        )
+
+    def _read(self, name: str) -> Callable[[], float | None]:
+        return lambda: float(getattr(self._info(), name)) if self._info else None
+
+    def close(self) -> None:
+        """The JobManager has stopped: no values any more."""
+        self._info = None
 
 
 class JobMetrics:

@@ -21,7 +21,6 @@ from lesto.common import options
 from lesto.common.clock import Clock, SystemClock
 from lesto.common.config import Configuration
 from lesto.common.logs import get_logger
-from lesto.common.metrics import MetricGroup
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.errors import PortInUseError
 from lesto.jobmanager.server.auth import TokenInterceptor, check_bind
@@ -30,7 +29,7 @@ from lesto.jobmanager.server.cluster import Cluster
 from lesto.jobmanager.server.dispatcher import Dispatcher
 from lesto.jobmanager.server.gateway import Gateway
 from lesto.jobmanager.server.job_runner import Services
-from lesto.jobmanager.server.metrics import cluster_metrics
+from lesto.jobmanager.server.metrics import ClusterMetrics
 from lesto.jobmanager.server.settings import milliseconds
 from lesto.jobmanager.server.taskmanagers import TaskManagers
 from lesto.proto import client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
@@ -92,7 +91,7 @@ class JobManager:
         self._server: grpc.aio.Server | None = None
         self._io: ThreadPoolExecutor | None = None
         self._heartbeats: asyncio.Task[None] | None = None
-        self._metrics: MetricGroup | None = None
+        self._metrics: ClusterMetrics | None = None
 
     @property
     def address(self) -> str:
@@ -207,7 +206,7 @@ class JobManager:
         )
         runtime_pb2_grpc.add_TaskManagerGatewayServicer_to_server(gateway, server)
         client_pb2_grpc.add_JobManagerServiceServicer_to_server(ClientService(self.cluster), server)
-        self._metrics = cluster_metrics(self.cluster.info)
+        self._metrics = ClusterMetrics(self.cluster.info)
 
     async def _beat(self) -> None:
         interval = self.config.get(options.HEARTBEAT_INTERVAL).total_seconds()
