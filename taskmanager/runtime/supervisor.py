@@ -143,6 +143,7 @@ class TaskManager:
         await asyncio.gather(*(slot.terminate() for slot in self._slots.values()))
         if self._server is not None:
             await self._server.stop(grace=None)
+            self._server = None
         if self._stop_metrics is not None:
             await asyncio.to_thread(self._stop_metrics)
         if self._local_dir:
@@ -300,6 +301,8 @@ class TaskManager:
 
     def _on_jobmanager_lost(self, reason: str) -> None:
         """Nobody coordinates the tasks any more: they stop, the slots stay for the next JobManager."""
+        if self._stopping:
+            return
         _log.warning("jobmanager.lost", reason=reason)
         cancel = runtime_pb2.TaskCommand(cancel=runtime_pb2.CancelTasks())
         for slot in self._slots.values():
@@ -313,7 +316,7 @@ class _Gateway(runtime_pb2_grpc.SlotGatewayServicer):
     def __init__(self, taskmanager: TaskManager) -> None:
         self._taskmanager = taskmanager
 
-    async def Connect(self, request_iterator: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+    async def Connect(self, request_iterator: Any, context: Any) -> None:
         """One slot process's stream."""
         taskmanager = self._taskmanager
         if not taskmanager.authenticate(context.invocation_metadata()):
