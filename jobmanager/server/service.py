@@ -36,7 +36,7 @@ from lesto.proto import client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 
 logger = get_logger("lesto.jobmanager")
 
-#: Largest message either way: a job graph with its pickled code, a deployment with its restored state.
+#: Largest message either way: a job graph with its pickled code, a deployment with its state.
 MESSAGE_BYTES_MAX = 64 << 20
 #: Threads that read and write checkpoint storage.
 IO_THREADS = 4
@@ -145,6 +145,7 @@ class JobManager:
 
     async def cancel_all(self, timeout_seconds: float = CANCEL_ALL_SECONDS) -> None:
         """Cancel every job and wait for their ends: the cluster is about to stop."""
+        self.cluster.taskmanagers.stopping = True
         await self.cluster.dispatcher.cancel_all(timeout_seconds)
 
     async def __aenter__(self) -> Self:

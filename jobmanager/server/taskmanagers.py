@@ -90,6 +90,7 @@ class TaskManagers:
         self._clock = clock
         self._timeout_ms = slot_request_timeout_ms
         self._jobs: dict[str, JobListener] = {}
+        self.stopping = False  # the whole cluster ends: a lost connection is no news
         self._timer: asyncio.TimerHandle | None = None
         self.on_change: Callable[[], None] = lambda: None
 
@@ -135,7 +136,8 @@ class TaskManagers:
         if self.sessions.get(session.taskmanager_id) is not session:
             return
         del self.sessions[session.taskmanager_id]
-        logger.warning("taskmanager.lost", taskmanager=session.taskmanager_id, reason=reason)
+        log = logger.info if self.stopping else logger.warning
+        log("taskmanager.lost", taskmanager=session.taskmanager_id, reason=reason)
         for slot_id in list(session.slots):
             self._slot_lost(slot_id, f"TaskManager {session.taskmanager_id}: {reason}")
         session.slots.clear()
@@ -178,7 +180,7 @@ class TaskManagers:
         self._arm()
 
     def send(self, slot_id: str, command: runtime_pb2.TaskCommand) -> None:
-        """A command to a slot; one to a slot that is gone is dropped, its loss is reported apart."""
+        """A command to a slot; one to a slot that is gone is dropped: its loss is reported apart."""
         session = self._session_of(slot_id)
         if session is not None:
             wrapped = runtime_pb2.SlotCommand(slot_id=slot_id, command=command)

@@ -113,12 +113,14 @@ class JobManagerLink:
                 refused = error_from_metadata(tuple(error.trailing_metadata() or ()))
                 reason = refused.message if refused else f"{error.code().name}: {error.details()}"
             except asyncio.CancelledError:
-                if not call.cancelled() or (task := asyncio.current_task()) and task.cancelling():
+                if not call.cancelled() or ((task := asyncio.current_task()) and task.cancelling()):
                     call.cancel()
                     raise
                 reason = f"the JobManager has been silent for {self._timeout:g} s"
             finally:
-                self._out = None
+                out, self._out = self._out, None
+                if out is not None:
+                    out.put_nowait(_END)  # else the request stream would wait for ever
                 watch.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watch
