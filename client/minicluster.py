@@ -207,16 +207,15 @@ class MiniCluster:
             await taskmanager.start()
 
     async def _stop_servers(self) -> None:
-        """Stop workers first, so that the JobManager does not see them die; and all in any case."""
+        """Cancel the jobs, then stop workers before the JobManager; stop all in any case."""
         taskmanagers, self._taskmanagers = self._taskmanagers, []
         jobmanager, self._jobmanager = self._jobmanager, None
-        if jobmanager is not None and hasattr(jobmanager, "cancel_all"):
+        if jobmanager is not None and self.address:
             await jobmanager.cancel_all()
-        results = await asyncio.gather(
-            *(taskmanager.stop() for taskmanager in taskmanagers), return_exceptions=True
-        )
-        if jobmanager is not None:
-            results += await asyncio.gather(jobmanager.stop(), return_exceptions=True)
+        results: list[None | BaseException] = []
+        for servers in (taskmanagers, [jobmanager] if jobmanager is not None else []):
+            stops = (server.stop() for server in servers)
+            results += await asyncio.gather(*stops, return_exceptions=True)
         for error in results:
             if isinstance(error, BaseException):
                 logger.error("cluster.stop_failed", exc_info=error)

@@ -29,8 +29,23 @@ _SECRET_IN_TEXT = re.compile(
 
 
 def get_logger(name: str, **ids: Any) -> Any:
-    """Return a logger with ids bound (job, operator, subtask, attempt)."""
-    return structlog.stdlib.get_logger(name, **ids)
+    """Return a logger with ids bound (job, operator, subtask, attempt).
+
+    It leaves structlog's global configuration to the user's program. Where ``configure_logging``
+    was not called, lines go to the standard library's handlers as ``event key=value`` text.
+    """
+    logger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            _hand_over,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        context_class=dict,
+    )
+    return logger.bind(**ids) if ids else logger
 
 
 @contextlib.contextmanager
@@ -55,24 +70,13 @@ def configure_logging(
     if json is None:
         json = not stream.isatty()
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        structlog.contextvars.merge_contextvars,  # of lines that other libraries log
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=json),
         _Process(role),
     ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -87,6 +91,7 @@ def configure_logging(
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+    _state.chain = shared
 
 
 def _final(json: bool, stream: TextIO) -> list[Any]:
@@ -101,6 +106,25 @@ def _final(json: bool, stream: TextIO) -> list[Any]:
         return [*head, structlog.processors.JSONRenderer(default=str)]
     colors = stream.isatty() and "NO_COLOR" not in os.environ
     return [*head, structlog.dev.ConsoleRenderer(colors=colors)]
+
+
+class _State:
+    chain: list[Any] | None = None  # what every line goes through, once configured
+
+
+_state = _State()
+
+
+def _hand_over(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
+    """Give a line to the standard library: as fields for our handler, else as text."""
+    if _state.chain is not None:
+        for step in _state.chain:
+            event = step(logger, method, event)
+        return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, event)
+    failed = event.pop("exc_info", None)
+    redact_secrets(logger, method, event)
+    fields = " ".join(f"{name}={value!s}" for name, value in event.items() if name != "event")
+    return (f"{event['event']} {fields}".rstrip(),), {"exc_info": failed}
 
 
 class _Process:

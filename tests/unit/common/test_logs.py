@@ -5,20 +5,21 @@ import json
 import logging
 
 import pytest
-import structlog
 
+from lesto.common import logs
 from lesto.common.logs import bound_ids, configure_logging, get_logger
 
 
 @pytest.fixture
-def stream():
+def stream(monkeypatch):
+    monkeypatch.setattr(logs._state, "chain", None)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield io.StringIO()
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    monkeypatch.undo()
 
 
 def lines(stream):
@@ -98,3 +99,23 @@ def test_no_colour_when_it_is_no_terminal(stream):
     configure_logging("client", json=False, stream=stream)
     get_logger("lesto.test").info("plain")
     assert "\x1b" not in stream.getvalue()
+
+
+def test_without_our_configuration_lines_are_plain_text(stream, caplog):
+    with bound_ids(job="j1"):
+        get_logger("lesto.test").warning("slot.lost", pid=7, token="hunter2")
+    get_logger("lesto.test").info("quiet by default")
+    assert caplog.messages == ["slot.lost pid=7 token=****** job=j1"]
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        get_logger("lesto.test").exception("task.failed")
+    assert "ValueError: boom" in caplog.text
+
+
+def test_the_users_structlog_is_left_alone(stream):
+    import structlog
+
+    before = structlog.get_config()
+    configure_logging("client", json=True, stream=stream)
+    assert structlog.get_config() == before

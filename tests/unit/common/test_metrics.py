@@ -66,9 +66,12 @@ def test_malformed_names_are_refused(name):
 def test_unbounded_labels_are_refused():
     with pytest.raises(ValueError, match="key"):
         MetricRegistry().group(job="j", key="user-17")
+
+
+def test_a_name_is_of_one_kind():
+    group = MetricRegistry().group(job="j")
+    group.counter("a")
     with pytest.raises(ValueError, match="Counter"):
-        group = MetricRegistry().group(job="j")
-        group.counter("a")
         group.meter("a")
 
 
