@@ -129,8 +129,7 @@ class CachedCells(Cells):
         space = self.spaces[namespace]
         keys = list(dirty)
         values = [space[key] for key in keys]
-        if None in values:
-            deleted += [(namespace, k, None) for k, v in zip(keys, values, strict=True) if v is None]
+        deleted += [(namespace, k, None) for k, v in zip(keys, values, strict=True) if v is None]
         return CapturedCells(
             self.state_id, namespace, keys, values, self.backend.max_parallelism
         )
@@ -214,7 +213,7 @@ class CachedCells(Cells):
         return True
 
     def _stored_keys(self, db: LocalDb, namespace: Hashable) -> Iterator[tuple[Any, Any]]:
-        wanted = codec.encode(canonical_key(namespace))
+        wanted = codec.encode_key(canonical_key(namespace))
         start, end = self.backend.key_group_start, self.backend.key_group_end
         for key_group in range(start, end + 1):
             for data, _ in db.scan(prefix(key_group, self.state_id)):

@@ -55,7 +55,7 @@ class CachedMapCells(CachedCells):
     def load_entry(self, namespace: Hashable, key: Any, cell: MapCell, map_key: Any) -> Any:
         """One entry that is not in memory, or DELETED."""
         db = self.backend.local_db()
-        where = self.entry_key(namespace, key) + codec.encode(map_key)
+        where = self.entry_key(namespace, key) + codec.encode_key(map_key)
         data = None if db is None else db.get(where)
         value = DELETED if data is None else codec.decode(data)
         cell.entries[map_key] = value
@@ -89,7 +89,7 @@ class CachedMapCells(CachedCells):
             entries = space[key].entries
             for map_key in map_keys:
                 value = entries[map_key]
-                keys.append(head + codec.encode(map_key))
+                keys.append(head + codec.encode_key(map_key))
                 if value is DELETED:
                     values.append(None)
                     deleted.append((namespace, key, map_key))

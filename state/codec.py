@@ -39,6 +39,18 @@ def encode(value: Any) -> bytes:
     Raises:
         UnencodableStateError: the value cannot be pickled either.
     """
+    return _encode(value, _pickled)
+
+
+def encode_key(value: Any) -> bytes:
+    """Bytes of one value, decoded as any other, the same at each call for the same content.
+
+    An ordinary pickle notes which parts are one object, so that equal keys could differ as bytes.
+    """
+    return _encode(value, _pickled_by_content)
+
+
+def _encode(value: Any, opaque: Callable[[Any], Ext]) -> bytes:
     kind = type(value)
     try:
         if kind in SCALARS or (kind is tuple and SCALARS.issuperset(map(type, value))):
@@ -47,11 +59,11 @@ def encode(value: Any) -> bytes:
         pass
     try:
         if kind is tuple:
-            return _pack([_portable(item) for item in value])
-        portable = _portable(value)
+            return _pack([_portable(item, opaque) for item in value])
+        portable = _portable(value, opaque)
         return _pack(Ext(_LIST, _pack(portable)) if type(portable) is list else portable)
-    except RecursionError:
-        return _pack(_pickled(value))
+    except RecursionError:  # it contains itself
+        return _pack(opaque(value))
 
 
 def encode_all(values: Sequence[Any]) -> list[bytes]:
@@ -84,7 +96,7 @@ def decode(data: bytes) -> Any:
     """
     try:
         first = data[0]
-        if 0x90 <= first <= 0x9F or first == 0xDC or first == 0xDD:
+        if 0x90 <= first <= 0x9F or first in (0xDC, 0xDD):
             return _unpack_tuple(data)
         return _unpack(data)
     except (msgspec.DecodeError, IndexError) as error:
@@ -92,7 +104,7 @@ def decode(data: bytes) -> Any:
         raise CorruptFileError(msg, remedy="restore from another checkpoint") from error
 
 
-def _portable(value: Any) -> Any:
+def _portable(value: Any, opaque: Callable[[Any], Ext]) -> Any:
     """The value in terms of what msgpack keeps: scalars, lists, dicts with scalar keys, extensions."""
     kind = type(value)
     if kind in SCALARS:
@@ -102,24 +114,23 @@ def _portable(value: Any) -> Any:
             return _portable_str(value)
         return value
     if kind is list:
-        return value if _plain(value) else [_portable(item) for item in value]
+        return value if _plain(value) else [_portable(item, opaque) for item in value]
     if kind is tuple:
-        return Ext(_TUPLE, _pack([_portable(item) for item in value]))
+        return Ext(_TUPLE, _pack([_portable(item, opaque) for item in value]))
     if kind is dict:
         if _plain(value) and _plain(value.values()):
             return value
-        pairs = [_portable(part) for item in value.items() for part in item]
-        return Ext(_DICT, _pack(pairs))
+        return Ext(_DICT, _pack([_portable(p, opaque) for item in value.items() for p in item]))
     if kind is set or kind is frozenset:
-        return Ext(
-            _SET if kind is set else _FROZENSET, _pack([_portable(item) for item in value])
-        )
+        # Sorted: the order of a set differs from process to process.
+        items = sorted(_pack(_portable(item, opaque)) for item in value)
+        return Ext(_SET if kind is set else _FROZENSET, _pack(items))
     if kind is bytearray:
         return Ext(_BYTEARRAY, bytes(value))
     if issubclass(kind, Row) and kind is _class_of_row(value):
-        fields = [_portable(item) for item in value]
+        fields = [_portable(item, opaque) for item in value]
         return Ext(_ROW, _pack([int(value.get_row_kind()), value.get_field_names(), fields]))
-    return _pickled(value)
+    return opaque(value)
 
 
 def _class_of_row(row: Row) -> object:
@@ -153,10 +164,24 @@ def _pickled(value: Any) -> Ext:
     """A pickle; by value (cloudpickle) when its class lives in the user's script."""
     try:
         return Ext(_PICKLE, pickle.dumps(value, protocol=5))
-    except (pickle.PicklingError, AttributeError, TypeError):
-        pass
+    except Exception:  # noqa: BLE001 - users' __reduce__ may raise anything; by value says what
+        return _by_value(value)
+
+
+def _pickled_by_content(value: Any) -> Ext:
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, protocol=5)
+    pickler.fast = True  # no memo; keys are hashable, hence without cycles
     try:
-        buffer = io.BytesIO()
+        pickler.dump(value)
+    except Exception:  # noqa: BLE001 - as in _pickled
+        return _by_value(value)
+    return Ext(_PICKLE, buffer.getvalue())
+
+
+def _by_value(value: Any) -> Ext:
+    buffer = io.BytesIO()
+    try:
         cloudpickle.CloudPickler(buffer, protocol=5).dump(value)
     except Exception as error:
         msg = f"a value of type {type(value).__qualname__} in state cannot be encoded: {error}"
@@ -183,9 +208,9 @@ def _from_ext(code: int, data: memoryview) -> Any:
     if code == _DICT:
         return dict(zip(items[::2], items[1::2], strict=True))
     if code == _SET:
-        return set(items)
+        return set(map(_unpack, items))
     if code == _FROZENSET:
-        return frozenset(items)
+        return frozenset(map(_unpack, items))
     if code == _ROW:
         kind, names, fields = items
         row = Row(*fields) if names is None else row_class(tuple(names))(fields)

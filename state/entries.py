@@ -8,6 +8,7 @@ the GIL, happens on an I/O thread in :meth:`Captured.encode`.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -24,7 +25,8 @@ from lesto.state.timer_queue import Timer, encode_timer
 _BINARY: Final = pa.large_binary()
 _EMPTY: Final = pa.scalar(b"", _BINARY)
 _ONE_BYTE: Final = pa.array([bytes([n]) for n in range(255)], _BINARY)
-_NUMBER_LIKE: Final = frozenset({float, bool, tuple})
+#: Types of keys with one form only.
+_SETTLED: Final = frozenset({str, int, bytes, type(None)})
 
 #: Entry keys and values, aligned; a null value deletes the key.
 Entries = tuple[pa.Array, pa.Array]
@@ -163,30 +165,36 @@ def key_groups_of(keys: Sequence[Any], max_parallelism: int) -> Any:
 def canonical_key(key: Any) -> Any:
     """The one form of keys that are equal in Python: True, 1 and 1.0 address the same cell."""
     kind = type(key)
+    if kind in _SETTLED:
+        return key
     if kind is bool:
         return int(key)
-    if kind is float and key.is_integer():
-        return int(key)
+    if kind is float:
+        return int(key) if key.is_integer() else key
     if kind is tuple:
         return tuple(map(canonical_key, key))
+    if isinstance(key, np.generic):
+        return canonical_key(key.item())
+    if kind is Decimal and key.is_finite():
+        return int(key) if key == key.to_integral_value() else key.normalize()
     return key
 
 
 def encode_keys(keys: Sequence[Any]) -> list[bytes]:
     """Bytes of keys in canonical form."""
-    if _NUMBER_LIKE.isdisjoint(map(type, keys)):
+    if _SETTLED.issuperset(map(type, keys)):
         return codec.encode_all(keys)
-    return codec.encode_all([canonical_key(key) for key in keys])
+    return [codec.encode_key(canonical_key(key)) for key in keys]
 
 
 def cell_tail(key: Any, namespace: Hashable) -> bytes:
     """What follows the prefix in the entry key of a cell."""
-    return sized(codec.encode(canonical_key(key))) + namespace_part(namespace)
+    return sized(codec.encode_key(canonical_key(key))) + namespace_part(namespace)
 
 
 def namespace_part(namespace: Hashable) -> bytes:
     """A namespace as it stands in entry keys."""
-    return sized(codec.encode(canonical_key(namespace)))
+    return sized(codec.encode_key(canonical_key(namespace)))
 
 
 def cell_keys(

@@ -64,6 +64,12 @@ def create_backend(
         if cache_bytes is None:
             option = options.ROCKSDB_CACHE_SIZE
             cache_bytes = int(option.default if config is None else config.get(option))
-        return RocksDBBackend(local_dir=Path(local_dir), cache_bytes=cache_bytes, **common)
+        option = options.INCREMENTAL_CHECKPOINTS
+        return RocksDBBackend(
+            local_dir=Path(local_dir),
+            cache_bytes=cache_bytes,
+            incremental=bool(option.default if config is None else config.get(option)),
+            **common,
+        )
     msg = f"there is no state backend '{kind}'"
     raise UnsupportedStateError(msg, remedy="set state.backend.type to hashmap or rocksdb")

@@ -210,7 +210,7 @@ def capture_maps(
     values: list[bytes] = []
     for group, (key, content) in zip(groups, maps.items(), strict=True):
         head = heads[group] + cell_tail(key, namespace)
-        keys.extend([head + part for part in codec.encode_all(list(content))])
+        keys.extend([head + codec.encode_key(map_key) for map_key in content])
         values.extend(codec.encode_all(list(content.values())))
     return CapturedBytes(keys, values)
 

@@ -112,7 +112,7 @@ class HeapTimerQueue(TimerQueue):
 def encode_timer(timer: Timer) -> bytes:
     """Bytes of a timer that sort by time."""
     timestamp, key, namespace = timer
-    return _TIME.pack(timestamp + _SIGN) + sized(codec.encode(key)) + codec.encode(namespace)
+    return _TIME.pack(timestamp + _SIGN) + sized(codec.encode_key(key)) + codec.encode_key(namespace)
 
 
 def decode_timer(data: bytes) -> Timer:

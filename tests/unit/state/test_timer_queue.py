@@ -1,0 +1,95 @@
+"""Timers fire once, in order, and their changes since the last snapshot are exact."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lesto.state.timer_queue import HeapTimerQueue, decode_timer, encode_timer
+
+timers = st.tuples(st.integers(-5, 20), st.sampled_from("abc"), st.sampled_from([None, (0, 10)]))
+
+
+def test_a_timer_is_registered_once():
+    queue = HeapTimerQueue()
+    assert queue.register(5, "a")
+    assert not queue.register(5, "a")
+    assert queue.register(5, "a", namespace=1)
+    assert len(queue) == 2
+
+
+def test_a_deleted_timer_does_not_fire_and_can_be_registered_again():
+    queue = HeapTimerQueue()
+    queue.register(5, "a")
+    assert queue.delete(5, "a")
+    assert not queue.delete(5, "a")
+    assert queue.peek() is None
+    queue.register(5, "a")
+    assert list(queue.pop_until(9)) == [(5, "a", None)]
+    assert list(queue.pop_until(9)) == []
+
+
+def test_timers_registered_while_firing_fire_when_due():
+    queue = HeapTimerQueue()
+    queue.register(1, "a")
+    fired = []
+    for at, key, _ in queue.pop_until(10):
+        fired.append(at)
+        if at < 20:
+            queue.register(at + 4, key)
+    assert fired == [1, 5, 9]
+    assert queue.peek() == 13
+
+
+def test_many_deletions_do_not_keep_memory():
+    queue = HeapTimerQueue()
+    for i in range(10_000):
+        queue.register(i, "a")
+        queue.delete(i, "a")
+    assert len(queue) == 0
+    assert len(queue._heap) < 200
+
+
+def test_a_timer_deleted_while_firing_does_not_fire():
+    queue = HeapTimerQueue()
+    for i in range(200):
+        queue.register(i, i)
+    fired = []
+    for at, _, _ in queue.pop_until(1000):
+        fired.append(at)
+        for other in range(10, 200):
+            queue.delete(other, other)
+    assert fired == list(range(10))
+
+
+@given(timers)
+def test_bytes_of_a_timer_are_exact(timer):
+    assert decode_timer(encode_timer(timer)) == timer
+
+
+@given(st.lists(timers, min_size=2))
+def test_bytes_sort_by_time(several):
+    ordered = sorted(several, key=encode_timer)
+    assert [t[0] for t in ordered] == sorted(t[0] for t in several)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "delete", "pop", "take"]), timers), max_size=60))
+def test_changes_bring_the_stored_timers_up_to_date(steps):
+    queue = HeapTimerQueue(track_changes=True)
+    model, stored = set(), set()
+    for what, timer in [*steps, ("take", (0, "", None))]:
+        if what == "add":
+            assert queue.register(*timer) == (timer not in model)
+            model.add(timer)
+        elif what == "delete":
+            assert queue.delete(*timer) == (timer in model)
+            model.discard(timer)
+        elif what == "pop":
+            due = [t[0] for t in queue.pop_until(timer[0])]
+            assert due == sorted(t[0] for t in model if t[0] <= timer[0])
+            model = {t for t in model if t[0] > timer[0]}
+        else:
+            added, deleted = queue.take_changes()
+            assert not set(added) & stored
+            assert set(deleted) <= stored
+            stored = (stored - set(deleted)) | set(added)
+            assert stored == model == set(queue.live())
+    assert queue.peek() == min((t[0] for t in model), default=None)
