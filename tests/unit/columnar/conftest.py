@@ -121,9 +121,11 @@ class Context:
 class Rig:
     """One operator instance with its output and state."""
 
-    def __init__(self, operator, schema, store=None, subtask=0, parallelism=1) -> None:
+    def __init__(
+        self, operator, schema, store=None, subtask=0, parallelism=1, backend=None
+    ) -> None:
         groups = keygroups.key_group_range(MAX_PARALLELISM, parallelism, subtask)
-        self.backend = Backend(store, groups)
+        self.backend = backend or Backend(store, groups)
         self.context = Context([schema], self.backend)
         self.operator, self.schema, self.out = operator, schema, Recorder()
         operator.setup(self.context, self.out)
