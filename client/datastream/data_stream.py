@@ -110,10 +110,12 @@ class DataStream(NodeSettings):
         functions: tuple[Any, ...] = (),
         keyed: bool = False,
         type_info: TypeInformation | None = None,
+        description: str = "",
     ) -> DataStream:
         node = self._env._add_node(
             kind=Kind.TRANSFORM,
             label=label,
+            description=description,
             factory=factory,
             inputs=self._upstreams,
             output_schema=schema,
@@ -160,7 +162,8 @@ class DataStream(NodeSettings):
         if isinstance(func, Expr):
             schema = require_schema("filter(expression)", self.schema)
             Predicate(func, schema, stream=self._stream_name(), location=user_location())
-            return self._add(f"Filter({func})", operators.columnar_filter(func), schema)
+            factory = operators.columnar_filter(func)
+            return self._add("Filter", factory, schema, description=f"filter {func}")
         check_function("filter", FilterFunction, func)
         factory = operators.stateless("FilterOperator", func)
         return self._add(
@@ -203,7 +206,9 @@ class DataStream(NodeSettings):
         projection = Projection(
             chosen, schema, stream=self._stream_name(), location=user_location()
         )
-        return self._add("Select", operators.select(chosen), projection.schema)
+        text = f"select {', '.join(map(str, chosen))}"
+        factory = operators.select(chosen)
+        return self._add("Select", factory, projection.schema, description=text)
 
     def with_columns(self, *exprs: Expr, **named: Any) -> DataStream:
         """The stream with columns added, or replaced where the name exists."""
@@ -214,7 +219,10 @@ class DataStream(NodeSettings):
         added = Projection(chosen, schema, stream=self._stream_name(), location=user_location())
         fields = {field.name: field for field in schema} | {f.name: f for f in added.schema}
         return self._add(
-            "With Columns", operators.with_columns(chosen), pa.schema(list(fields.values()))
+            "With Columns",
+            operators.with_columns(chosen),
+            pa.schema(list(fields.values())),
+            description=f"with columns {', '.join(map(str, chosen))}",
         )
 
     # --------------------------------------------------------------------------------- event time

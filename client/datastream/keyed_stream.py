@@ -165,9 +165,10 @@ class KeyedStream(DataStream):
 
             aggregates = first_of_others(schema, self._key.columns, kind, field)
             if aggregates is not None:
-                return self._running(f"{kind.title()}({field})", aggregates, keep_input=True)
+                return self._running(kind.title(), aggregates, keep_input=True)
         factory = operators.keyed_field(kind, field, self._key)
-        return self._add(f"{kind.title()}({field})", factory, schema, keyed=True)
+        text = f"{kind} of {field}"
+        return self._add(kind.title(), factory, schema, keyed=True, description=text)
 
     def agg(self, *aggregates: Expr, **named: Expr) -> DataStream:
         """Running aggregates by column: for each record, the key and the aggregates so far.
@@ -191,7 +192,8 @@ class KeyedStream(DataStream):
         keys = self._key.columns
         result = running_schema(self._columns("agg"), keys, aggregates, keep_input=keep_input)
         factory = operators.running_aggregate(keys, aggregates, keep_input)
-        return self._add(label, factory, result, keyed=True)
+        text = f"by {', '.join(keys)}: {', '.join(map(str, aggregates))}"
+        return self._add(label, factory, result, keyed=True, description=text)
 
     def _columns(self, method: str) -> pa.Schema:
         schema = require_schema(method, self.schema)

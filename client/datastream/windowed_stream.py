@@ -177,7 +177,8 @@ class WindowedStream:
             keys, self._assigner, chosen, self._allowed_lateness_ms, self._late_id()
         )
         label = f"Window({type(self._assigner).__name__})"
-        return self._keyed._add(label, factory, result, keyed=True)
+        text = f"{self._assigner}: {', '.join(map(str, chosen))}"
+        return self._keyed._add(label, factory, result, keyed=True, description=text)
 
     # ------------------------------------------------------------------------------------- details
 

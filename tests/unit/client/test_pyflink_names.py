@@ -1,0 +1,77 @@
+"""PyFlink's names and parameter names are the contract (tests/unit/client/pyflink_names.json, PyFlink 2.1)."""
+
+import importlib
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+NAMES = json.loads((Path(__file__).parent / "pyflink_names.json").read_text())
+
+#: What Lesto leaves out on purpose, each with its reason.
+LEFT_OUT = {
+    "get_window_serializer": "windows are encoded by the state backend",
+    "get_java_output_tag": "no JVM",
+    "set_options": "RocksDB is tuned by Lesto",
+    "get_options": "RocksDB is tuned by Lesto",
+    "get_predefined_options": "RocksDB is tuned by Lesto",
+    "get_number_of_transfer_threads": "uploads are scheduled by Lesto",
+    "set_number_of_transfer_threads": "uploads are scheduled by Lesto",
+    "parse_list_value": "Configuration parses",
+    "get_bytearray": "options are typed",
+    "set_bytearray": "options are typed",
+    "add_all": "keys have no prefixes here",
+    "add_all_to_dict": "to_dict does it",
+    "register_next_fire_timestamp": "internal to the trigger",
+}
+
+
+def _parameters(function):
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+@pytest.mark.parametrize("entry", sorted(NAMES))
+def test_class_has_pyflinks_methods_with_their_parameters(entry):
+    module, _, name = entry.partition(":")
+    cls = getattr(importlib.import_module(module), name)
+    problems = []
+    for method, wanted in NAMES[entry].items():
+        if LEFT_OUT.get(method):
+            continue
+        found = getattr(cls, method, None)
+        if found is None:
+            problems.append(f"{method} is missing")
+            continue
+        if method == "__init__":
+            continue
+        actual = [p for p in _parameters(found) if p != "self"]
+        if actual[: len(wanted)] != wanted:
+            problems.append(f"{method}{tuple(actual)}: PyFlink has {tuple(wanted)}")
+    assert not problems, f"{entry}: " + "; ".join(problems)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "DataStream KeyedStream WindowedStream StreamExecutionEnvironment MapFunction FlatMapFunction "
+    "FilterFunction ReduceFunction AggregateFunction ProcessFunction KeyedProcessFunction "
+    "ProcessWindowFunction WindowFunction RuntimeContext TimerService CheckpointingMode "
+    "CheckpointConfig ExternalizedCheckpointRetention HashMapStateBackend "
+    "EmbeddedRocksDBStateBackend RuntimeExecutionMode Window TimeWindow GlobalWindow "
+    "WindowAssigner TriggerResult Trigger TimeDomain KeySelector Partitioner OutputTag "
+    "SlotSharingGroup".split(),
+)
+def test_datastream_exports(name):
+    assert hasattr(importlib.import_module("lesto.datastream"), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "Configuration Types TypeInformation Row RowKind WatermarkStrategy Duration Instant Time "
+    "JobClient JobExecutionResult JobID JobStatus RestartStrategies Encoder".split(),
+)
+def test_common_exports(name):
+    assert getattr(importlib.import_module("lesto.common"), name) is not None
