@@ -55,7 +55,8 @@ class TimerQueue(ABC):
 
     @abstractmethod
     def pop_until(self, timestamp: int) -> Iterator[tuple[int, Any, Any]]:
-        """Remove and give (timestamp, key, namespace) with timestamp <= the argument, in time order.
+        """Remove and give (timestamp, key, namespace) with timestamp <= the argument, in time
+        order.
 
         Timers registered while iterating, if due, are given too.
         """
@@ -102,17 +103,21 @@ class KeyedStateBackend(ABC):
 
     @abstractmethod
     def prefetch(self, keys: Sequence[Any]) -> None:
-        """Hint that these keys will be used by the next batch, so that one multi-get can serve them."""
+        """Hint that these keys will be used by the next batch, so that one multi-get can serve
+        them.
+        """
 
     @abstractmethod
     def snapshot(self, checkpoint_id: int, *, canonical: bool) -> PendingSnapshot:
-        """The synchronous part of a snapshot. ``canonical``: a savepoint any backend can restore."""
+        """The synchronous part. ``canonical``: a savepoint that any backend can restore."""
 
     @abstractmethod
     def restore(
         self, handles: Sequence[checkpoint_pb2.KeyedStateHandle], store: SnapshotStore
     ) -> None:
-        """Load the parts of the handles that fall in the own key groups; called once, before any access."""
+        """Load the parts of the handles that fall in the own key groups; called once, before any
+        access.
+        """
 
     @abstractmethod
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:

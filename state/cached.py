@@ -1,8 +1,8 @@
 """The write-back object cache above RocksDB.
 
-A cell (or map entry) that is not in memory is as RocksDB has it. One that is dirty, or captured by a
-generation which RocksDB has not taken in yet, is always in memory, deletions included: reads never need
-to look anywhere but in the cache and then in RocksDB. Only clean cells are evicted.
+A cell (or map entry) that is not in memory is as RocksDB has it. One that is dirty, or captured by
+a generation which RocksDB has not taken in yet, is always in memory, deletions included: reads
+never need to look anywhere but in the cache and then in RocksDB. Only clean cells are evicted.
 """
 
 from __future__ import annotations
@@ -130,12 +130,12 @@ class CachedCells(Cells):
         keys = list(dirty)
         values = [space[key] for key in keys]
         deleted += [(namespace, k, None) for k, v in zip(keys, values, strict=True) if v is None]
-        return CapturedCells(
-            self.state_id, namespace, keys, values, self.backend.max_parallelism
-        )
+        return CapturedCells(self.state_id, namespace, keys, values, self.backend.max_parallelism)
 
     def settle(self, ingested: int) -> None:
-        """RocksDB has taken in all generations up to ``ingested``: forget deletions and empty namespaces."""
+        """RocksDB has taken in all generations up to ``ingested``: forget deletions and empty
+        namespaces.
+        """
         done = [part for part in self.pending if part.generation <= ingested]
         if not done:
             return
@@ -221,5 +221,3 @@ class CachedCells(Cells):
                 found, at = take_sized(data, at)
                 if found == wanted:
                     yield codec.decode(key), codec.decode(data[at:]) if at < len(data) else None
-
-

@@ -38,13 +38,17 @@ class CachedMapCells(CachedCells):
     """Maps of one state. ``dirty``: namespace -> key -> set of map keys."""
 
     def dirty_in(self, namespace: Hashable) -> Any:
+        """The changed map keys of a namespace, by key."""
         found = self.dirty.get(namespace)
         if found is None:
             found = self.dirty[namespace] = {}
         return found
 
     def cell(self, namespace: Hashable, key: Any) -> MapCell:
-        """The map of a key, brought (empty) into memory when it is not there."""
+        """The map of a key, brought (empty) into memory when it is not there.
+
+        Makes no room, which could throw the cell out before the caller has filled it.
+        """
         space = self.space(namespace)
         found: MapCell | None = space.get(key)
         if found is None:
@@ -59,7 +63,7 @@ class CachedMapCells(CachedCells):
         data = None if db is None else db.get(where)
         value = DELETED if data is None else codec.decode(data)
         cell.entries[map_key] = value
-        self.backend.admit()
+        self.backend.admit(2)  # the cell may be new too
         return value
 
     def load_all(self, namespace: Hashable, key: Any, cell: MapCell) -> None:
@@ -76,7 +80,7 @@ class CachedMapCells(CachedCells):
                 if map_key not in entries:
                     entries[map_key] = codec.decode(value)
         cell.complete = True
-        self.backend.admit(len(entries) - before)
+        self.backend.admit(1 + len(entries) - before)
 
     def _capture_space(
         self, namespace: Hashable, dirty: Any, deleted: list[tuple[Hashable, Any, Any]]
@@ -110,6 +114,7 @@ class CachedMapCells(CachedCells):
             del self.spaces[namespace][key]
 
     def count(self) -> int:
+        """Entries in memory."""
         return sum(1 + len(c.entries) for space in self.spaces.values() for c in space.values())
 
     def _weight(self, cell: Any) -> int:

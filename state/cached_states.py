@@ -13,7 +13,16 @@ from lesto.state.descriptors import MapState, ValueState
 class CachedValueState(ValueState[Any]):
     """One value a key. In memory, None stands for "there is none"."""
 
-    __slots__ = ("_admit", "_cells", "_dirty", "_get", "_namespace", "_owner", "_space")
+    __slots__ = (
+        "__weakref__",
+        "_admit",
+        "_cells",
+        "_dirty",
+        "_get",
+        "_namespace",
+        "_owner",
+        "_space",
+    )
 
     def __init__(self, cells: CachedCells, namespace: Hashable) -> None:
         self._cells = cells
@@ -24,20 +33,24 @@ class CachedValueState(ValueState[Any]):
         self.rebind()
 
     def rebind(self) -> None:
+        """Fetch the references again: the cells have replaced them."""
         self._space = self._cells.space(self._namespace)
         self._get = self._space.get
         self._dirty = self._cells.dirty_in(self._namespace)
 
     def set_namespace(self, namespace: Hashable) -> None:
+        """Move to another namespace."""
         self._namespace = namespace
         self.rebind()
 
     def value(self) -> Any:
+        """The value; None when there is none."""
         key = self._owner.current_key
         value = self._get(key, MISSING)
         return self._cells.load(self._namespace, key) if value is MISSING else value
 
     def update(self, value: Any) -> None:
+        """Set the value; None clears it."""
         key = self._owner.current_key
         space = self._space
         if key in space:
@@ -49,13 +62,14 @@ class CachedValueState(ValueState[Any]):
             self._admit()
 
     def clear(self) -> None:
+        """Remove the state of the current key."""
         self.update(None)
 
 
 class CachedMapState(MapState[Any, Any]):
     """A map a key, whose entries come into memory one by one, or all when iterated."""
 
-    __slots__ = ("_admit", "_cells", "_dirty", "_get", "_namespace", "_owner")
+    __slots__ = ("__weakref__", "_admit", "_cells", "_dirty", "_get", "_namespace", "_owner")
 
     def __init__(self, cells: CachedMapCells, namespace: Hashable) -> None:
         self._cells = cells
@@ -66,18 +80,22 @@ class CachedMapState(MapState[Any, Any]):
         self.rebind()
 
     def rebind(self) -> None:
+        """Fetch the references again: the cells have replaced them."""
         self._get = self._cells.space(self._namespace).get
         self._dirty: dict[Any, set[Any]] = self._cells.dirty_in(self._namespace)
 
     def set_namespace(self, namespace: Hashable) -> None:
+        """Move to another namespace."""
         self._namespace = namespace
         self.rebind()
 
     def get(self, key: Any) -> Any:
+        """The content."""
         value = self._find(key)
         return None if value is DELETED else value
 
     def contains(self, key: Any) -> bool:
+        """Whether a map key is there."""
         return self._find(key) is not DELETED
 
     def _find(self, key: Any) -> Any:
@@ -95,6 +113,7 @@ class CachedMapState(MapState[Any, Any]):
         return value
 
     def put(self, key: Any, value: Any) -> None:
+        """Set the value of a map key."""
         current = self._owner.current_key
         cell = self._get(current)
         if cell is None:
@@ -104,9 +123,10 @@ class CachedMapState(MapState[Any, Any]):
         entries[key] = value
         self._mark(current, key)
         if not known:
-            self._admit()
+            self._admit(2)
 
     def remove(self, key: Any) -> None:
+        """Remove a map key."""
         current = self._owner.current_key
         cell = self._get(current)
         if cell is None:
@@ -118,15 +138,17 @@ class CachedMapState(MapState[Any, Any]):
             cell.entries[key] = DELETED
             self._mark(current, key)
             if not known:
-                self._admit()
+                self._admit(2)
 
     def items(self) -> Iterable[tuple[Any, Any]]:
+        """Map keys and values, as a snapshot."""
         cell = self._whole()
         if cell is None:
             return []
         return [(key, value) for key, value in cell.entries.items() if value is not DELETED]
 
     def is_empty(self) -> bool:
+        """Whether the map has no entry."""
         cell = self._get(self._owner.current_key)
         if cell is not None and any(value is not DELETED for value in cell.entries.values()):
             return False
@@ -134,6 +156,7 @@ class CachedMapState(MapState[Any, Any]):
         return cell is None or all(value is DELETED for value in cell.entries.values())
 
     def clear(self) -> None:
+        """Remove the state of the current key."""
         cell = self._whole()
         if cell is None:
             return

@@ -1,8 +1,8 @@
 """The canonical form of keyed state: sorted entries as an Arrow IPC file, readable by any backend.
 
-Two columns of large_binary, ``key`` (see :mod:`lesto.state.entry_keys`) and ``value``, sorted by key and
-compressed. A record batch holds at most ``BATCH_ROWS``; a restore finds its key groups in each by binary
-search and stops behind its range.
+Two columns of large_binary, ``key`` (see :mod:`lesto.state.entry_keys`) and ``value``, sorted by
+key and compressed. A record batch holds at most ``BATCH_ROWS``; a restore finds its key groups in
+each by binary search and stops behind its range.
 """
 
 from __future__ import annotations

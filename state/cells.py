@@ -1,9 +1,9 @@
 """State in memory: for each state, cells by namespace and key.
 
-A cell is what one state holds for one key in one namespace: a value, a list, an accumulator or a map.
-:class:`Cells` is all there is for the hashmap backend; the RocksDB backend adds loading, dirt and
-eviction (:mod:`lesto.state.cached`). State objects bind the dict of their namespace, so that a read is
-one dict access.
+A cell is what one state holds for one key in one namespace: a value, a list, an accumulator or a
+map. :class:`Cells` is all there is for the hashmap backend; the RocksDB backend adds loading, dirt
+and eviction (:mod:`lesto.state.cached`). State objects bind the dict of their namespace, so that a
+read is one dict access.
 """
 
 from __future__ import annotations

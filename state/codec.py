@@ -1,9 +1,9 @@
 """Python values to bytes and back, exactly: types, tuple versus list, NaN and signed zero survive.
 
-msgpack carries None, bool, int (64 bits), float, str and bytes as they are. A top-level array is a tuple,
-the commonest composite key and value. What msgpack would change (lists at the top, nested tuples, sets,
-dicts with composite keys, rows, larger ints) travels as an extension, and a value nobody here knows as an
-extension holding a pickle: the last resort, for that leaf alone.
+msgpack carries None, bool, int (64 bits), float, str and bytes as they are. A top-level array is a
+tuple, the commonest composite key and value. What msgpack would change (lists at the top, nested
+tuples, sets, dicts with composite keys, rows, larger ints) travels as an extension, and a value
+nobody here knows as an extension holding a pickle: the last resort, for that leaf alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 from msgspec.msgpack import Ext
 
@@ -105,7 +105,7 @@ def decode(data: bytes) -> Any:
 
 
 def _portable(value: Any, opaque: Callable[[Any], Ext]) -> Any:
-    """The value in terms of what msgpack keeps: scalars, lists, dicts with scalar keys, extensions."""
+    """The value in what msgpack keeps: scalars, lists, dicts with scalar keys, extensions."""
     kind = type(value)
     if kind in SCALARS:
         if kind is int and not -(1 << 63) <= value < 1 << 64:

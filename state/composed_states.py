@@ -66,9 +66,11 @@ class CellListState(_Composed, ListState[Any]):
     __slots__ = ()
 
     def get(self) -> Iterable[Any]:
+        """The content."""
         return list(self._read() or ())
 
     def add(self, value: Any) -> None:
+        """Add a value."""
         items = self._read()
         if items is None:
             self._write([value])
@@ -77,6 +79,7 @@ class CellListState(_Composed, ListState[Any]):
             self._write(items)
 
     def add_all(self, values: Iterable[Any]) -> None:
+        """Add several values."""
         new = list(values)
         if new:
             items = self._read()
@@ -87,6 +90,7 @@ class CellListState(_Composed, ListState[Any]):
                 self._write(items)
 
     def update(self, values: Iterable[Any]) -> None:
+        """Set the value; None clears it."""
         self._write(list(values) or None)
 
     def _join(self, first: Any, second: Any) -> Any:
@@ -105,9 +109,11 @@ class CellReducingState(_Composed, ReducingState[Any]):
         self._reduce = descriptor.reduce
 
     def get(self) -> Any:
+        """The content."""
         return self._read()
 
     def add(self, value: Any) -> None:
+        """Add a value."""
         present = self._read()
         self._write(value if present is None else self._reduce(present, value))
 
@@ -127,10 +133,12 @@ class CellAggregatingState(_Composed, AggregatingState[Any, Any]):
         self._function = descriptor.agg_function
 
     def get(self) -> Any:
+        """The content."""
         accumulator = self._read()
         return None if accumulator is None else self._function.get_result(accumulator)
 
     def add(self, value: Any) -> None:
+        """Add a value."""
         accumulator = self._read()
         if accumulator is None:
             accumulator = self._function.create_accumulator()

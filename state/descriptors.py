@@ -21,7 +21,7 @@ OUT = TypeVar("OUT")
 class State(ABC):
     """State of the current key. Objects stay valid for the life of the function."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ()
 
     @abstractmethod
     def clear(self) -> None:
@@ -35,7 +35,8 @@ class State(ABC):
 class ValueState(State, Generic[T]):
     """One value for a key.
 
-    A value that is changed in place must be given to :meth:`update` again; else the change may be lost.
+    A value that is changed in place must be given to :meth:`update` again; else the change may be
+    lost.
     """
 
     __slots__ = ()
@@ -64,7 +65,9 @@ class MergingState(State, Generic[IN, OUT]):
 
     @abstractmethod
     def merge_namespaces(self, target: Hashable, sources: Sequence[Hashable]) -> None:
-        """Move the current key's content of ``sources`` into ``target``; the namespace stays as it was."""
+        """Move the current key's content of ``sources`` into ``target``; the namespace stays as it
+        was.
+        """
 
 
 class ListState(MergingState[T, Iterable[T]]):
@@ -170,7 +173,7 @@ class StateDescriptor:
     kind: ClassVar[str] = ""
 
     def __init__(self, name: str, type_info: Any = None) -> None:
-        if not isinstance(name, str) or not name:
+        if not name or type(name) is not str:
             msg = f"a state needs a non-empty name, not {name!r}"
             raise ValueError(msg)
         self.name = name
@@ -227,6 +230,7 @@ class MapStateDescriptor(StateDescriptor):
         self.key_type_info = key_type_info
 
     def type_names(self) -> list[str]:
+        """What snapshots record about types, for people who read them."""
         known = [self.key_type_info, self.type_info]
         return [] if known == [None, None] else [str(info) for info in known]
 
@@ -261,8 +265,9 @@ class AggregatingStateDescriptor(StateDescriptor):
 
     Args:
         name: name of the state.
-        agg_function: ``create_accumulator()``, ``add(value, accumulator)``, ``get_result(accumulator)``
-            and, for session windows, ``merge(accumulator_a, accumulator_b)``.
+        agg_function: ``create_accumulator()``, ``add(value, accumulator)``,
+            ``get_result(accumulator)`` and, for session windows,
+            ``merge(accumulator_a, accumulator_b)``.
         state_type_info: type of the accumulator, optional.
     """
 

@@ -1,8 +1,8 @@
 """Captured state on its way to disk.
 
-In the synchronous part of a snapshot state is *captured*: what can still change is encoded at once, what
-cannot (scalars and flat tuples) is only referenced. The rest of the work, most of it in Arrow and without
-the GIL, happens on an I/O thread in :meth:`Captured.encode`.
+In the synchronous part of a snapshot state is *captured*: what can still change is encoded at once,
+what cannot (scalars and flat tuples) is only referenced. The rest of the work, most of it in Arrow
+and without the GIL, happens on an I/O thread in :meth:`Captured.encode`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class CapturedCells:
         return len(self._keys)
 
     def encode(self) -> Entries:
+        """The entries."""
         keys = cell_keys(self._state_id, self._namespace, self._keys, self._max_parallelism)
         values = self._values
         if not self._encoded:
@@ -95,6 +96,7 @@ class CapturedBytes:
         return len(self._keys)
 
     def encode(self) -> Entries:
+        """The entries."""
         return pa.array(self._keys, _BINARY), pa.array(self._values, _BINARY)
 
 
@@ -113,6 +115,7 @@ class CapturedTimers:
         return len(self._added) + len(self._deleted)
 
     def encode(self) -> Entries:
+        """The entries."""
         timers = self._added + self._deleted
         groups = key_groups_of([key for _, key, _ in timers], self._max_parallelism)
         heads = prefixes(self._max_parallelism, self._state_id)
@@ -142,6 +145,7 @@ class CapturedTable:
         return len(self._upserts) + len(self._deleted_keys)
 
     def encode(self) -> Entries:
+        """The entries."""
         rows = self._upserts
         keys = prefixed(rows.key_groups, self._state_id, self._max_parallelism, rows.keys)
         values = rows.values

@@ -2,17 +2,19 @@
 
 ::
 
-    key group (2, big-endian) | state id (2, big-endian) | length | key | length | namespace | map key
+    key group (2) | state id (2) | length | key | length | namespace | map key
 
-A length is one byte below 255, else 0xff and four bytes. State tables and timers have their own bytes
-after the state id. Sorting by these bytes puts a key group, and in it a state, side by side.
+Numbers are big-endian.
+
+A length is one byte below 255, else 0xff and four bytes. State tables and timers have their own
+bytes after the state id. Sorting by these bytes puts a key group, and in it a state, side by side.
 """
 
 from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +92,7 @@ def split_by_prefix(keys: pa.Array) -> Iterator[tuple[int, int, int, int]]:
 
 
 def without_prefix(keys: pa.Array) -> pa.Array:
-    """What follows the prefix in each entry key (pyarrow 26's binary_slice fails on short rests)."""
+    """What follows the prefix (pyarrow 26's binary_slice fails on short rests)."""
     n = len(keys)
     if n == 0:
         return pa.array([], pa.large_binary())

@@ -10,7 +10,7 @@ class StateError(LestoError):
 
 
 class CorruptFileError(StateError):
-    """A file of a checkpoint is damaged: wrong length, wrong checksum or not of the expected form."""
+    """A file of a checkpoint is damaged: length, checksum or form are wrong."""
 
     code = "LESTO-5001"
     domain = Domain.EXTERNAL

@@ -34,10 +34,11 @@ def create_backend(
         key_group_start: first key group owned.
         key_group_end: last key group owned, inclusive.
         max_parallelism: number of key groups of the operator.
-        local_dir: directory for working files; a backend makes its own directory in it and removes it
-            when closed.
+        local_dir: directory for working files; a backend makes its own directory in it and removes
+            it when closed.
         config: the job's configuration.
-        cache_bytes: memory for objects above RocksDB; None takes ``state.backend.rocksdb.cache-size``.
+        cache_bytes: memory for objects above RocksDB; None takes
+            ``state.backend.rocksdb.cache-size``.
         table_factory: makes state tables.
 
     Raises:
@@ -46,7 +47,9 @@ def create_backend(
     from lesto.common import options
 
     if kind is None:
-        chosen = options.STATE_BACKEND.default if config is None else config.get(options.STATE_BACKEND)
+        chosen = (
+            options.STATE_BACKEND.default if config is None else config.get(options.STATE_BACKEND)
+        )
         kind = str(getattr(chosen, "value", chosen))
     common = {
         "key_group_start": key_group_start,
@@ -64,11 +67,11 @@ def create_backend(
         if cache_bytes is None:
             option = options.ROCKSDB_CACHE_SIZE
             cache_bytes = int(option.default if config is None else config.get(option))
-        option = options.INCREMENTAL_CHECKPOINTS
+        increments = options.INCREMENTAL_CHECKPOINTS
         return RocksDBBackend(
             local_dir=Path(local_dir),
             cache_bytes=cache_bytes,
-            incremental=bool(option.default if config is None else config.get(option)),
+            incremental=bool(increments.default if config is None else config.get(increments)),
             **common,
         )
     msg = f"there is no state backend '{kind}'"

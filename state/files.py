@@ -28,7 +28,8 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"cannot use checkpoint storage {uri}: {error}"
         raise StorageError(
-            msg, remedy="give a local path, file://, s3://, gs:// or hdfs:// URI that this host can reach"
+            msg,
+            remedy="give a local path, or a file://, s3:// or hdfs:// URI this host can reach",
         ) from error
     return filesystem, path
 
@@ -54,7 +55,8 @@ class Files:
         """Write a new object durably.
 
         Raises:
-            StorageError: the storage refused (disk full, permission, network); nothing is left behind.
+            StorageError: the storage refused (disk full, permission, network); nothing is left
+                behind.
         """
         path = self.path(relative)
         try:
@@ -63,14 +65,14 @@ class Files:
             else:
                 self._write_remote(path, chunks)
         except (OSError, pa.ArrowException) as error:
-            raise _refused("write", path, error) from error
+            raise _refused(path, "write", error) from error
 
     def create(self, relative: str, data: bytes) -> None:
         """Write an object that must not be there yet.
 
-        Atomic on local file systems (hard link of the synced file). Object stores whose pyarrow client
-        has no conditional put get a check before the write: there the job's epoch, which a high-availability
-        service hands to one JobManager at a time, is the fence.
+        Atomic on local file systems (hard link of the synced file). Object stores whose pyarrow
+        client has no conditional put get a check before the write: there the job's epoch, which a
+        high-availability service hands to one JobManager at a time, is the fence.
 
         Raises:
             CheckpointExistsError: the object exists.
@@ -86,9 +88,11 @@ class Files:
             self._write_remote(path, iter([data]))
         except FileExistsError as error:
             msg = f"{path} exists: another JobManager has completed this checkpoint"
-            raise CheckpointExistsError(msg, remedy="this JobManager is stale; let it end") from error
+            raise CheckpointExistsError(
+                msg, remedy="this JobManager is stale; let it end"
+            ) from error
         except (OSError, pa.ArrowException) as error:
-            raise _refused("write", path, error) from error
+            raise _refused(path, "write", error) from error
 
     def open_input(self, relative: str) -> Any:
         """A pyarrow NativeFile to read from.
@@ -106,25 +110,28 @@ class Files:
                 msg, remedy="restore from another checkpoint, or bring the file back"
             ) from error
         except (OSError, pa.ArrowException) as error:
-            raise _refused("read", path, error) from error
+            raise _refused(path, "read", error) from error
 
     def exists(self, relative: str) -> bool:
         """Whether a file or directory is there."""
         try:
             return bool(self._fs.get_file_info(self.path(relative)).type != pafs.FileType.NotFound)
         except (OSError, pa.ArrowException) as error:
-            raise _refused("look up", self.path(relative), error) from error
+            raise _refused(self.path(relative), "look up", error) from error
 
     def list(self, relative: str, *, recursive: bool = False) -> list[str]:
-        """Relative paths of the files below a directory, with directories (marked by a trailing ``/``)."""
+        """Relative paths of the files below a directory, with directories (marked by a trailing
+        ``/``).
+        """
         selector = pafs.FileSelector(self.path(relative), allow_not_found=True, recursive=recursive)
         try:
             infos = self._fs.get_file_info(selector)
         except (OSError, pa.ArrowException) as error:
-            raise _refused("list", self.path(relative), error) from error
+            raise _refused(self.path(relative), "list", error) from error
         start = len(self._root.rstrip("/")) + 1
         return sorted(
-            info.path[start:] + ("/" if info.type == pafs.FileType.Directory else "") for info in infos
+            info.path[start:] + ("/" if info.type == pafs.FileType.Directory else "")
+            for info in infos
         )
 
     def delete(self, relative: str) -> bool:
@@ -136,7 +143,7 @@ class Files:
         except (OSError, pa.ArrowException) as error:
             if not self.exists(relative):
                 return False
-            raise _refused("delete", self.path(relative), error) from error
+            raise _refused(self.path(relative), "delete", error) from error
         return True
 
     def delete_directory(self, relative: str) -> None:
@@ -149,7 +156,7 @@ class Files:
             return
         except (OSError, pa.ArrowException) as error:
             if self.exists(relative):
-                raise _refused("delete", path, error) from error
+                raise _refused(path, "delete", error) from error
 
     def _write_remote(self, path: str, chunks: Iterator[bytes]) -> None:
         with self._fs.open_output_stream(path) as out:
@@ -199,6 +206,6 @@ def sync_directory(path: str | Path) -> None:
         os.close(descriptor)
 
 
-def _refused(what: str, path: str, error: BaseException) -> StorageError:
-    msg = f"checkpoint storage refused to {what} {path}: {error}"
+def _refused(path: str, verb: str, error: BaseException) -> StorageError:
+    msg = f"checkpoint storage refused to {verb} {path}: {error}"
     return StorageError(msg, remedy="check free space, permissions and the network of the storage")

@@ -1,8 +1,9 @@
-"""The queue between the mailbox, which captures state, and RocksDB, which takes it in on another thread.
+"""The queue between the mailbox, which captures state, and RocksDB, which takes it in on another
+thread.
 
 Generations are ingested in the order of their capture, whoever gets to do it. A snapshot's local
-checkpoint is made right after its own generation and before the next: it holds exactly the state of its
-barrier, however late its upload starts.
+checkpoint is made right after its own generation and before the next: it holds exactly the state of
+its barrier, however late its upload starts.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ class HashMapBackend(KeyedBackendBase):
         return HeapMapState(cells, namespace)
 
     def keys(self, state_name: str, namespace: Hashable = None) -> Iterator[Any]:
+        """Keys that have a value in the state."""
         cells = self._cells.get(state_name)
         if cells is not None:
             return cells.keys(namespace)
@@ -69,6 +70,7 @@ class HashMapBackend(KeyedBackendBase):
     # -- snapshot
 
     def snapshot(self, checkpoint_id: int, *, canonical: bool) -> HeapSnapshot:
+        """Capture the state; the rest is done by the snapshot's ``finish``."""
         return HeapSnapshot(
             checkpoint_id,
             (self.key_group_start, self.key_group_end),
@@ -107,6 +109,7 @@ class HashMapBackend(KeyedBackendBase):
     # -- restore
 
     def restore(self, handles: Sequence[KeyedStateHandle], store: SnapshotStore) -> None:
+        """Load the parts of the handles that fall in the own key groups."""
         for handle in handles:
             for states, keys, values in read_entries(
                 handle, store, self.key_group_start, self.key_group_end
@@ -141,6 +144,7 @@ class HashMapBackend(KeyedBackendBase):
         """Nothing is built upon earlier checkpoints."""
 
     def close(self) -> None:
+        """Release memory and local files."""
         self._cells.clear()
         self._states.clear()
         self._tables.clear()
@@ -156,6 +160,7 @@ class CapturedRun:
         self._entries = (keys, values)
 
     def encode(self) -> tuple[pa.Array, pa.Array]:
+        """The entries."""
         return self._entries
 
 

@@ -1,4 +1,4 @@
-"""What both backends share: names, state objects, timers, tables, and loading of restored entries."""
+"""What both backends share: names, state objects, timers, tables, loading of entries."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ class KeyedBackendBase(KeyedStateBackend):
     # -- state objects
 
     def get_state(self, descriptor: StateDescriptor, namespace: Hashable = None) -> State:
+        """The state object for a descriptor."""
         known = self._states.get(descriptor.name)
         if namespace is None and known is not None and known[0] is descriptor:
             return known[1]
@@ -121,6 +122,7 @@ class KeyedBackendBase(KeyedStateBackend):
     # -- timers and tables
 
     def timers(self, name: str) -> HeapTimerQueue:
+        """The timer queue of a name, with its restored timers."""
         queue = self._timers.get(name)
         if queue is None:
             state_id = self.registry.register(StateMeta(_TIMERS_PREFIX + name, TIMERS))
@@ -131,6 +133,7 @@ class KeyedBackendBase(KeyedStateBackend):
         return queue
 
     def table(self, descriptor: TableDescriptor) -> StateTable:
+        """The state table of a descriptor, with its restored rows."""
         table = self._tables.get(descriptor.name)
         if table is None:
             table = self._table_factory(descriptor, max_parallelism=self.max_parallelism)

@@ -10,8 +10,8 @@
         _metadata
         files/<name>
 
-A file's name says who wrote it (checkpoint, epoch, attempt) and ends in a random part: no two writers,
-stale ones included, ever write the same object.
+A file's name says who wrote it (checkpoint, epoch, attempt) and ends in a random part: no two
+writers, stale ones included, ever write the same object.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def checkpoint_number(path: str) -> int | None:
 
 
 def file_checkpoint(name: str) -> int | None:
-    """The checkpoint that first wrote a file, from its name; None when the name is not one of ours."""
+    """The checkpoint that wrote a file, from its name; None for names not ours."""
     found = _FILE_NAME.fullmatch(name.rpartition("/")[2])
     return int(found[1]) if found else None
 

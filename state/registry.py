@@ -105,7 +105,9 @@ def decode_states(data: bytes) -> dict[int, StateMeta]:
         content = msgspec.msgpack.decode(data)
         if content["version"] != _VERSION:
             msg = f"keyed state of format version {content['version']}, this Lesto reads {_VERSION}"
-            raise CorruptFileError(msg, remedy="restore with the Lesto that wrote it, or a newer one")
+            raise CorruptFileError(
+                msg, remedy="restore with the Lesto that wrote it, or a newer one"
+            )
         return {
             s["id"]: StateMeta(s["name"], s["kind"], tuple(s["types"]), s["extra"])
             for s in content["states"]

@@ -1,4 +1,5 @@
-"""RocksDB as an ordered store of sorted runs: ingested whole, read by key or range, checkpointed by links.
+"""RocksDB as an ordered store of sorted runs: ingested whole, read by key or range, checkpointed by
+links.
 
 Nothing goes through the write-ahead log or (but for the range deletions of a restore) the memtable.
 """
@@ -9,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pyarrow as pa
@@ -62,9 +63,9 @@ class LocalDb:
         try:
             self._db = Rdict(str(path), _options())
         except Exception as error:  # rocksdict raises bare Exception
-            raise _failed("open", path, error) from error
+            raise _failed(path, "open", error) from error
         no_log = WriteOptions()
-        no_log.disable_wal = True
+        no_log.disable_wal = True  # type: ignore[method-assign,assignment]
         self._db.set_write_options(no_log)
 
     def get(self, key: bytes) -> bytes | None:
@@ -74,11 +75,12 @@ class LocalDb:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The value of each key, by one multi-get."""
-        return list(self._db.get(list(keys)))
+        found: list[bytes | None] = list(self._db.get(list(keys)) or ())
+        return found
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys that start with a prefix, in order, and their values."""
-        rows = self._db.items(from_key=prefix)
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
         return takewhile(lambda row: row[0].startswith(prefix), rows)
 
     def ingest(self, keys: pa.Array, values: pa.Array) -> None:
@@ -97,7 +99,7 @@ class LocalDb:
             moving.set_move_files(True)
             self._db.ingest_external_file([str(path)], moving)
         except Exception as error:
-            raise _failed("write", self.path, error) from error
+            raise _failed(self.path, "write", error) from error
         finally:
             path.unlink(missing_ok=True)
 
@@ -117,7 +119,7 @@ class LocalDb:
             Checkpoint(self._db).create_checkpoint(str(directory))
         except Exception as error:
             shutil.rmtree(directory, ignore_errors=True)
-            raise _failed("checkpoint", self.path, error) from error
+            raise _failed(self.path, "checkpoint", error) from error
 
     def close(self) -> None:
         """Close; the files stay."""
@@ -128,7 +130,8 @@ def write_run(path: Path, keys: pa.Array, values: pa.Array) -> None:
     """Write a sorted run as an SST file."""
     writer = SstFileWriter(_options())
     writer.open(str(path))
-    for at in range(0, len(keys), SCAN_ROWS):  # in steps, so that not all become Python objects at once
+    # In steps, so that not all become Python objects at once.
+    for at in range(0, len(keys), SCAN_ROWS):
         part = zip(
             keys.slice(at, SCAN_ROWS).to_pylist(),
             values.slice(at, SCAN_ROWS).to_pylist(),
@@ -143,7 +146,9 @@ def write_run(path: Path, keys: pa.Array, values: pa.Array) -> None:
 
 
 def read_range(directory: Path, low: int, high: int) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Sorted runs of the entries in key groups ``low`` to ``high`` (inclusive) of a RocksDB directory."""
+    """Sorted runs of the entries in key groups ``low`` to ``high`` (inclusive) of a RocksDB
+    directory.
+    """
     try:
         db = Rdict(str(directory), _options(), access_type=AccessType.read_only(False))
     except Exception as error:
@@ -152,7 +157,8 @@ def read_range(directory: Path, low: int, high: int) -> Iterator[tuple[pa.Array,
     binary = pa.large_binary()
     try:
         end = (high + 1).to_bytes(2, "big")
-        rows = takewhile(lambda row: row[0] < end, db.items(from_key=low.to_bytes(2, "big")))
+        found = cast("Iterator[tuple[bytes, bytes]]", db.items(from_key=low.to_bytes(2, "big")))
+        rows = takewhile(lambda row: row[0] < end, found)
         while part := list(islice(rows, SCAN_ROWS)):
             keys, values = zip(*part, strict=True)
             yield pa.array(keys, binary), pa.array(values, binary)
@@ -199,6 +205,6 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _failed(what: str, path: Path, error: Exception) -> StorageError:
-    msg = f"RocksDB could not {what} {path}: {error}"
+def _failed(path: Path, verb: str, error: Exception) -> StorageError:
+    msg = f"RocksDB could not {verb} {path}: {error}"
     return StorageError(msg, remedy="check free space and permissions of the local directory")

@@ -1,8 +1,8 @@
 """Keyed state in RocksDB below a write-back object cache; incremental snapshots.
 
 Row-wise state lives in caches (:mod:`lesto.state.cached`), tables and timers wholly in memory. At a
-checkpoint only what changed is captured (mailbox thread), sorted, ingested as one SST and uploaded (I/O
-thread). RocksDB holds everything as of the newest ingested generation.
+checkpoint only what changed is captured (mailbox thread), sorted, ingested as one SST and uploaded
+(I/O thread). RocksDB holds everything as of the newest ingested generation.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class RocksDBBackend(KeyedBackendBase):
     def entries_max(self) -> int:
         """How many entries the cache may hold, by the mean size seen so far."""
         mean = self._encoded_bytes / self._entries if self._entries else 32
-        return max(ENTRIES_MIN, int(self._cache_bytes / (ENTRY_OVERHEAD_BYTES + OBJECT_FACTOR * mean)))
+        return max(
+            ENTRIES_MIN, int(self._cache_bytes / (ENTRY_OVERHEAD_BYTES + OBJECT_FACTOR * mean))
+        )
 
     def _make_room(self) -> None:
         limit = self.entries_max
@@ -143,6 +145,7 @@ class RocksDBBackend(KeyedBackendBase):
         return CachedMapState(cells, namespace)
 
     def keys(self, state_name: str, namespace: Hashable = None) -> Iterator[Any]:
+        """Keys that have a value in the state."""
         cells = self._cells.get(state_name)
         if cells is None:
             meta = self.registry.get(state_name)
@@ -154,6 +157,7 @@ class RocksDBBackend(KeyedBackendBase):
         return cells.keys(namespace)
 
     def prefetch(self, keys: Sequence[Any]) -> None:
+        """Bring the values of these keys into memory with one multi-get a state."""
         for cells in self._cached():
             if not cells.complete and not isinstance(cells, CachedMapCells):
                 cells.load_many(list(keys))
@@ -172,6 +176,7 @@ class RocksDBBackend(KeyedBackendBase):
     # -- snapshot
 
     def snapshot(self, checkpoint_id: int, *, canonical: bool) -> RocksSnapshot:
+        """Capture the state; the rest is done by the snapshot's ``finish``."""
         self._settle()
         self._snapshots += 1
         directory = self._directory / f"chk-{checkpoint_id}-{self._snapshots}"
@@ -207,14 +212,17 @@ class RocksDBBackend(KeyedBackendBase):
                 )
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        """Later snapshots build upon the files of the checkpoint."""
         self._ledger.complete(checkpoint_id)
 
     def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """The files of the checkpoint are not built upon."""
         self._ledger.abort(checkpoint_id)
 
     # -- restore
 
     def restore(self, handles: Sequence[KeyedStateHandle], store: SnapshotStore) -> None:
+        """Load the parts of the handles that fall in the own key groups."""
         base = self._choose_base(handles)
         if base is not None:
             self._open_base(base, store)
@@ -225,7 +233,7 @@ class RocksDBBackend(KeyedBackendBase):
         self._restored_ids = frozenset(self.registry.states())
 
     def _choose_base(self, handles: Sequence[KeyedStateHandle]) -> KeyedStateHandle | None:
-        """The native snapshot that covers most of the own range: its files are taken as they are."""
+        """The native snapshot that covers most of the range: its files are taken as is."""
 
         def overlap(handle: KeyedStateHandle) -> int:
             low = max(handle.key_group_start, self.key_group_start)
@@ -251,9 +259,8 @@ class RocksDBBackend(KeyedBackendBase):
             handle, store, self.key_group_start, self.key_group_end, scratch=self._directory
         ):
             numbers = self.registry.adopt(states)
-            if any(stored != own for stored, own in numbers.items()):
-                keys = with_state_ids(keys, numbers)
-            runs.append((keys, values))
+            same = all(stored == own for stored, own in numbers.items())
+            runs.append((keys if same else with_state_ids(keys, numbers), values))
             rows += len(keys)
             if rows >= RESTORE_ROWS:
                 self._ingest_runs(runs)
@@ -269,6 +276,7 @@ class RocksDBBackend(KeyedBackendBase):
         self._queue.open().ingest(keys.take(order), values.take(order))
 
     def close(self) -> None:
+        """Release memory and local files."""
         self._queue.close()
         self._cells.clear()
         self._states.clear()

@@ -1,7 +1,7 @@
 """Where the files of checkpoints are written, with length and checksum, and verified when read.
 
-The checksum is the CRC-32 of the whole content (zlib's polynomial, about 1 GB/s a core without the GIL)
-in the low 32 bits of ``FileHandle.checksum``; the high bits are zero.
+The checksum is the CRC-32 of the whole content (zlib's polynomial, about 1 GB/s a core without the
+GIL) in the low 32 bits of ``FileHandle.checksum``; the high bits are zero.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ _DAMAGED = "restore from an earlier checkpoint; this file cannot be used"
 class SnapshotStore:
     """Files of checkpoints below a root: a job's checkpoint root, or one savepoint.
 
-    Used from I/O threads. Handles of files below the root carry relative paths, so that a directory can
-    be moved as a whole.
+    Used from I/O threads. Handles of files below the root carry relative paths, so that a directory
+    can be moved as a whole.
 
     Args:
-        root_uri: ``<checkpoint dir>/<job id>`` or a savepoint directory; any pyarrow.fs URI or local path.
+        root_uri: ``<checkpoint dir>/<job id>`` or a savepoint directory; any pyarrow.fs URI or
+            local path.
         epoch: the job's epoch, part of every file name.
         attempt: the writing attempt, part of every file name.
     """
@@ -46,7 +47,9 @@ class SnapshotStore:
             StorageError: the storage refused.
         """
         suffix = Path(local_path).suffix
-        return self._write(self._name(paths.SHARED, checkpoint_id, suffix), _file_chunks(local_path))
+        return self._write(
+            self._name(paths.SHARED, checkpoint_id, suffix), _file_chunks(local_path)
+        )
 
     def write_exclusive(
         self, checkpoint_id: int, content: bytes | str | Path, *, suffix: str = ""

@@ -32,6 +32,7 @@ class HeapTimerQueue(TimerQueue):
         self._changes: dict[Timer, bool] | None = {} if track_changes else None
 
     def register(self, timestamp: int, key: Hashable, namespace: Hashable = None) -> bool:
+        """Add a timer; False when it was there already."""
         timer = (timestamp, key, namespace)
         if timer in self._live:
             return False
@@ -42,6 +43,7 @@ class HeapTimerQueue(TimerQueue):
         return True
 
     def delete(self, timestamp: int, key: Hashable, namespace: Hashable = None) -> bool:
+        """Remove a timer; False when it was not there."""
         timer = (timestamp, key, namespace)
         if timer not in self._live:
             return False
@@ -51,6 +53,7 @@ class HeapTimerQueue(TimerQueue):
         return True
 
     def peek(self) -> int | None:
+        """Smallest timestamp, or None."""
         heap = self._heap
         while heap:
             if heap[0][2] in self._live:
@@ -59,6 +62,7 @@ class HeapTimerQueue(TimerQueue):
         return None
 
     def pop_until(self, timestamp: int) -> Iterator[Timer]:
+        """Remove and give the timers that are due, in time order."""
         heap = self._heap
         while self._heap and self._heap[0][0] <= timestamp:
             heap = self._heap  # deletions by the caller may have replaced it
@@ -112,7 +116,9 @@ class HeapTimerQueue(TimerQueue):
 def encode_timer(timer: Timer) -> bytes:
     """Bytes of a timer that sort by time."""
     timestamp, key, namespace = timer
-    return _TIME.pack(timestamp + _SIGN) + sized(codec.encode_key(key)) + codec.encode_key(namespace)
+    return (
+        _TIME.pack(timestamp + _SIGN) + sized(codec.encode_key(key)) + codec.encode_key(namespace)
+    )
 
 
 def decode_timer(data: bytes) -> Timer:

@@ -1,4 +1,6 @@
-"""Both backends against dicts: random operations, snapshots, failures, restores at other parallelism."""
+"""Both backends against dicts: random operations, snapshots, failures, restores at other
+parallelism.
+"""
 
 import shutil
 import tempfile
@@ -32,7 +34,9 @@ from lesto.state.storage import SnapshotStore
 MAX_PARALLELISM = 8
 KEYS = st.sampled_from(["a", "b", 1, 2.5, ("t", 1), None, b"z", *[f"k{i}" for i in range(20)]])
 SPACES = st.sampled_from([None, None, (0, 10), (10, 20)])
-VALUES = st.one_of(st.integers(), st.text(max_size=3), st.tuples(st.integers(), st.text(max_size=2)))
+VALUES = st.one_of(
+    st.integers(), st.text(max_size=3), st.tuples(st.integers(), st.text(max_size=2))
+)
 MAP_KEYS = st.sampled_from(["x", "y", 7, (1, 2)])
 
 
@@ -324,7 +328,7 @@ class BackendMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("entries_min", [4, 1000])
 def test_backends_behave_as_dicts(monkeypatch, entries_min):
-    """With a cache of a few entries (eviction at every turn), and with one that holds everything."""
+    """With a cache of a few entries (eviction at every turn), and one that holds all."""
     monkeypatch.setattr(rocksdb, "ENTRIES_MIN", entries_min)
     run_state_machine_as_test(
         BackendMachine,

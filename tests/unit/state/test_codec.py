@@ -123,7 +123,11 @@ def test_a_class_of_the_users_script_is_pickled_by_value():
         "print(codec.decode(data).x if b'cloudpickle' in data else 'by reference')\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", "exec(compile(" + repr(code) + ", 'job.py', 'exec'), {'__name__': 'gone'})"],
+        [
+            sys.executable,
+            "-c",
+            "exec(compile(" + repr(code) + ", 'job.py', 'exec'), {'__name__': 'gone'})",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -136,7 +140,7 @@ def test_what_cannot_be_encoded_is_a_named_error():
         codec.encode(Cloned())
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x92\x01", b"\xd9\xff" b"a"])
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x92\x01", b"\xd9\xffa"])
 def test_bytes_that_are_no_value_are_a_named_error(data):
     with pytest.raises(CorruptFileError):
         codec.decode(data)
@@ -151,10 +155,14 @@ def test_equal_keys_are_equal_bytes_even_when_their_parts_are_shared_differently
 
 def test_a_shared_part_of_a_key_does_not_change_its_bytes():
     word = "".join(["long", "er"])
-    assert codec.encode_key(Point(word, word)) == codec.encode_key(Point(word, "".join(["long", "er"])))
+    assert codec.encode_key(Point(word, word)) == codec.encode_key(
+        Point(word, "".join(["long", "er"]))
+    )
 
 
-@pytest.mark.parametrize(("a", "b"), [(1, True), (1, 1.0), (0.0, -0.0), ((1, 2), (1.0, 2)), (5, Decimal(5))])
+@pytest.mark.parametrize(
+    ("a", "b"), [(1, True), (1, 1.0), (0.0, -0.0), ((1, 2), (1.0, 2)), (5, Decimal(5))]
+)
 def test_keys_equal_in_python_address_one_cell(a, b):
     assert a == b
     assert cell_tail(a, None) == cell_tail(b, None)

@@ -365,7 +365,7 @@ def test_a_discarded_snapshot_cannot_be_finished_but_its_changes_are_kept(make, 
 
 
 def test_snapshots_finish_on_another_thread_while_state_changes(make, store):
-    """Reads and writes go on between the barrier and the upload; each snapshot is its own moment."""
+    """Reads and writes go on between barrier and upload; each snapshot is its own moment."""
     backend = make("rocksdb", cache_bytes=200_000)
     handles, errors, threads = {}, [], []
 
@@ -424,9 +424,9 @@ def test_state_without_a_current_key_is_a_named_error(make, kind):
     backend = make(kind)
     for descriptor in (VALUE, MapStateDescriptor("m"), ListStateDescriptor("l")):
         state = backend.get_state(descriptor)
+        read = {"map": "is_empty", "value": "value", "list": "get"}[descriptor.kind]
         with pytest.raises(NoCurrentKeyError, match="no current key"):
-            reads = {"map": "is_empty", "value": "value", "list": "get"}
-            getattr(state, reads[descriptor.kind])()
+            getattr(state, read)()
 
 
 def test_names_of_errors_for_wrong_descriptors():
@@ -476,7 +476,9 @@ class CountTable:
         return self._entries(sorted(self.counts))
 
     def load_entries(self, entries):
-        assert np.array_equal(entries.key_groups, self._groups([k.as_py().decode() for k in entries.keys]))
+        assert np.array_equal(
+            entries.key_groups, self._groups([k.as_py().decode() for k in entries.keys])
+        )
         for key, value in zip(entries.keys, entries.values, strict=True):
             self.counts[key.as_py().decode()] = int(value.as_py())
 
