@@ -1,13 +1,16 @@
 """Computes expressions on Arrow columns with pyarrow.compute. The only module that does.
 
-``compile_expr`` checks an expression against a schema once, at build time, and gives an object whose
-``evaluate`` is called once per batch. The result type is found by evaluating on zero rows, so inference
+``compile_expr`` checks an expression against a schema once, at build time, and gives an object
+whose
+``evaluate`` is called once per batch. The result type is found by evaluating on zero rows, so
+inference
 and execution cannot disagree.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,28 +41,61 @@ class TypeMismatchError(ExpressionError):
     code = "LESTO-2105"
 
 
-def _divide(a: _Value, b: _Value) -> _Value:
-    # Python's and SQL users' expectation of "/": 1/2 is 0.5, and x/0 on integers fails the record loudly.
-    return pc.divide(_to_float(a), _to_float(b))
+class EvaluationError(ExpressionError):
+    """An expression cannot be computed on a record: overflow, division by zero, impossible cast."""
+
+    code = "LESTO-6202"
+
+
+def _whole(*values: _Value) -> bool:
+    return all(pa.types.is_integer(v.type) for v in values)
 
 
 def _to_float(v: _Value) -> _Value:
-    return pc.cast(v, pa.float64()) if pa.types.is_integer(v.type) else v
+    return pc.cast(v, pa.float64(), safe=False) if pa.types.is_integer(v.type) else v
+
+
+def _concat(*args: _Value) -> _Value:
+    return pc.binary_join_element_wise(*args, "", null_handling="emit_null")
+
+
+def _add(a: _Value, b: _Value) -> _Value:
+    text = pa.types.is_string(a.type) or pa.types.is_large_string(a.type)
+    return _concat(a, b) if text else pc.add_checked(a, b)
+
+
+def _divide(a: _Value, b: _Value) -> _Value:
+    # "/" is Python's and gives a fraction. Whole numbers have no infinity to hide a zero behind.
+    function = pc.divide_checked if _whole(a, b) else pc.divide
+    return function(_to_float(a), _to_float(b))
+
+
+def _quotient(a: _Value, b: _Value) -> tuple[_Value, _Value, _Value]:
+    """Whole numbers: quotient towards zero, remainder, and where the floor is one lower."""
+    quotient = pc.divide_checked(a, b)
+    rest = pc.subtract(a, pc.multiply(quotient, b))
+    zero = pa.scalar(0, rest.type)
+    signs_differ = pc.xor(pc.less(rest, zero), pc.less(b, pa.scalar(0, b.type)))
+    return quotient, rest, pc.and_(pc.not_equal(rest, zero), signs_differ)
 
 
 def _floor_divide(a: _Value, b: _Value) -> _Value:
-    quotient = pc.floor(pc.divide(_to_float(a), _to_float(b)))
-    both_int = pa.types.is_integer(a.type) and pa.types.is_integer(b.type)
-    return pc.cast(quotient, pa.int64()) if both_int else quotient
+    if not _whole(a, b):
+        return pc.floor(pc.divide(_to_float(a), _to_float(b)))
+    quotient, _, lower = _quotient(a, b)
+    return pc.subtract(quotient, pc.cast(lower, quotient.type))
 
 
 def _mod(a: _Value, b: _Value) -> _Value:
-    # Arrow has no modulo: a - b * floor(a / b), exact for integers below 2**53 and floats.
-    return pc.subtract(a, pc.multiply(b, _floor_divide(a, b)))
+    # Python's modulo, which takes the sign of the divisor; Arrow has none.
+    if not _whole(a, b):
+        return pc.subtract(a, pc.multiply(b, _floor_divide(a, b)))
+    _, rest, lower = _quotient(a, b)
+    return pc.add(rest, pc.multiply(pc.cast(lower, rest.type), pc.cast(b, rest.type)))
 
 
 _UNARY_BINARY: Final[dict[str, Callable[..., _Value]]] = {
-    "add": pc.add_checked,
+    "add": _add,
     "subtract": pc.subtract_checked,
     "multiply": pc.multiply_checked,
     "divide": _divide,
@@ -86,16 +122,19 @@ _UNARY_BINARY: Final[dict[str, Callable[..., _Value]]] = {
 }
 
 
-def _concat(*args: _Value) -> _Value:
-    return pc.binary_join_element_wise(*args, "", null_handling="emit_null")
+def _is_in(values: list[Any]) -> Callable[..., _Value]:
+    @functools.cache
+    def value_set(kind: pa.DataType) -> pa.Array:
+        return pa.array(values, kind)
+
+    return lambda a: pc.is_in(a, value_set=value_set(a.type))
 
 
 def _with_options(call: Call) -> Callable[..., _Value]:
     options = call.options
     match call.function:
         case "is_in":
-            values = list(options[0])
-            return lambda a: pc.is_in(a, value_set=pa.array(values, a.type))
+            return _is_in(list(options[0]))
         case "cast":
             target = arrow_type(options[0])
             return lambda a: pc.cast(a, target)
@@ -113,7 +152,8 @@ def _with_options(call: Call) -> Callable[..., _Value]:
             try:
                 return _UNARY_BINARY[call.function]
             except KeyError:
-                msg = f"unknown function '{call.function}'{did_you_mean(call.function, _UNARY_BINARY)}"
+                near = did_you_mean(call.function, _UNARY_BINARY)
+                msg = f"unknown function '{call.function}'{near}"
                 raise ExpressionError(msg) from None
 
 
@@ -132,14 +172,21 @@ def arrow_type(type_: Any) -> pa.DataType:
     """The Arrow type of an Arrow type, a Python type, a type name or a Lesto type information."""
     if isinstance(type_, pa.DataType):
         return type_
-    if type_ in _PYTHON_TYPES:
+    if isinstance(type_, type) and type_ in _PYTHON_TYPES:
         return _PYTHON_TYPES[type_]
     if isinstance(type_, str):
-        return pa.type_for_alias(type_)
-    if hasattr(type_, "to_arrow"):
-        return type_.to_arrow()
+        try:
+            return pa.type_for_alias(type_)
+        except ValueError as e:
+            msg = f"there is no type called {type_!r}"
+            raise ExpressionError(msg, remedy="for example int64, double, string, date32") from e
+    found = type_.to_arrow() if hasattr(type_, "to_arrow") else None
+    if found is not None:
+        return found
     msg = f"{type_!r} is not a type"
-    raise ExpressionError(msg, remedy="give an Arrow type (pa.int64()), a Python type (int) or Types.LONG()")
+    raise ExpressionError(
+        msg, remedy="give an Arrow type (pa.int64()), a Python type (int) or Types.LONG()"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +196,27 @@ class CompiledExpr:
     Attributes:
         name: name of the result column.
         type: Arrow type of the result.
+        text: the expression as errors show it.
+        location: ``file:line`` of the user's code, when known.
     """
 
     name: str
     type: pa.DataType
     _step: _Step
+    text: str = ""
+    location: str = ""
 
     def evaluate(self, batch: pa.RecordBatch) -> pa.Array:
         """The result column, one value a row of ``batch``."""
-        value = self._step(batch)
+        try:
+            value = self._step(batch)
+        except pa.ArrowException as e:
+            msg = f"the expression '{self.text}' cannot be computed: {e}"
+            raise EvaluationError(
+                msg,
+                location=self.location,
+                remedy="filter such records out or guard the expression",
+            ) from e
         if isinstance(value, pa.Scalar):
             return pa.repeat(value, batch.num_rows)
         if isinstance(value, pa.ChunkedArray):
@@ -178,10 +237,12 @@ def compile_expr(
     empty = pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
     try:
         value = step(empty)
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as e:
+    except (pa.ArrowException, TypeError, OverflowError, ValueError) as e:
         msg = f"the expression {expr} does not fit the columns {_describe(expr, schema)}: {e}"
-        raise TypeMismatchError(msg, location=location, remedy="cast one side: col('x').cast(float)") from e
-    return CompiledExpr(output_name(expr, position), value.type, step)
+        raise TypeMismatchError(
+            msg, location=location, remedy="cast one side: col('x').cast(float)"
+        ) from e
+    return CompiledExpr(output_name(expr, position), value.type, step, str(expr), location)
 
 
 def _describe(expr: Expr, schema: pa.Schema) -> str:
@@ -200,6 +261,11 @@ def _compile(expr: Expr, schema: pa.Schema, stream: str, location: str) -> _Step
             return lambda batch: scalar
         case Alias(child=child):
             return _compile(child, schema, stream, location)
+        case Call(function="equal" | "not_equal", args=(left, right)) if any(
+            isinstance(a, Literal_) and a.value is None for a in (left, right)
+        ):
+            msg = f"{expr} is never true: nothing equals null"
+            raise ExpressionError(msg, location=location, remedy="use .is_null() or .is_not_null()")
         case Call(args=args):
             function = _with_options(expr)
             steps = [_compile(a, schema, stream, location) for a in args]
@@ -218,7 +284,7 @@ def _call(function: Callable[..., _Value], steps: Sequence[_Step]) -> _Step:
     if len(steps) == 1:
         (only,) = steps
         return lambda batch: function(only(batch))
-    if len(steps) == 2:  # noqa: PLR2004 - the common case, kept free of a list per call
+    if len(steps) == 2:
         left, right = steps
         return lambda batch: function(left(batch), right(batch))
     return lambda batch: function(*[s(batch) for s in steps])
@@ -231,10 +297,17 @@ def resolve_column(name: str, schema: pa.Schema, *, stream: str = "", location: 
         ExpressionError: LESTO-2104 with the nearest valid name.
     """
     index = schema.get_field_index(name)
+    if index < 0 and name in schema.names:
+        msg = f"there are several columns called '{name}'"
+        raise ExpressionError(
+            msg, location=location, remedy="give them different names at the source"
+        )
     if index < 0:
         where = f" in stream '{stream}'" if stream else ""
         msg = f"column '{name}' does not exist{where}{did_you_mean(name, schema.names)}"
-        raise ExpressionError(msg, location=location, remedy=f"the columns are: {', '.join(schema.names)}")
+        raise ExpressionError(
+            msg, location=location, remedy=f"the columns are: {', '.join(schema.names)}"
+        )
     return int(index)
 
 
@@ -245,28 +318,37 @@ class Projection:
         self, exprs: Sequence[Expr], schema: pa.Schema, *, stream: str = "", location: str = ""
     ) -> None:
         self._columns = [
-            compile_expr(e, schema, stream=stream, location=location, position=i) for i, e in enumerate(exprs)
+            compile_expr(e, schema, stream=stream, location=location, position=i)
+            for i, e in enumerate(exprs)
         ]
         names = [c.name for c in self._columns]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             msg = f"two columns are named {', '.join(map(repr, twice))}"
-            raise ExpressionError(msg, location=location, remedy="give one another name with .alias('name')")
+            raise ExpressionError(
+                msg, location=location, remedy="give one another name with .alias('name')"
+            )
         self.schema = pa.schema([pa.field(c.name, c.type) for c in self._columns])
 
     def evaluate(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The projected columns, as many rows as ``batch``."""
-        return pa.RecordBatch.from_arrays([c.evaluate(batch) for c in self._columns], schema=self.schema)
+        return pa.RecordBatch.from_arrays(
+            [c.evaluate(batch) for c in self._columns], schema=self.schema
+        )
 
 
 class Predicate:
     """A boolean expression used to filter; null counts as false."""
 
-    def __init__(self, expr: Expr, schema: pa.Schema, *, stream: str = "", location: str = "") -> None:
+    def __init__(
+        self, expr: Expr, schema: pa.Schema, *, stream: str = "", location: str = ""
+    ) -> None:
         self._compiled = compile_expr(expr, schema, stream=stream, location=location)
         if not pa.types.is_boolean(self._compiled.type):
             msg = f"a filter needs a condition, but {expr} gives {self._compiled.type}"
-            raise TypeMismatchError(msg, location=location, remedy="compare it with something: col('x') > 0")
+            raise TypeMismatchError(
+                msg, location=location, remedy="compare it with something: col('x') > 0"
+            )
 
     def mask(self, batch: pa.RecordBatch) -> pa.Array:
         """bool[n] without nulls."""

@@ -1,11 +1,13 @@
 """Columnar state tables: a hash index from key to slot, accumulators in arrays beside it.
 
-A table belongs to one vectorised operator. The operator looks a batch of keys up, gets a slot for each row,
-and lets kernels fold values into the accumulators' arrays. Nothing here loops over rows in Python.
+A table belongs to one vectorised operator. The operator looks a batch of keys up, gets a slot for
+each row, and lets kernels fold values into the accumulators' arrays. Nothing here loops over rows
+in Python.
 
-On disk a row is two byte strings. The key: the key columns (and the namespace as an int64 column after them)
-as ``kernels.keycodec.encode_rows`` writes them. The value: the accumulators in order, packed; a count as 8
-bytes little-endian, any other as 8 bytes and one byte that says whether it has had a value.
+On disk a row is two byte strings. The key: the key columns (and the namespace as an int64 column
+after them) as ``kernels.keycodec.encode_rows`` writes them. The value: the accumulators in order,
+packed; a count as 8 bytes little-endian, any other as 8 bytes and one byte that says whether it has
+had a value.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ class TableDescriptor:
 
 
 class Accumulator:
-    """The arrays of one accumulator. They are replaced when the table grows: read them anew each batch.
+    """The arrays of one accumulator, replaced when the table grows: read them anew each batch.
 
     Attributes:
         spec: name, kind and dtype.
@@ -130,7 +132,7 @@ class StateTable:
         return self._accumulators[name]
 
     def hashes(self, keys: Sequence[pa.Array]) -> Hashes:
-        """The stable hashes of the keys, uint64[n]: they decide the key group and place the keys."""
+        """The stable hashes of the keys, uint64[n]; they decide the key groups."""
         return hashing.hash_column(keys[0]) if len(keys) == 1 else hashing.hash_columns(keys)
 
     def upsert(
@@ -241,7 +243,7 @@ class StateTable:
         """
         d = self.descriptor
         then = pa.ipc.read_schema(pa.py_buffer(stored["key_schema"]))
-        columns = [(f.name, str(f.type)) for f in then], [(f.name, str(f.type)) for f in d.key_schema]
+        columns = tuple([(f.name, str(f.type)) for f in schema] for schema in (then, d.key_schema))
         own = self.meta()
         kept = [list(a) for a in stored["accumulators"]], own["accumulators"]
         for what, (before, now) in {
@@ -251,9 +253,9 @@ class StateTable:
             "windowing": (bool(stored["namespaced"]), d.namespaced),
         }.items():
             if before != now:
-                msg = f"the {what} of state '{d.name}' were {before} in the snapshot and are {now} in the job"
+                msg = f"the {what} of state '{d.name}' were {before} and are now {now}"
                 raise StateMismatchError(
-                    msg, remedy="restore with the job that wrote it, or give the operator another uid"
+                    msg, remedy="restore with the job that wrote it, or change the operator's uid"
                 )
 
     # internals -----------------------------------------------------------------------------------

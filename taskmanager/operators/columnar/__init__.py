@@ -1,1 +1,1 @@
-"""Vectorised operators: they take Arrow batches, keep state in state tables and run compiled loops."""
+"""Vectorised operators: Arrow batches in and out, state in state tables, compiled loops."""

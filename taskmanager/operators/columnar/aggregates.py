@@ -1,7 +1,8 @@
-"""Aggregate expressions taken apart: what to fold into accumulators, and what to compute from them.
+"""Aggregate expressions taken apart: what to fold, and what to compute from the accumulators.
 
-``(col("v").sum() / count()).alias("m")`` becomes two accumulators and the expression ``$0 / $1`` over their
-results. Equal aggregates share an accumulator, and a mean shares the sum and the count of its expression.
+``(col("v").sum() / count()).alias("m")`` becomes two accumulators and the expression ``$0 / $1``
+over their results. Equal aggregates share an accumulator, and a mean shares the sum and the count
+of its expression.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ class AggregatePlan:
         return out
 
     def merge(self, table: StateTable, targets: Slots, sources: Slots) -> None:
-        """Fold rows of the table into others, as if the sources' records had come after the targets'."""
+        """Fold rows of the table into others, as if their records had come after the others'."""
         for f in self.folds:
             acc = table.accumulator(f.spec.name)
             if f.spec.kind == "count":
@@ -228,7 +229,7 @@ class AggregatePlan:
                 resolve_column(name, self._schema)
                 msg = f"column '{name}' of {whole} is neither a key nor aggregated"
                 raise UnsupportedAggregateError(
-                    msg, remedy=f"aggregate it, for example col('{name}').last(), or add it to the key"
+                    msg, remedy=f"aggregate it, as in col('{name}').last(), or add it to the key"
                 )
             case Call(args=args):
                 return replace(expr, args=tuple(self._rewrite(a, whole) for a in args))
@@ -284,7 +285,8 @@ class AggregatePlan:
         dtype = "int64" if kind == "count" else stored_dtype(type_)
         assert dtype is not None
         # Named by position: the snapshot must not depend on how an expression is printed.
-        self.folds.append(Fold(AccumulatorSpec(f"{kind}_{len(self.folds)}", kind, dtype), value, type_))
+        spec = AccumulatorSpec(f"{kind}_{len(self.folds)}", kind, dtype)
+        self.folds.append(Fold(spec, value, type_))
         return len(self.folds) - 1
 
 
@@ -304,4 +306,3 @@ def _unsupported(expr: Aggregate, kind: pa.DataType) -> UnsupportedAggregateErro
     return UnsupportedAggregateError(
         msg, remedy="cast it to a number, or use .reduce(...) or .aggregate(...) on rows"
     )
-

@@ -14,7 +14,7 @@ def input_schema(context: OperatorContext, index: int = 0) -> pa.Schema:
     """Schema of an input, which the graph guarantees for columnar operators."""
     schema = context.input_schemas[index]
     if schema is None:
-        msg = f"the columnar operator '{context.operator_name}' was put behind a stream without a schema"
+        msg = f"'{context.operator_name}' takes columns but stands behind a stream without a schema"
         raise InternalError(msg)
     return schema
 

@@ -15,8 +15,9 @@ _NEVER = -(2**63)
 class DueSlots:
     """Slots by the time at which they want to be looked at, in buckets of some ms.
 
-    A slot has one time; entering it again with a later one leaves the old entry, which is given out at the
-    old time or skipped. So a slot that moves on with every batch is entered about once a bucket.
+    A slot has one time. Entering it again with a later one changes nothing: it is given out at the
+    earlier time, and its owner, finding that it wants to wait, enters it again. So a slot whose
+    time moves on with every batch is not moved with every batch.
 
     Args:
         width_ms: width of a bucket.
@@ -30,9 +31,7 @@ class DueSlots:
         self._times: Timestamps = np.full(1024, _NEVER, np.int64)
 
     def add(self, slots: Slots, times: Timestamps) -> None:
-        """Enter slots, each once, at times in ms. A slot entered for an earlier time keeps that one:
-        its owner looks at it then and enters it again.
-        """
+        """Enter slots, each once, at times in ms; the earlier of an old and the new time counts."""
         if len(slots) == 0:
             return
         bound = int(slots.max()) + 1

@@ -1,7 +1,7 @@
 """Arrow columns as the numbers that kernels fold, and back.
 
-Kernels know int64 and float64. Integers, booleans, dates, times, timestamps and durations are kept as int64,
-floating point numbers as float64.
+Kernels know int64 and float64. Integers, booleans, dates, times, timestamps and durations are kept
+as int64, floating point numbers as float64.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def stored_dtype(kind: pa.DataType) -> Literal["int64", "float64"] | None:
 
 
 def to_numbers(column: pa.Array) -> tuple[Numbers, Flags | None]:
-    """Values int64[n] or float64[n] (anything where null) and validity uint8[n], None without nulls.
+    """Values int64[n] or float64[n] (anything where null), and validity uint8[n] or None.
 
     Raises:
         ValueOutOfRangeError: an unsigned value exceeds int64.
@@ -48,7 +48,7 @@ def to_numbers(column: pa.Array) -> tuple[Numbers, Flags | None]:
         if validity is not None:
             over &= validity != 0
         if over.any():
-            msg = f"{int(raw[over][0])} exceeds the largest value an aggregate can take, {_INT64_MAX}"
+            msg = f"{int(raw[over][0])} exceeds the largest value aggregates take, {_INT64_MAX}"
             raise ValueOutOfRangeError(msg, remedy="cast the column to float64 before aggregating")
     dtype = np.float64 if pat.is_floating(kind) else np.int64
     return raw.astype(dtype, copy=False), validity
@@ -77,5 +77,6 @@ def from_numbers(values: Numbers, validity: Flags | None, kind: pa.DataType) -> 
 def _physical(kind: pa.DataType) -> np.dtype[Any]:
     """The dtype of the values' buffer."""
     if pat.is_floating(kind) or pat.is_integer(kind):
-        return np.dtype(kind.to_pandas_dtype())
+        dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+        return dtype
     return np.dtype(f"i{kind.bit_width // 8}")

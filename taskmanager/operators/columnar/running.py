@@ -21,8 +21,8 @@ class RunningAggregateOperator(Operator):
     Args:
         key_columns: names of the key columns.
         aggregates: aggregate expressions.
-        keep_input: give all input columns, with those replaced that an aggregate is named after (this
-            is ``KeyedStream.sum("v")``), instead of key columns and aggregates.
+        keep_input: give all input columns, with those replaced that an aggregate is named after
+            (this is ``KeyedStream.sum("v")``), instead of key columns and aggregates.
     """
 
     input_form = Form.COLUMNAR
@@ -72,7 +72,7 @@ class _Layout:
     def __init__(self, schema: pa.Schema, plan: AggregatePlan) -> None:
         n_keys = len(plan.key_schema)
         results = {
-            field.name: (i + n_keys, field) for i, field in enumerate(list(plan.output_schema)[n_keys:])
+            field.name: (at, field) for at, field in enumerate(plan.output_schema) if at >= n_keys
         }
         # (position in the input or -1, position in the output of the plan)
         self._sources: list[tuple[int, int]] = []

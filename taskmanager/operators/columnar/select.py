@@ -30,7 +30,8 @@ class SelectOperator(Operator):
 
     def open(self) -> None:
         """Compile for the input's schema."""
-        self._projection = Projection(self._select_list(input_schema(self.context)), input_schema(self.context))
+        schema = input_schema(self.context)
+        self._projection = Projection(self._select_list(schema), schema)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Project; event times and kinds stay."""

@@ -1,11 +1,13 @@
 """Session windows over a state table: a row is a session, its namespace the start it was made with.
 
-That start stays the row's name when the session grows at the front; the true bounds are accumulators. Live
-sessions of a key are disjoint and hold the start they are named by, so names are unique.
+That start stays the row's name when the session grows at the front; the true bounds are
+accumulators. Live sessions of a key are disjoint and hold the start they are named by, so names are
+unique.
 
-A batch's records are grouped into sessions per key, these are merged with the live sessions they touch, and
-of the live ones that become one the earliest row takes up the others. A batch is treated as a whole: a late
-record counts if it joins a session that is alive with the batch's other records in it.
+A batch's records are grouped into sessions per key, these are merged with the live sessions they
+touch, and of the live ones that become one the earliest row takes up the others. A batch is treated
+as a whole: a late record counts if it joins a session that is alive with the batch's other records
+in it. ``first`` and ``last`` of sessions that become one go by event time of the sessions.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class SessionWindows:
             self._due.add(live, self._due_times(live))
 
     @staticmethod
-    def extra_accumulators(lateness_ms: int) -> tuple[AccumulatorSpec, ...]:  # noqa: ARG004
+    def extra_accumulators(lateness_ms: int) -> tuple[AccumulatorSpec, ...]:
         """What the table needs beside the aggregates."""
         return tuple(AccumulatorSpec(name, "count") for name in (START, END, FIRED))
 
@@ -152,9 +154,7 @@ class SessionWindows:
             self._remove(extra, keep_keys=True)
         return slots
 
-    def _update(
-        self, slots: Slots, starts: Timestamps, ends: Timestamps, watermark: int
-    ) -> None:
+    def _update(self, slots: Slots, starts: Timestamps, ends: Timestamps, watermark: int) -> None:
         """Store bounds; fire again the sessions that have ended already (late but allowed)."""
         self._column(START)[slots] = starts
         self._column(END)[slots] = ends
@@ -230,7 +230,7 @@ def _merge(owners: Slots, starts: Timestamps, ends: Timestamps, n_live: int) -> 
 
 
 class _SessionsByKey:
-    """The live sessions of each key: chains of slots, not stored, made from the table at restore."""
+    """Live sessions by key: chains of slots; not stored, made from the table at restore."""
 
     def __init__(self, types: list[object]) -> None:
         self._index = HashIndex(types)

@@ -1,7 +1,7 @@
 """Tumbling and sliding windows over a state table whose namespace is the window's start.
 
-Slots are listed by window as they are made, so that firing a window touches its own slots only. The lists
-are not stored: after a restore they are made from the table.
+Slots are listed by window as they are made, so that firing a window touches its own slots only. The
+lists are not stored: after a restore they are made from the table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lesto.state.table import AccumulatorSpec, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Folded, Slots
 from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
 
-#: Accumulator that is 1 while the row's window has fired with its present content (kept for lateness).
+#: Accumulator that is 1 while the row's window has fired with its present content.
 FIRED: Final = "fired"
 
 
@@ -90,7 +90,7 @@ class TimeWindows:
             self._refire(slots, starts, watermark)
 
     def advance(self, watermark: int) -> None:
-        """Fire the windows whose last millisecond the watermark has reached; drop those past their lateness."""
+        """Fire the windows the watermark has passed; drop those past their lateness."""
         ended = self._open.until(watermark - self._size + 1)
         due = gone = ended
         if self._lateness_ms:
@@ -108,7 +108,7 @@ class TimeWindows:
         starts = np.repeat(np.array(due, np.int64), [len(p) for p in parts])
         if self._lateness_ms:
             fired = self._table.accumulator(FIRED).values
-            fresh = fired[slots] == 0  # after a restore a window may have results that were given before
+            fresh = fired[slots] == 0  # after a restore some results may have been given before
             slots, starts = slots[fresh], starts[fresh]
             fired[slots] = 1
             self._table.dirty[slots] = 1
@@ -146,9 +146,7 @@ class TimeWindows:
         gaps = self._slide > self._size  # a record may belong to no window
         if not gaps and self._cleanup_time(int(starts.min())) > watermark:
             return rows, starts
-        kept = np.flatnonzero(
-            ~windows.late_mask(starts, self._size, self._lateness_ms, watermark)
-        )
+        kept = np.flatnonzero(~windows.late_mask(starts, self._size, self._lateness_ms, watermark))
         rows = kept if rows is None else rows[kept]
         skipped = np.ones(len(batch), np.bool_)
         skipped[rows] = False

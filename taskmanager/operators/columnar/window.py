@@ -1,4 +1,4 @@
-"""Window aggregates of a keyed stream on columns: tumbling, sliding and session windows in event time."""
+"""Window aggregates on columns: tumbling, sliding and session windows in event time."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from lesto.taskmanager.operators.errors import MissingTimestampError
 
 
 class WindowAggregateOperator(Operator):
-    """Gives each key's aggregates of each window once the watermark has passed the window's end.
+    """Gives each key's aggregates of each window once the watermark has passed its end.
 
-    A result's event time is the last millisecond of its window. With allowed lateness a window stays after
-    it has fired, and each later batch with records of it gives its updated results at once (Flink does so
-    record by record). Records whose windows are gone are counted, or go to a side output.
+    A result's event time is the last millisecond of its window. With allowed lateness a window
+    stays after it has fired, and each later batch with records of it gives its updated results at
+    once (Flink does so record by record). Records whose windows are gone are counted, or go to a
+    side output.
 
     Args:
         key_columns: names of the key columns.
@@ -92,7 +93,12 @@ class WindowAggregateOperator(Operator):
         else:
             slide = getattr(assigner, "slide", assigner.size)
             self._windows = TimeWindows(
-                (assigner.size, slide, assigner.offset), self._lateness_ms, plan, self.table, results, late
+                (assigner.size, slide, assigner.offset),
+                self._lateness_ms,
+                plan,
+                self.table,
+                results,
+                late,
             )
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
@@ -103,9 +109,10 @@ class WindowAggregateOperator(Operator):
             return
         times = batch.timestamps
         if times is None or int(times.min()) == NO_TIMESTAMP:
-            msg = f"'{self.context.operator_name}' aggregates in event-time windows, but got records without event time"
+            name = self.context.operator_name
+            msg = f"'{name}' has event-time windows but got records without event time"
             raise MissingTimestampError(
-                msg, remedy="give the stream a watermark strategy: assign_timestamps_and_watermarks(...)"
+                msg, remedy="give the stream a strategy: assign_timestamps_and_watermarks(...)"
             )
         self._windows.add(batch, times, self._watermark)
 

@@ -40,7 +40,8 @@ class Store:
         for key in deleted:
             del rows[key]  # only what was stored is told gone
         groups = upserts.key_groups.tolist()
-        rows.update(zip(keys, zip(groups, upserts.values.to_pylist()), strict=True))
+        values = zip(groups, upserts.values.to_pylist(), strict=True)
+        rows.update(zip(keys, values, strict=True))
         full = table.all_entries()
         everything = zip(full.key_groups.tolist(), full.values.to_pylist(), strict=True)
         assert rows == dict(zip(full.keys.to_pylist(), everything, strict=True))

@@ -64,7 +64,7 @@ def owner(key, parallelism):
     return operator_index(key_group_for_hash(hash_value(key), 32), 32, parallelism)
 
 
-@pytest.mark.parametrize("keys", [["k"], ["n"], ["k", "n"]], ids=lambda k: "+".join(k))
+@pytest.mark.parametrize("keys", [["k"], ["n"], ["k", "n"]], ids="+".join)
 @settings(max_examples=50, deadline=None)
 @given(batches=BATCHES, restore_at=st.integers(0, 8))
 def test_every_record_gives_its_keys_aggregates_so_far(rig, store, keys, batches, restore_at):
@@ -97,7 +97,10 @@ def test_every_record_gives_its_keys_aggregates_so_far(rig, store, keys, batches
             assert len(got) == len(rows_out)
             for left, right in zip(got, rows_out, strict=True):
                 for a, b in zip(left, right, strict=True):
-                    assert a == b or (b is not None and math.isclose(a, b, abs_tol=1e-9)), (left, right)
+                    assert a == b or (b is not None and math.isclose(a, b, abs_tol=1e-9)), (
+                        left,
+                        right,
+                    )
 
 
 def test_keeping_the_input_replaces_the_column_where_it_stands(rig):
@@ -123,7 +126,11 @@ def test_keeping_the_input_replaces_the_column_where_it_stands(rig):
         (pa.bool_(), [True, False, None], False),
         (pa.date32(), [dt.date(2013, 1, 2), dt.date(1969, 1, 1), None], dt.date(1969, 1, 1)),
         (pa.time32("s"), [dt.time(5), dt.time(4), None], dt.time(4)),
-        (pa.timestamp("us"), [dt.datetime(2013, 1, 2), dt.datetime(1950, 1, 1), None], dt.datetime(1950, 1, 1)),
+        (
+            pa.timestamp("us", "UTC"),
+            [dt.datetime(2013, 1, 2, tzinfo=dt.UTC), dt.datetime(1950, 1, 1, tzinfo=dt.UTC), None],
+            dt.datetime(1950, 1, 1, tzinfo=dt.UTC),
+        ),
         (pa.duration("ms"), [dt.timedelta(1), dt.timedelta(-1), None], dt.timedelta(-1)),
     ],
     ids=str,
@@ -153,7 +160,7 @@ def test_equal_aggregates_share_an_accumulator(rig):
 
 
 def test_build_errors_name_the_column():
-    with pytest.raises(ExpressionError, match="column 'vv' does not exist.*did you mean 'v'"):
+    with pytest.raises(ExpressionError, match=r"column 'vv' does not exist.*did you mean 'v'"):
         running_output_schema(SCHEMA, ["k"], [col("vv").sum()])
     with pytest.raises(ExpressionError, match="column 'kk' does not exist"):
         running_output_schema(SCHEMA, ["kk"], [col("v").sum()])

@@ -33,14 +33,18 @@ def content(t):
     for name in ("n", "s"):
         acc = t.accumulator(name)
         seen = acc.seen[slots] if len(acc.seen) else np.ones(len(slots))
-        rows.append([v if x else None for v, x in zip(acc.values[slots].tolist(), seen, strict=True)])
+        rows.append(
+            [v if x else None for v, x in zip(acc.values[slots].tolist(), seen, strict=True)]
+        )
     return dict(zip(zip(keys, spaces, strict=True), zip(*rows, strict=True), strict=True))
 
 
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["put", "put", "remove", "snapshot"]),
-        st.lists(st.tuples(st.sampled_from(["", "a", "b" * 20, None]), st.integers(-2, 2)), max_size=6),
+        st.lists(
+            st.tuples(st.sampled_from(["", "a", "b" * 20, None]), st.integers(-2, 2)), max_size=6
+        ),
     ),
     max_size=20,
 )
@@ -69,7 +73,9 @@ def test_changes_applied_one_after_the_other_give_the_table(store, operations):
             there = {r for r in rows if ((r[0],), r[1]) in model}
             live = t.live_slots()
             names = zip(t.keys(live)[0].to_pylist(), t.namespaces(live).tolist(), strict=True)
-            t.remove(np.array([s for s, n in zip(live, names, strict=True) if n in there], np.int64))
+            t.remove(
+                np.array([s for s, n in zip(live, names, strict=True) if n in there], np.int64)
+            )
             for k, w in there:
                 del model[(k,), w]
         assert content(t) == model
@@ -92,7 +98,9 @@ def test_changes_applied_one_after_the_other_give_the_table(store, operations):
     ids=str,
 )
 @pytest.mark.parametrize("namespaced", [False, True])
-def test_keys_of_any_type_come_back_and_lie_in_the_key_group_of_their_hash(kind, values, namespaced):
+def test_keys_of_any_type_come_back_and_lie_in_the_key_group_of_their_hash(
+    kind, values, namespaced
+):
     schema = pa.schema([("a", kind), ("b", pa.string())])
     t = table(schema, namespaced=namespaced)
     columns = [pa.array(values, kind), pa.array(["x"] * len(values))]

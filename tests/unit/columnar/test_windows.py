@@ -118,6 +118,7 @@ def emitted(rig):
 
 def play(rig, store, assigner, batches, model, restore_at):
     """Feed operator and model alike; at ``restore_at`` go on from a snapshot on three subtasks."""
+
     def make():
         return WindowAggregateOperator(["k"], assigner, AGGREGATES, model.lateness)
 
@@ -214,7 +215,9 @@ def test_sessions_merge_across_batches_and_survive_a_restore(
 
 
 def test_schema_names_and_types():
-    schema = window_output_schema(SCHEMA, ["k"], TumblingEventTimeWindows(10), [count(), window_end()])
+    schema = window_output_schema(
+        SCHEMA, ["k"], TumblingEventTimeWindows(10), [count(), window_end()]
+    )
     assert schema.names == ["k", "count", "window_end"]
     assert schema.types == [pa.string(), pa.int64(), pa.timestamp("ms", "UTC")]
 
