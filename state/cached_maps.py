@@ -52,8 +52,7 @@ class CachedMapCells(CachedCells):
         space = self.space(namespace)
         found: MapCell | None = space.get(key)
         if found is None:
-            known = self.complete or self.backend.local_db() is None
-            found = space[key] = MapCell(complete=known)
+            found = space[key] = MapCell(complete=self.complete)
         return found
 
     def load_entry(self, namespace: Hashable, key: Any, cell: MapCell, map_key: Any) -> Any:

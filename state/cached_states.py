@@ -166,6 +166,7 @@ class CachedMapState(MapState[Any, Any]):
         for key in cell.entries:
             entries[key] = DELETED
             self._mark(current, key)
+        self._admit(1 + len(cell.entries))
 
     def _whole(self) -> MapCell | None:
         """The current key's map, all of it in memory; None when there is none."""

@@ -230,7 +230,8 @@ class RocksDBBackend(KeyedBackendBase):
             if handle is base:
                 continue
             self._restore_entries(handle, store)
-        self._restored_ids = frozenset(self.registry.states())
+        if self.local_db() is not None:  # else the handles were empty: there is nothing to look up
+            self._restored_ids = frozenset(self.registry.states())
 
     def _choose_base(self, handles: Sequence[KeyedStateHandle]) -> KeyedStateHandle | None:
         """The native snapshot that covers most of the range: its files are taken as is."""

@@ -312,10 +312,12 @@ class BackendMachine(RuleBasedStateMachine):
         for backend in self.subtasks.backends if self.subtasks else ():
             if backend.__class__.__name__ == "RocksDBBackend":
                 held = sum(
-                    len(keys)
+                    cells._weight(cells.spaces[space][key])
                     for cells in backend._cached()
-                    for part in [*cells.pending]
-                    for keys in part.dirty.values()
+                    for part in cells.pending
+                    for space, keys in part.dirty.items()
+                    for key in keys
+                    if key in cells.spaces.get(space, ())
                 )
                 assert backend._count() <= 2 * rocksdb.ENTRIES_MIN + held
 
