@@ -147,6 +147,8 @@ class MiniCluster:
         config = self.config = Configuration(self._given)
         config.set(options.SECURITY_TOKEN, self.token, origin="made for this cluster")
         config.set(options.TASK_SLOTS, self.slots, origin="made for this cluster")
+        if not config.contains(options.LOG_LEVEL):  # slots write to the user's terminal
+            config.set(options.LOG_LEVEL, "WARNING", origin="made for this cluster")
         if config.get(options.CHECKPOINT_DIR) and config.get(options.STATE_LOCAL_DIR):
             return
         self._scratch = ScratchDirectory("cluster", config.get(options.TMP_DIRS))

@@ -69,21 +69,20 @@ def taskmanager(arguments: argparse.Namespace) -> int:
     if token:
         config.set(options.SECURITY_TOKEN, token, origin="the local cluster's")
     set_up_logging("taskmanager", config)
-    return asyncio.run(_run_taskmanager(config, address))
+    from lesto.taskmanager.runtime.supervisor import run_taskmanager
 
-
-async def _run_taskmanager(config: Configuration, address: str) -> int:
-    from lesto.taskmanager.runtime.supervisor import TaskManager
-
-    stopped = _stop_event()
     slots = config.get(options.TASK_SLOTS)
-    server = TaskManager(config, jobmanager_address=address, slots=slots)
-    try:
-        await server.start()
-        print(f"TaskManager with {slots} slots, JobManager {address}", flush=True)
-        await stopped.wait()
-    finally:
-        await server.stop()
+
+    def announce(_taskmanager: object) -> None:
+        print(f"TaskManager with {slots} slots, registered at {address}", flush=True)
+
+    run_taskmanager(
+        config,
+        jobmanager_address=address,
+        slots=slots,
+        host=config.get(options.TASKMANAGER_HOST),
+        on_ready=announce,
+    )
     return ExitCode.OK
 
 

@@ -1,0 +1,468 @@
+"""The REST server: Flink's paths and fields, guards, asynchronous operations, errors."""
+
+import http.client
+import json
+import threading
+import time
+from json import dumps
+
+import pytest
+
+from lesto.common.config import Configuration
+from lesto.common.metrics import MetricRegistry
+from lesto.jobmanager.errors import JobNotFoundError, JobStateError
+from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
+from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
+from lesto.jobmanager.server.rest.operations import MAX_IN_PROGRESS
+from lesto.jobmanager.server.rest.server import RestServer
+from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+from lesto.proto import client_pb2 as pb
+
+JOB = "0123456789abcdef0123456789abcdef"
+OTHER = "f" * 32
+
+
+def details():
+    """A running job: source (2 subtasks) -> hash -> window (2 subtasks, one deploying)."""
+    graph = job_pb2.JobGraph(
+        job_id=JOB,
+        vertices=[
+            job_pb2.JobVertex(id="a", name="Source: flights", parallelism=2, max_parallelism=128),
+            job_pb2.JobVertex(id="b", name="window -> Sink", parallelism=2, max_parallelism=128),
+        ],
+        edges=[
+            job_pb2.JobEdge(
+                source_vertex="a",
+                target_vertex="b",
+                partitioner=job_pb2.Partitioner(kind=job_pb2.PARTITION_KIND_HASH),
+            )
+        ],
+    )
+
+    def subtask(number, state):
+        return pb.SubtaskDetails(subtask=number, state=state, start_time_ms=1_500 + number)
+
+    running, deploying = runtime_pb2.TASK_STATE_RUNNING, runtime_pb2.TASK_STATE_DEPLOYING
+    completed = pb.CheckpointStats(
+        checkpoint_id=2,
+        type=checkpoint_pb2.CHECKPOINT_TYPE_CHECKPOINT,
+        status="COMPLETED",
+        trigger_timestamp_ms=2_000,
+        duration_ms=30,
+        state_bytes=500,
+        uploaded_bytes=100,
+        path="/chk/2",
+        acknowledged=4,
+        expected=4,
+    )
+    return pb.JobDetails(
+        summary=pb.JobSummary(
+            job_id=JOB,
+            name="flights",
+            state=pb.JOB_STATE_RUNNING,
+            start_time_ms=1_000,
+            tasks_total=4,
+            tasks_running=3,
+        ),
+        vertices=[
+            pb.VertexDetails(
+                id="a",
+                name="Source: flights",
+                parallelism=2,
+                max_parallelism=128,
+                subtasks=[subtask(0, running), subtask(1, running)],
+                records_out=900,
+                bytes_out=9_000,
+            ),
+            pb.VertexDetails(
+                id="b",
+                name="window -> Sink",
+                parallelism=2,
+                max_parallelism=128,
+                subtasks=[subtask(0, running), subtask(1, deploying)],
+                records_in=900,
+                bytes_in=9_000,
+            ),
+        ],
+        failures=[
+            pb.FailureInfo(
+                timestamp_ms=1_900,
+                task_name="window (1/2)",
+                location="tm-1",
+                failure=runtime_pb2.TaskFailure(
+                    code="LESTO-6001",
+                    message="division by zero",
+                    user_traceback="Traceback ...\nZeroDivisionError",
+                    retryable=True,
+                ),
+            ),
+            pb.FailureInfo(timestamp_ms=1_800),
+        ],
+        checkpoints=pb.CheckpointSummary(
+            completed=1,
+            failed=1,
+            history=[
+                completed,
+                pb.CheckpointStats(
+                    checkpoint_id=1,
+                    status="FAILED",
+                    trigger_timestamp_ms=1_700,
+                    duration_ms=5,
+                    failure="declined",
+                ),
+            ],
+            latest_completed=completed,
+        ),
+        transitions=[
+            pb.StateTransition(timestamp_ms=1_000, state=pb.JOB_STATE_CREATED),
+            pb.StateTransition(timestamp_ms=1_100, state=pb.JOB_STATE_RUNNING),
+        ],
+        graph=graph,
+    )
+
+
+class FakeJobManager:
+    """Answers from memory."""
+
+    def __init__(self):
+        self.calls = []
+        self.release = threading.Event()
+        self.release.set()
+
+    def cluster(self):
+        slot = runtime_pb2.SlotInfo(
+            slot_id="s1", status=runtime_pb2.SLOT_STATUS_READY, pid=7, metrics_address="127.0.0.1:9"
+        )
+        worker = pb.TaskManagerInfo(
+            taskmanager_id="tm-1", host="h", slots=[slot], free_slots=1, cpus=2, memory_bytes=8
+        )
+        return pb.ClusterInfo(
+            lesto_version="0.1",
+            slots_total=4,
+            slots_available=1,
+            jobs_running=1,
+            taskmanagers=[worker],
+        )
+
+    def jobs(self):
+        return [details().summary]
+
+    def job(self, job_id, *, include_graph=False):
+        if job_id != JOB:
+            msg = f"no job {job_id}"
+            raise JobNotFoundError(msg, remedy="see GET /jobs")
+        found = details()
+        if not include_graph:
+            found.ClearField("graph")
+        return found
+
+    def cancel(self, job_id):
+        self.job(job_id)
+        self.calls.append(("cancel", job_id))
+
+    def savepoint(self, job_id, target=""):
+        self.calls.append(("savepoint", job_id, target))
+        assert self.release.wait(10)
+        return f"{target or '/sp'}/savepoint-1"
+
+    def stop(self, job_id, target="", *, drain=False):
+        self.calls.append(("stop", job_id, target, drain))
+        msg = "the job is not running"
+        raise JobStateError(msg)
+
+
+@pytest.fixture
+def jobmanager():
+    fake = FakeJobManager()
+    yield fake
+    fake.release.set()
+
+
+class Answer:
+    """One response, read."""
+
+    def __init__(self, response):
+        self.status_code = response.status
+        self.headers = response.headers
+        self.text = response.read().decode()
+
+    def json(self):
+        return json.loads(self.text)
+
+
+class Client:
+    """Plain HTTP, so that every header is the test's own."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def request(self, method, path, json=None, headers=None):
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        try:
+            body = None if json is None else dumps(json)
+            connection.request(method, path, body=body, headers=headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def post(self, path, **more):
+        return self.request("POST", path, **more)
+
+    def patch(self, path, **more):
+        return self.request("PATCH", path, **more)
+
+
+@pytest.fixture
+def server():
+    metrics = MetricRegistry()
+    metrics.group(job="j").counter("restarts").inc()
+    values = {"rest.port": 0, "execution.checkpointing.savepoint-dir": "/sp"}
+    made = RestServer(Configuration.from_dict(values), metrics)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def client(server, jobmanager):
+    return Client(server.start(jobmanager))
+
+
+def wait_completed(client, path):
+    deadline = time.monotonic() + 5
+    while (answer := client.get(path).json())["status"]["id"] != "COMPLETED":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return answer["operation"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+def test_overview(client, prefix):
+    answer = client.get(f"{prefix}/overview").json()
+    expected = {
+        "taskmanagers": 1,
+        "slots-total": 4,
+        "slots-available": 1,
+        "jobs-running": 1,
+        "jobs-finished": 0,
+        "jobs-cancelled": 0,
+        "jobs-failed": 0,
+    }
+    assert expected.items() <= answer.items()
+    assert {"flink-version", "flink-commit"} <= answer.keys()
+
+
+def test_config_and_health(client):
+    answer = client.get("/config").json()
+    assert answer["refresh-interval"] == 3000
+    assert answer["features"]["web-cancel"] is True
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_jobs(client):
+    assert client.get("/jobs").json() == {"jobs": [{"id": JOB, "status": "RUNNING"}]}
+    (job,) = client.get("/jobs/overview").json()["jobs"]
+    assert (job["jid"], job["name"], job["state"], job["end-time"]) == (
+        JOB,
+        "flights",
+        "RUNNING",
+        -1,
+    )
+    assert job["duration"] > 0
+    assert job["last-modification"] == 1_501
+    tasks = job["tasks"]
+    assert (tasks["total"], tasks["running"], tasks["deploying"], tasks["failed"]) == (4, 3, 1, 0)
+    assert client.get(f"/jobs/{JOB}/status").json() == {"status": "RUNNING"}
+
+
+def test_job_details_and_plan(client):
+    answer = client.get(f"/jobs/{JOB}").json()
+    assert (answer["jid"], answer["isStoppable"], answer["maxParallelism"]) == (JOB, True, 128)
+    assert answer["timestamps"]["RUNNING"] == 1_100
+    assert answer["timestamps"]["FINISHED"] == 0
+    source, window = answer["vertices"]
+    assert (source["status"], window["status"]) == ("RUNNING", "DEPLOYING")
+    assert window["tasks"]["RUNNING"] == 1
+    assert source["metrics"]["write-records"] == window["metrics"]["read-records"] == 900
+    assert answer["status-counts"]["RUNNING"] == 1
+    nodes = client.get(f"/jobs/{JOB}/plan").json()["plan"]["nodes"]
+    assert nodes == answer["plan"]["nodes"]
+    assert "inputs" not in nodes[0]
+    assert nodes[1]["inputs"] == [
+        {"num": 0, "id": "a", "ship_strategy": "HASH", "exchange": "pipelined_bounded"}
+    ]
+
+
+def test_checkpoints(client):
+    answer = client.get(f"/jobs/{JOB}/checkpoints").json()
+    assert answer["counts"] == {
+        "restored": 0,
+        "total": 2,
+        "in_progress": 0,
+        "completed": 1,
+        "failed": 1,
+    }
+    latest = answer["latest"]
+    assert latest["completed"]["external_path"] == "/chk/2"
+    assert latest["completed"]["latest_ack_timestamp"] == 2_030
+    assert latest["failed"]["failure_message"] == "declined"
+    assert latest["savepoint"] is None
+    assert latest["restored"] is None
+    assert answer["summary"]["state_size"]["max"] == 500
+    assert answer["summary"]["checkpointed_size"]["avg"] == 100
+    assert [entry["id"] for entry in answer["history"]] == [2, 1]
+
+
+def test_exceptions(client):
+    history = client.get(f"/jobs/{JOB}/exceptions").json()["exceptionHistory"]
+    assert history["truncated"] is False
+    first = history["entries"][0]
+    assert first["exceptionName"] == "LESTO-6001: division by zero"
+    assert first["stacktrace"].startswith("Traceback")
+    assert (first["taskName"], first["endpoint"]) == ("window (1/2)", "tm-1")
+    limited = client.get(f"/jobs/{JOB}/exceptions?maxExceptions=1").json()["exceptionHistory"]
+    assert (len(limited["entries"]), limited["truncated"]) == (1, True)
+    assert client.get(f"/jobs/{JOB}/exceptions?maxExceptions=x").status_code == 400
+
+
+def test_taskmanagers_and_metrics(client):
+    (worker,) = client.get("/taskmanagers").json()["taskmanagers"]
+    assert (worker["id"], worker["slotsNumber"], worker["freeSlots"]) == ("tm-1", 1, 1)
+    assert worker["slots"][0]["status"] == "READY"
+    metrics = client.get("/metrics")
+    assert 'lesto_restarts_total{job="j"} 1.0' in metrics.text
+    assert metrics.headers["content-type"].startswith("text/plain")
+
+
+def test_cancel(client, jobmanager):
+    assert client.patch(f"/jobs/{JOB}").status_code == 202
+    assert client.patch(f"/v1/jobs/{JOB}?mode=cancel").status_code == 202
+    assert jobmanager.calls == [("cancel", JOB)] * 2
+    assert client.patch(f"/jobs/{JOB}?mode=stop").status_code == 400
+
+
+def test_savepoint_is_asynchronous(client, jobmanager):
+    jobmanager.release.clear()
+    started = client.post(f"/jobs/{JOB}/savepoints", json={"target-directory": "/sp/mine"})
+    assert started.status_code == 202
+    path = f"/jobs/{JOB}/savepoints/{started.json()['request-id']}"
+    assert client.get(path).json() == {"status": {"id": "IN_PROGRESS"}, "operation": None}
+    jobmanager.release.set()
+    assert wait_completed(client, path) == {"location": "/sp/mine/savepoint-1"}
+    assert client.get(path.replace(JOB, OTHER)).status_code == 404
+
+
+def test_the_same_trigger_starts_once(client, jobmanager):
+    body = {"triggerId": "a" * 32}
+    for _ in range(2):
+        answer = client.post(f"/jobs/{JOB}/savepoints", json=body)
+        assert answer.json() == {"request-id": "a" * 32}
+    wait_completed(client, f"/jobs/{JOB}/savepoints/{'a' * 32}")
+    assert len(jobmanager.calls) == 1
+
+
+def test_a_failed_stop_tells_its_cause(client, jobmanager):
+    started = client.post(f"/jobs/{JOB}/stop", json={"drain": True, "targetDirectory": None})
+    operation = wait_completed(client, f"/jobs/{JOB}/savepoints/{started.json()['request-id']}")
+    assert operation["failure-cause"]["class"] == "LESTO-4107"
+    assert "not running" in operation["failure-cause"]["stack-trace"]
+    assert jobmanager.calls == [("stop", JOB, "", True)]
+
+
+def test_operations_in_progress_are_bounded(client, jobmanager):
+    jobmanager.release.clear()
+    codes = [client.post(f"/jobs/{JOB}/savepoints").status_code for _ in range(MAX_IN_PROGRESS + 1)]
+    assert codes == [202] * MAX_IN_PROGRESS + [429]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", f"/jobs/{OTHER}", None, 404),
+        ("GET", "/jobs/..%2f..%2fetc%2fpasswd", None, 404),
+        ("GET", "/jobs/xyz", None, 400),
+        ("GET", f"/jobs/{JOB.upper()}", None, 400),
+        ("POST", f"/jobs/{OTHER}/savepoints", {}, 404),
+        ("POST", f"/jobs/{JOB}/savepoints", {"target-directory": 7}, 400),
+        ("POST", f"/jobs/{JOB}/savepoints", {"target-directory": "/etc"}, 403),
+        ("POST", f"/jobs/{JOB}/savepoints", {"target-directory": "/sp/../etc"}, 403),
+        ("POST", f"/jobs/{JOB}/stop", {"targetDirectory": "/spoof"}, 403),
+        ("POST", f"/jobs/{JOB}/savepoints", {"cancel-job": True}, 400),
+        ("POST", f"/jobs/{JOB}/stop", {"drain": "yes"}, 400),
+        ("POST", f"/jobs/{JOB}/stop", ["x"], 400),
+        ("POST", f"/jobs/{JOB}/savepoints", {"triggerId": "../x"}, 400),
+        ("GET", f"/jobs/{JOB}/savepoints/xyz", None, 400),
+        ("GET", f"/jobs/{JOB}/savepoints/{OTHER}", None, 404),
+        ("POST", f"/jobs/{JOB}/savepoints", {"x": "y" * 70_000}, 400),
+        ("GET", "/nowhere", None, 404),
+        ("DELETE", "/jobs", None, 405),
+    ],
+)
+def test_errors_are_problems_that_flinks_clients_read_too(client, method, path, body, status):
+    answer = client.request(method, path, json=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["code"].startswith("LESTO-")
+    assert problem["errors"] == [f"{problem['code']}: {problem['detail']}"]
+
+
+def test_a_defect_of_the_server_is_no_traceback_for_the_caller(client, jobmanager):
+    jobmanager.cluster = lambda: 1 / 0
+    answer = client.get("/overview")
+    assert answer.status_code == 500
+    assert "ZeroDivision" not in answer.text
+
+
+# ------------------------------------------------------------------------------------------ guards
+
+
+def test_another_sites_pages_cannot_steer_the_cluster(client, jobmanager):
+    evil = {"Origin": "http://evil.example"}
+    assert client.patch(f"/jobs/{JOB}", headers=evil).status_code == 403
+    rebound = {"Host": "evil.example:8081"}
+    assert client.get("/jobs", headers=rebound).status_code == 403
+    assert jobmanager.calls == []
+    own = {"Origin": f"http://{client.address}"}
+    assert client.patch(f"/jobs/{JOB}", headers=own).status_code == 202
+    for host in ("localhost:8081", "[::1]:8081", "127.0.0.1"):
+        assert client.get("/jobs", headers={"Host": host}).status_code == 200
+
+
+def test_with_a_token_every_request_shows_it(server, jobmanager, monkeypatch):
+    # As on a wider address, which a test does not open.
+    monkeypatch.setattr(server, "_guard", Guard(token="secret", any_host=True))
+    monkeypatch.setattr(server, "_targets", TargetPolicy(trusted=True, root=None))
+    client = Client(server.start(jobmanager))
+    assert client.get("/jobs").status_code == 401
+    assert client.get("/metrics").status_code == 401
+    for wrong in ("secret", "Bearer", "Bearer other", "Basic secret"):
+        assert client.get("/jobs", headers={"Authorization": wrong}).status_code == 401
+    good = {"Authorization": "Bearer secret"}
+    assert client.get("/jobs", headers=good).status_code == 200
+    body = {"target-directory": "/anywhere"}
+    assert client.post(f"/jobs/{JOB}/savepoints", headers=good, json=body).status_code == 202
+
+
+def test_a_wider_address_needs_a_token_or_insistence():
+    wide = {"rest.bind-address": "0.0.0.0", "rest.port": 0}
+    with pytest.raises(InsecureRestError, match="token"):
+        RestServer(Configuration.from_dict(wide))
+    RestServer(Configuration.from_dict({**wide, "security.token": "t"}))
+    RestServer(Configuration.from_dict({**wide, "security.insecure": True}))
+
+
+def test_the_server_serves_stops_and_names_a_taken_port(server, jobmanager):
+    address = server.start(jobmanager)
+    port = address.rpartition(":")[2]
+    assert Client(address).get("/v1/jobs").json()["jobs"][0]["id"] == JOB
+    with pytest.raises(RestPortError, match=port):
+        RestServer(Configuration.from_dict({"rest.port": int(port)})).bind()
+    server.stop()
+    server.stop()
+    again = RestServer(Configuration.from_dict({"rest.port": int(port)}))
+    again.bind()
+    again.stop()
