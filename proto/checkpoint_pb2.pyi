@@ -51,7 +51,7 @@ class FileHandle(google.protobuf.message.Message):
     """relative to the checkpoint root of the job, or an absolute URI"""
     length_bytes: builtins.int
     checksum: builtins.int
-    """xxh64-like or crc32 of the whole content, see lesto.state.storage"""
+    """CRC-32 (zlib) of the whole content in the low 32 bits"""
     def __init__(
         self,
         *,
