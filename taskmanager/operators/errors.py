@@ -26,7 +26,7 @@ class UserFunctionError(LestoError):
         at = "" if record_index is None else f", record {record_index} of its batch"
         super().__init__(
             f"{function} of operator {operator!r} failed{at}: {type(cause).__name__}: {cause}",
-            remedy="correct the function, or catch the exception in it and put the record on a side output",
+            remedy="correct the function, or catch it and put the record on a side output",
         )
         self.operator = operator
         self.function = function

@@ -1,8 +1,9 @@
-"""Event time of records by a watermark strategy: timestamps a batch at a time, and the watermarks they allow."""
+"""Event time by a watermark strategy: timestamps a batch at a time, and watermarks."""
 
 from __future__ import annotations
 
 import datetime as dt
+import operator
 from itertools import repeat
 from typing import Any, Final
 
@@ -35,14 +36,14 @@ class TimestampAssignment:
 
     Args:
         strategy: where timestamps come from.
-        operator: the operator's name, for errors.
+        operator_name: for errors.
     """
 
-    def __init__(self, strategy: WatermarkStrategy, operator: str) -> None:
+    def __init__(self, strategy: WatermarkStrategy, operator_name: str) -> None:
         self._column = strategy.timestamp_column
         self._function = strategy.timestamp_function()
         self._name = function_name(strategy.timestamp_assigner)
-        self._operator = operator
+        self._operator = operator_name
 
     def assign(self, batch: Batch) -> Batch:
         """The batch with the strategy's event times, or as it is when the source's are kept."""
@@ -80,7 +81,8 @@ class TimestampAssignment:
     def _of_column(self, data: pa.RecordBatch, name: str) -> Timestamps:
         index = data.schema.get_field_index(name)
         if index < 0:
-            msg = f"there is no column {name!r} to take event time from{did_you_mean(name, data.schema.names)}"
+            hint = did_you_mean(name, data.schema.names)
+            msg = f"there is no column {name!r} to take event time from{hint}"
             raise MissingTimestampError(msg, remedy=f"columns: {', '.join(data.schema.names)}")
         values = data.column(index)
         if values.null_count:
@@ -126,11 +128,11 @@ def _millis(time: Any) -> int:
         return (aware - _EPOCH) // _MILLISECOND
     if isinstance(time, dt.date):
         return (time.toordinal() - 719_163) * _DAY_MS
-    return int(time.__index__())
+    return operator.index(time)
 
 
 def _null_time(name: str, row: int, nulls: int) -> MissingTimestampError:
-    msg = f"column {name!r} gives the event time but is null in row {row} of a batch ({nulls} nulls in it)"
+    msg = f"column {name!r} gives the event time but is null in row {row} of a batch"
     return MissingTimestampError(
         msg, remedy="filter these records out, or take a column without nulls"
     )
@@ -149,10 +151,10 @@ class WatermarkTracker(WatermarkOutput):
         idle: no records for the idle timeout, or the custom generator says so.
     """
 
-    def __init__(self, strategy: WatermarkStrategy, now_ms: int, operator: str) -> None:
+    def __init__(self, strategy: WatermarkStrategy, now_ms: int, operator_name: str) -> None:
         self.watermark = MIN_TIMESTAMP
         self.idle = False
-        self._operator = operator
+        self._operator = operator_name
         self._delay = strategy.out_of_orderness_ms
         self._timeout_ms = strategy.idle_timeout_ms
         self._active_at_ms = now_ms

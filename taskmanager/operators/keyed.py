@@ -62,7 +62,7 @@ class KeyedProcessContext(RowContext):
 
 
 class KeyedProcessOperator(UserFunctionOperator):
-    """Runs a KeyedProcessFunction: ``process_element(value, ctx)`` and ``on_timer(timestamp, ctx)``.
+    """Runs a KeyedProcessFunction: ``process_element(value, ctx)``, ``on_timer(timestamp, ctx)``.
 
     Args:
         function: the object, or a callable taken for ``process_element``.
@@ -111,7 +111,8 @@ class KeyedProcessOperator(UserFunctionOperator):
         extend = results.extend
         ends: list[int] | None = None
         try:
-            # The loop's target is the backend's attribute: setting the key costs no statement of its own.
+            # The loop's target is the backend's attribute: setting the key costs no statement of
+            # its own.
             if timestamps is not None:
                 ends = []
                 mark = ends.append
@@ -169,7 +170,7 @@ class KeyedProcessOperator(UserFunctionOperator):
         self._flush(timestamped=False)
 
     def _flush(self, *, timestamped: bool) -> None:
-        """Emit what timers yielded; what processing-time timers yield has no event time, as in Flink."""
+        """Emit what timers yielded; of processing-time timers without event time, as in Flink."""
         if not self._fired:
             return
         results, self._fired = self._fired, []

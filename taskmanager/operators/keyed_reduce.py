@@ -76,8 +76,8 @@ class KeyedReduceOperator(UserFunctionOperator):
 class KeyedFieldAggregateOperator(KeyedReduceOperator):
     """Running aggregate of one field, as Flink's ``sum``, ``min``, ``max``, ``min_by``, ``max_by``.
 
-    ``sum``, ``min`` and ``max`` keep the other fields of the key's first record; ``min_by`` and ``max_by``
-    give the whole record that has the extreme, the first one of equals.
+    ``sum``, ``min`` and ``max`` keep the other fields of the key's first record; ``min_by`` and
+    ``max_by`` give the whole record that has the extreme, the first one of equals.
 
     Args:
         kind: one of ``sum min max min_by max_by``.

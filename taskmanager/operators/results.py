@@ -1,6 +1,7 @@
 """From what users' functions yield to batches: timestamps, and values for side outputs.
 
-A function yields a plain value for the main output, or ``tag, value`` for the side output of an OutputTag.
+A function yields a plain value for the main output, or ``tag, value`` for the side output of an
+OutputTag.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def emit_results(
         output: where to.
         results: everything yielded, in order; is handed on, the caller gives it up.
         timestamps: int64[n] event times of the n inputs, or None.
-        ends: per input the number of results after it; None when ``timestamps`` is None, or when they are
+        ends: per input the number of results after it; None when ``timestamps`` is None or
             parallel to the results already.
     """
     if not results:

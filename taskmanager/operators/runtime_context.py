@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lesto.state.backend import KeyedStateBackend
     from lesto.taskmanager.operators.base import OperatorContext
 
+_PLAIN_KINDS = frozenset({"value", "list", "map"})
+
 
 class OperatorRuntimeContext:
     """PyFlink's ``RuntimeContext``.
@@ -24,6 +26,7 @@ class OperatorRuntimeContext:
         self._context = context
         self._backend = backend
         self._metrics: UserMetricGroup | None = None
+        self._states: dict[tuple[str, str], Any] = {}
 
     def get_job_id(self) -> str:
         """Hex id of the job."""
@@ -98,4 +101,12 @@ class OperatorRuntimeContext:
                 f"{self._context.operator_name!r}, which is not on a keyed stream"
             )
             raise KeyedStateUnavailableError(msg, remedy="call key_by(...) before this operator")
-        return self._backend.get_state(descriptor)
+        # Functions may ask for their state anew with each record: only the first time costs. Not so
+        # where the descriptor brings a function of its own.
+        if descriptor.kind not in _PLAIN_KINDS:
+            return self._backend.get_state(descriptor)
+        found = self._states.get((descriptor.kind, descriptor.name))
+        if found is None:
+            found = self._backend.get_state(descriptor)
+            self._states[descriptor.kind, descriptor.name] = found
+        return found

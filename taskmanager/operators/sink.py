@@ -1,9 +1,10 @@
 """The sink operator: a writer in the pipeline, and commits after complete checkpoints.
 
-A committable lives in operator list state ``committables`` from the barrier at which the writer prepared it
-until it has been committed. Order of events for checkpoint n: prepare (before the barrier is passed on),
-snapshot with all uncommitted committables, checkpoint complete, commit on an I/O thread, forget. After a
-restore everything restored is committed again first, which the committer takes as idempotent.
+A committable lives in operator list state ``committables`` from the barrier at which the writer
+prepared it until it has been committed. Order of events for checkpoint n: prepare (before the
+barrier is passed on), snapshot with all uncommitted committables, checkpoint complete, commit on an
+I/O thread, forget. After a restore everything restored is committed again first, which the
+committer takes as idempotent.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from lesto.common.clock import Clock
 from lesto.common.elements import Batch
+from lesto.common.errors import LestoError
 from lesto.common.sink import Committer, Sink, SinkWriter
 from lesto.state.errors import StateError
 from lesto.taskmanager.operators.base import Operator, OperatorContext, OperatorSnapshot
@@ -108,12 +110,13 @@ class SinkOperator(Operator):
         if restored:
             if self._committer is None:
                 msg = (
-                    f"{len(restored)} committables were restored for sink {self.context.operator_name!r}, "
-                    "which has no committer"
+                    f"{len(restored)} committables were restored for sink "
+                    f"{self.context.operator_name!r}, which has no committer"
                 )
                 raise StateError(msg, remedy="restore with the sink the checkpoint was taken with")
             self._pending = sorted(restored, key=lambda item: item[0])
-            # Nothing else may happen before: readers of the sink must see the order of the checkpoints.
+            # Nothing else may happen before: readers of the sink must see the order of the
+            # checkpoints.
             commit_with_retries(self._committer, [c for _, c in self._pending], self._pause)
             self._pending = []
         self._writer = self._sink.create_writer(OperatorWriterContext(self.context))
@@ -207,6 +210,8 @@ def commit_with_retries(
 ) -> None:
     """Commit, again after a growing pause when it fails; blocking, for an I/O thread or ``open``.
 
+    An error that says it is not retryable is raised at once.
+
     Raises:
         CommitFailedError: after COMMIT_ATTEMPTS_MAX attempts; the last failure is its cause.
     """
@@ -215,6 +220,8 @@ def commit_with_retries(
         try:
             committer.commit(committables)
         except Exception as error:
+            if isinstance(error, LestoError) and not error.retryable:
+                raise
             if attempt == COMMIT_ATTEMPTS_MAX:
                 msg = (
                     f"commit of {len(committables)} committables failed {attempt} times, "

@@ -141,7 +141,8 @@ class SplitWatermarks:
             self.idle = False
             self.watermark = max(self.watermark, min(tracker.watermark for tracker in active))
         elif self._splits:
-            # All are idle: what they have seen is all there is, so the furthest decides, as in Flink.
+            # All are idle: what they have seen is all there is, so the furthest decides, as in
+            # Flink.
             self.idle = True
             furthest = max(tracker.watermark for tracker in self._splits.values())
             self.watermark = max(self.watermark, furthest)
@@ -154,8 +155,8 @@ class SplitWatermarks:
 class SourceOperator(Operator):
     """Reads a source's splits; the head of a source task (a ``SourceDriver``).
 
-    A watermark follows each batch that lets event time advance: one small element a batch keeps event time
-    smooth also when a bounded input is read faster than the watermark interval.
+    A watermark follows each batch that lets event time advance: one small element a batch keeps
+    event time smooth also when a bounded input is read faster than the watermark interval.
 
     Args:
         source: the source.

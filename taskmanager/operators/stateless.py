@@ -90,7 +90,8 @@ class FilterOperator(UserFunctionOperator):
                 kept = [value for value in rows if fn(value)]
                 mask: list[bool] | None = None
             else:
-                mask = [True if fn(value) else False for value in rows]  # noqa: SIM210 - any truth value
+                # Not bool(...): that would be a second call a row.
+                mask = [True if fn(value) else False for value in rows]  # noqa: SIM210
                 kept = [value for value, keep in zip(values, mask, strict=True) if keep]
         except Exception as error:
             raise self._row_error(error, rows, len(values)) from error
@@ -108,7 +109,7 @@ class FilterOperator(UserFunctionOperator):
 
 
 class FlatMapOperator(UserFunctionOperator):
-    """Any number of results for each record: ``flat_map(value)`` gives an iterable, or None for none."""
+    """Any number of results a record: ``flat_map(value)`` gives an iterable or None."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
@@ -155,8 +156,8 @@ def emit_flat(
 class RowContext:
     """The ``ctx`` of a process function: where the batch's loop is, without per-row bookkeeping.
 
-    The loop runs over a list iterator; its position tells the current row, so only a function that asks
-    for the event time pays for it.
+    The loop runs over a list iterator; its position tells the current row, so only a function
+    that asks for the event time pays for it.
     """
 
     __slots__ = ("_fixed", "_rows", "_times", "_timestamps", "_total")
@@ -209,7 +210,7 @@ class _UnkeyedTimerService:
         return self._operator.current_watermark
 
     def _refuse(self, timestamp: int) -> None:
-        msg = f"a timer for {timestamp} was set or deleted in a process function that is not on a keyed stream"
+        msg = f"a timer for {timestamp} in a process function that is not on a keyed stream"
         raise KeyedStateUnavailableError(msg, remedy="call key_by(...) before process(...)")
 
     register_event_time_timer = _refuse
@@ -261,7 +262,7 @@ class ProcessOperator(UserFunctionOperator):
 
 
 def collect(calls: Iterator[Any], results: list[Any], ends: list[int] | None) -> None:
-    """Drain what each call gives (an iterable or None) into ``results``, marking where each ends."""
+    """Drain what each call gives (an iterable or None) into ``results``; mark where each ends."""
     extend = results.extend
     if ends is None:
         for found in calls:

@@ -16,7 +16,7 @@ PROCESSING_TIMERS = "processing"
 
 
 class OnTimer(Protocol):
-    """What an operator does when timers fall due; the keyed backend's current key is already set."""
+    """What an operator does when a timer falls due; the backend's current key is set."""
 
     def __call__(self, timestamp: int, key: Any, namespace: Any) -> None:
         """One timer of ``key`` set for ``timestamp`` ms."""
@@ -26,8 +26,8 @@ class OnTimer(Protocol):
 class InternalTimers:
     """Both queues of one operator, and the task's alarm for the earliest processing-time timer.
 
-    The queues are part of the keyed state. One alarm at most is outstanding with the task; timers that
-    are restored set it at ``open``.
+    The queues are part of the keyed state. One alarm at most is outstanding with the task;
+    restored timers set it at ``open``.
 
     Args:
         context: the operator's context.

@@ -17,8 +17,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 class TimestampsOperator(Operator):
     """Replaces the stream's event time and watermarks by a strategy's.
 
-    Watermarks from upstream end here, but for the last one. A watermark follows each batch that lets event
-    time advance; a custom generator is asked each ``pipeline.auto-watermark-interval`` too.
+    Watermarks from upstream end here, but for the last one. A watermark follows each batch that
+    lets event time advance; a custom generator is asked each
+    ``pipeline.auto-watermark-interval`` too.
     """
 
     input_form = Form.ANY

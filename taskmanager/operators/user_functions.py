@@ -1,4 +1,4 @@
-"""Calling users' functions: plain callables or objects with PyFlink's methods, and their life cycle."""
+"""Calling users' functions: plain callables or objects with PyFlink's methods."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def close_function(function: Any, operator: str) -> None:
 
 @contextmanager
 def user_errors(operator: str, function: str) -> Iterator[None]:
-    """Turn an exception of user code into a UserFunctionError; for calls outside the per-row loop."""
+    """Turn an exception of user code into a UserFunctionError; not for the per-row loop."""
     try:
         yield
     except Exception as error:
@@ -59,7 +59,7 @@ def user_errors(operator: str, function: str) -> Iterator[None]:
 def function_error(
     operator: str, function: str, error: Exception, record_index: int | None = None
 ) -> Exception:
-    """The error to raise for an exception of user code; the engine's own errors stay as they are."""
+    """The error to raise for an exception of user code; the engine's own stay as they are."""
     if isinstance(error, LestoError):
         return error
     return UserFunctionError(operator, function, error, record_index)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class UserCounter:
     """A count that functions raise and lower.
 
-    The engine's counters only grow, as Prometheus wants it: what ``dec`` takes away is kept in a second
-    metric, ``<name>_decrements``.
+    The engine's counters only grow, as Prometheus wants it: what ``dec`` takes away is kept in a
+    second metric, ``<name>_decrements``.
     """
 
     __slots__ = ("_count", "_down", "_group", "_name", "_up")
@@ -95,7 +95,7 @@ class UserMetricGroup:
         return self._get("distribution", name, lambda: self._group.distribution(name))
 
     def add_group(self, name: str, extra: str | None = None) -> UserMetricGroup:
-        """A sub-group, as a label: ``name`` is the label and ``extra`` its value, or ``group`` the label."""
+        """A sub-group as a label: ``name=extra``, or ``group=name`` without ``extra``."""
         labels = {"group": name} if extra is None else {name: extra}
         group: UserMetricGroup = self._get(
             "group", f"{name}={extra}", lambda: UserMetricGroup(self._group.child(**labels))

@@ -35,9 +35,9 @@ class WindowOperator(UserFunctionOperator):
         late_tag: side output for records that come too late; None: they are counted and dropped.
         reduce_fn: combines records, or None.
         aggregate_fn: an AggregateFunction, or None.
-        window_fn: ProcessWindowFunction, WindowFunction or callable (key, window, elements). It gets the one
-            combined value where there is a reduce or aggregate function, else all records. None: the
-            combined value is the result.
+        window_fn: ProcessWindowFunction, WindowFunction or callable (key, window, elements). It
+            gets the one combined value where there is a reduce or aggregate function, else all
+            records. None: the combined value is the result.
     """
 
     _backend: KeyedStateBackend
@@ -118,11 +118,11 @@ class WindowOperator(UserFunctionOperator):
             )
             raise MissingTimestampError(
                 msg,
-                remedy="give from_source a watermark strategy, or call assign_timestamps_and_watermarks",
+                remedy="give from_source a watermark strategy, "
+                "or call assign_timestamps_and_watermarks",
             )
         with user_errors(self.context.operator_name, "the key selector"):
             keys = self._keys_of(values)
-        self._backend.prefetch(keys)
         if timestamps is None:
             timestamps = full_timestamps(len(values), self._timers.now_ms())
         self._engine.process(keys, values, timestamps)

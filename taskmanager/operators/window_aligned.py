@@ -1,9 +1,10 @@
 """The quick engine: tumbling and sliding event-time windows that fire once, at their end.
 
-All keys share their windows, so a window is a dict of key -> content; a batch is grouped by window with numpy
-and folded in one tight loop a window; the watermark fires whole windows, in order of their ends. No
-timers: a window's existence is its timer. At a snapshot what changed goes to the keyed backend, under the
-same name and namespaces as the general engine uses, and the list of windows to operator state.
+All keys share their windows, so a window is a dict of key -> content; a batch is grouped
+by window with numpy and folded in one tight loop a window; the watermark fires whole windows, in
+order of their ends. No timers: a window's existence is its timer. At a snapshot what changed goes
+to the keyed backend, under the same name and namespaces as the general engine uses, and the list of
+windows to operator state.
 """
 
 from __future__ import annotations
@@ -203,7 +204,8 @@ class AlignedWindows(WindowEngine):
     def restore(self, windows: list[bytes]) -> None:
         """Load what was saved, by this engine or the general one."""
         found = {_decode(item) for item in windows}
-        # The general engine has timers instead of the list; a window whose end has no timer has fired.
+        # The general engine has timers instead of the list; a window whose end has no timer has
+        # fired.
         fired: set[Any] = set()
         for at, _, namespace in list(self._timers.event.pop_until(MAX_TIMESTAMP)):
             (found if at == namespace[1] - 1 else fired).add(namespace)

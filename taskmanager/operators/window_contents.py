@@ -1,7 +1,8 @@
 """What a window holds for a key: a reduced value, an accumulator, or all its records.
 
 Both window engines store the same thing under the same name, so that a job may restore with another
-trigger or another lateness: one value per key and window (``ValueState``), or one list (``ListState``).
+trigger or another lateness: one value per key and window (``ValueState``), or one list
+(``ListState``).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class WindowEngine(ABC):
 
 
 class LateRecords:
-    """Where records go that come too late for all their windows: a side output, or nowhere but a counter.
+    """Takes records that are too late for all their windows: to a side output, or a counter.
 
     Args:
         output: the operator's output.

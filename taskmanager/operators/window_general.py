@@ -1,8 +1,8 @@
-"""The general engine: any assigner and trigger, merging windows, lateness; a key and window at a time.
+"""The general engine: any assigner and trigger, merging, lateness; one key and window at a time.
 
-Follows Flink's WindowOperator: contents, trigger state and timers lie in the keyed state with the window as
-namespace; a cleanup timer ends each window; merging windows keep their contents under the namespace of
-the first of them (see :mod:`lesto.taskmanager.operators.window_merging`).
+Follows Flink's WindowOperator: contents, trigger state and timers lie in the keyed state with the
+window as namespace; a cleanup timer ends each window; merging windows keep their contents
+under the namespace of the first of them (see :mod:`lesto.taskmanager.operators.window_merging`).
 """
 
 from __future__ import annotations
@@ -353,7 +353,8 @@ class GeneralWindows(WindowEngine):
         for namespace in sorted({_decode(item) for item in windows}):
             window = window_of(namespace)
             backend = self._backend
-            for backend.current_key in list(backend.keys(CONTENTS_STATE, namespace)):
+            keys = list(backend.keys(CONTENTS_STATE, namespace))
+            for backend.current_key in keys:
                 self._trigger_context.namespace = namespace
                 self._trigger_context.register_event_time_timer(window.max_timestamp())
                 self._register_cleanup(window, namespace)

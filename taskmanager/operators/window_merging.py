@@ -1,7 +1,8 @@
 """Which windows of a key there are when windows merge, and where the contents of each lie.
 
-When sessions A and B merge, the contents of B move under A's namespace, and the merged window refers to
-it: state moves once a merge, and never because a window merely grows (Flink's MergingWindowSet).
+When sessions A and B merge, the contents of B move under A's namespace, and the merged window
+refers to it: state moves once a merge, and never because a window merely grows (Flink's
+MergingWindowSet).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from lesto.taskmanager.operators.window_output import namespace_of, window_of
 
 MERGING_STATE: Final = "_merging_windows"
 
-#: (result, merged windows, namespace that holds the contents, namespaces whose contents move there).
+#: (result, merged windows, namespace that holds the contents, namespaces that move there).
 OnMerge = Callable[[Any, Sequence[Any], Hashable, Sequence[Hashable]], None]
 
 

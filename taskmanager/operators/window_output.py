@@ -1,4 +1,4 @@
-"""From a window's contents to results: the window function, its context, and the batches it makes."""
+"""From a window's contents to results: the window function, its context, its batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def namespace_of(window: Any) -> Hashable:
-    """A window as a state namespace: plain tuples of ints, which are quick to hash and stable to store."""
+    """A window as a state namespace: tuples of ints, quick to hash and stable to store."""
     kind = type(window)
     if kind is TimeWindow:
         return (window.start, window.end)
@@ -96,8 +96,8 @@ class WindowResults:
     """Calls the window function and collects its results until they are emitted.
 
     Args:
-        function: ProcessWindowFunction, WindowFunction, a callable (key, window, elements), or None to emit
-            the elements.
+        function: ProcessWindowFunction, WindowFunction, a callable (key, window, elements), or None
+            to emit the elements.
         operator: the operator's name, for errors.
         output: where results go; their event time is the window's last millisecond.
         context: of the process function.

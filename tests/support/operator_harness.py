@@ -1,6 +1,7 @@
-"""Runs one operator as a task would: batches in, output collected, snapshot and restore, virtual time.
+"""Runs one operator as a task would: batches in, output out, snapshots, virtual time.
 
-A snapshot goes through the real storage on disk, so that what a test restores is what a checkpoint holds.
+A snapshot goes through the real storage on disk, so that what a test restores is what a checkpoint
+holds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from lesto.common.clock import VirtualClock
 from lesto.common.config import Configuration
 from lesto.common.elements import NO_TIMESTAMP, Batch, Form, LatencyMarker, RowBatch

@@ -3,6 +3,8 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from operator_harness import Harness, owner
+
 from lesto.common.functions import KeyedProcessFunction, OutputTag, ReduceFunction
 from lesto.common.keys import KeySpec
 from lesto.common.row import Row
@@ -14,7 +16,6 @@ from lesto.taskmanager.operators.keyed import (
     KeyedProcessOperator,
     KeyedReduceOperator,
 )
-from operator_harness import Harness, owner
 
 FIRST = KeySpec(selector=lambda v: v[0])
 BACKENDS = ["hashmap", "rocksdb"]

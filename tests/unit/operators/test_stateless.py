@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from lesto.common.elements import RowBatch
 from lesto.common.functions import (
     FilterFunction,

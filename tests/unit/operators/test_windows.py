@@ -1,6 +1,9 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from operator_harness import Harness, owner
+from window_model import Model
+
 from lesto.common.functions import AggregateFunction, OutputTag, ProcessWindowFunction
 from lesto.common.keys import KeySpec
 from lesto.common.triggers import EventTimeTrigger, PurgingTrigger, Trigger, TriggerResult
@@ -31,8 +34,6 @@ from lesto.taskmanager.operators.errors import (
     UserFunctionError,
 )
 from lesto.taskmanager.operators.window import WindowOperator
-from operator_harness import Harness, owner
-from window_model import Model
 
 KEY = KeySpec(selector=lambda v: v[0])
 
@@ -179,7 +180,7 @@ def test_a_restart_in_the_middle_changes_nothing(tmp_path_factory, name, kind, s
 
 
 def without_late(script, at):
-    """The script with the watermarks before the restart lowered until no later record is late by them."""
+    """Lower the watermarks before the restart until no later record is late by them."""
     kept = []
     for index, step in enumerate(script):
         if isinstance(step, int) and index < at:
