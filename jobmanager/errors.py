@@ -1,6 +1,6 @@
 """Errors the JobManager raises or reports as a job's failure.
 
-Codes: ``LESTO-41xx`` scheduling and processes, ``LESTO-51xx`` checkpoints as the coordinator sees them.
+Codes: ``LESTO-41xx`` scheduling and processes, ``LESTO-51xx`` the coordinator's checkpoints.
 """
 
 from lesto.common.errors import Domain, LestoError

@@ -1,8 +1,8 @@
 """When to take a checkpoint, when it is complete, and what to do when it is not.
 
-One checkpoint is under way at a time. It goes through three phases: the enumerators are snapshotted, the
-barriers are sent and acknowledged, the metadata is written. Only after the write has succeeded is it
-complete. An acknowledgement of any other checkpoint is stale and ignored.
+One checkpoint is under way at a time. It goes through three phases: the enumerators are
+snapshotted, the barriers are sent and acknowledged, the metadata is written. Only after the write
+has succeeded is it complete. An acknowledgement of any other checkpoint is stale and ignored.
 """
 
 from __future__ import annotations
@@ -418,9 +418,9 @@ class CheckpointCoordinator:
         return DiscardCheckpoint(checkpoint.checkpoint_id, checkpoint.metadata, stay)
 
     def _discard_leftovers(self) -> list[CoordinatorInstruction]:
-        """Delete what aborted checkpoints left: only now that a later one is complete or the job over.
+        """Delete what aborted checkpoints left.
 
-        Its tasks may have been uploading when it was aborted.
+        Only now that a later one is complete or the job over: tasks may have been uploading still.
         """
         stay = tuple(kept.metadata for kept in self.retained)
         out = [DiscardCheckpoint(left, None, stay) for left in self._leftovers]

@@ -1,7 +1,7 @@
 """A job's vertices, their subtasks, and the one attempt of each that counts.
 
-All subtasks restart together, so the attempt number belongs to the graph: every deployment raises it, and
-what an older attempt says is stale.
+All subtasks restart together, so the attempt number belongs to the graph: every deployment raises
+it, and what an older attempt says is stale.
 """
 
 from __future__ import annotations

@@ -86,9 +86,8 @@ def _check_vertex(vertex: job_pb2.JobVertex) -> None:
 def _check_edge(edge: job_pb2.JobEdge, vertices: dict[str, job_pb2.JobVertex]) -> None:
     for end in (edge.source_vertex, edge.target_vertex):
         if end not in vertices:
-            _refuse(
-                f"edge {edge.id!r} names vertex {end!r}{did_you_mean(end, vertices)}, not in the job"
-            )
+            near = did_you_mean(end, vertices)
+            _refuse(f"edge {edge.id!r} names vertex {end!r}, not in the job{near}")
     source, target = vertices[edge.source_vertex], vertices[edge.target_vertex]
     if not 0 <= edge.source_operator < len(source.operators):
         _refuse(f"edge {edge.id!r} leaves operator {edge.source_operator}, not in {source.name!r}")
@@ -97,8 +96,8 @@ def _check_edge(edge: job_pb2.JobEdge, vertices: dict[str, job_pb2.JobVertex]) -
     forward = edge.partitioner.kind == job_pb2.PARTITION_KIND_FORWARD
     if forward and source.parallelism != target.parallelism:
         _refuse(
-            f"forward edge from {source.name!r} (parallelism {source.parallelism}) to {target.name!r} "
-            f"(parallelism {target.parallelism})",
+            f"forward edge from {source.name!r} (parallelism {source.parallelism}) to "
+            f"{target.name!r} (parallelism {target.parallelism})",
             "give both the same parallelism, or use rebalance() or rescale()",
         )
 

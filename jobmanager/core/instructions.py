@@ -89,7 +89,7 @@ class TriggerBarriers:
 
 @dataclass(frozen=True, slots=True)
 class WriteMetadata:
-    """Make the checkpoint durable by one atomic create; answered by MetadataWritten or -WriteFailed.
+    """Make the checkpoint durable by one atomic create; answered by MetadataWritten or its failure.
 
     Attributes:
         metadata: its content.

@@ -1,8 +1,9 @@
 """One job's state machine: events in, instructions out.
 
-``CREATED`` (restore point, slots) -> ``RUNNING`` -> ``FINISHED``. A failure makes it ``RESTARTING``:
-all tasks are cancelled, the restart strategy's delay passes, and everything is deployed anew from the
-latest complete checkpoint. ``FAILING`` and ``CANCELLING`` wind it down to ``FAILED`` and ``CANCELED``.
+``CREATED`` (restore point, slots) -> ``RUNNING`` -> ``FINISHED``. A failure makes it
+``RESTARTING``: all tasks are cancelled, the restart strategy's delay passes, and everything is
+deployed anew from the latest complete checkpoint. ``FAILING`` and ``CANCELLING`` wind it down to
+``FAILED`` and ``CANCELED``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A checkpoint's state, dealt out to the subtasks of a job that may have another parallelism.
 
-Keyed handles go to every subtask whose key-group range they overlap. Operator lists are dealt round robin,
-union lists go to all. With unchanged parallelism each subtask gets its own lists back.
+Keyed handles go to every subtask whose key-group range they overlap. Operator lists are dealt round
+robin, union lists go to all. With unchanged parallelism each subtask gets its own lists back.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def check_restorable(
     """Does the checkpoint's state have a place in the job?
 
     Raises:
-        RestoreMismatchError: state of an operator the job does not have, or keyed state with another
-            number of key groups.
+        RestoreMismatchError: state of an operator the job does not have, or keyed state with
+            another number of key groups.
     """
     homes = {op.uid: vertex for vertex in graph.vertices for op in vertex.operators}
     for state in metadata.operators:
@@ -33,24 +33,29 @@ def check_restorable(
         if vertex is None:
             if _has_state(state) and not allow_non_restored_state:
                 known = ", ".join(sorted(homes))
-                raise RestoreMismatchError(
+                msg = (
                     f"checkpoint {metadata.checkpoint_id} has state of operator {state.uid!r} "
-                    f"({state.name}), which the job does not have; its operators: {known}",
+                    f"({state.name}), which the job does not have; its operators: {known}"
+                )
+                raise RestoreMismatchError(
+                    msg,
                     remedy="give the operator its former uid, or drop its state with "
                     "--allow-non-restored-state",
                 )
             continue
         keyed = any(subtask.keyed for subtask in state.subtasks)
         if keyed and state.max_parallelism != vertex.max_parallelism:
-            raise RestoreMismatchError(
+            msg = (
                 f"keyed state of {state.name!r} has {state.max_parallelism} key groups, the job's "
-                f"max parallelism there is {vertex.max_parallelism}; it is fixed with the state",
-                remedy=f"set pipeline.max-parallelism to {state.max_parallelism}",
+                f"max parallelism there is {vertex.max_parallelism}; it is fixed with the state"
+            )
+            raise RestoreMismatchError(
+                msg, remedy=f"set pipeline.max-parallelism to {state.max_parallelism}"
             )
 
 
 def redistribute(metadata: checkpoint_pb2.CheckpointMetadata, graph: job_pb2.JobGraph) -> Restores:
-    """What each (vertex id, subtask) restores; every operator of the graph is listed, also without state."""
+    """What each (vertex id, subtask) restores; operators without state are listed too."""
     states = {state.uid: state for state in metadata.operators}
     restores: Restores = {}
     for vertex in graph.vertices:

@@ -89,8 +89,8 @@ class ExponentialDelay:
             self._backoff_ms = min(self._backoff_ms * self.multiplier, float(self.max_backoff_ms))
         if self.attempts_before_reset is not None and self._used >= self.attempts_before_reset:
             return GiveUp(
-                f"{self.attempts_before_reset} restarts of restart-strategy.exponential-delay within "
-                f"{self.reset_after_ms / 1000:g} s are used up"
+                f"{self.attempts_before_reset} restarts of restart-strategy.exponential-delay "
+                f"within {self.reset_after_ms / 1000:g} s are used up"
             )
         self._used += 1
         spread = self._backoff_ms * self.jitter_factor * jitter
@@ -115,7 +115,7 @@ class FailureRate:
         self._failures.append(now_ms)
         if len(self._failures) > self.max_failures:
             return GiveUp(
-                f"{len(self._failures)} failures within {self.interval_ms / 1000:g} s, more than the "
-                f"{self.max_failures} of restart-strategy.failure-rate"
+                f"{len(self._failures)} failures within {self.interval_ms / 1000:g} s, more than "
+                f"the {self.max_failures} of restart-strategy.failure-rate"
             )
         return Restart(self.delay_ms)

@@ -1,7 +1,7 @@
 """Slots: who has them, who waits for them, and which subtask goes where.
 
-A slot is one process of a TaskManager. Subtask ``i`` of every vertex of a slot sharing group runs in the
-group's ``i``-th slot, so a group needs as many slots as its widest vertex.
+A slot is one process of a TaskManager. Subtask ``i`` of every vertex of a slot sharing group runs
+in the group's ``i``-th slot, so a group needs as many slots as its widest vertex.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class _Request:
 class SlotPool:
     """All slots of the cluster.
 
-    Requests are served whole, oldest first; a younger one that fits may overtake one that does not, so
-    that a job too wide for the cluster does not keep others out. It ends with its timeout.
+    Requests are served whole, oldest first; a younger one that fits may overtake one that does not,
+    so that a job too wide for the cluster does not keep others out. It ends with its timeout.
     """
 
     slots: dict[str, Slot] = field(default_factory=dict)
@@ -148,8 +148,8 @@ class SlotPool:
             f"the job needs {request.count} more slots, but of {self.total} slots on {managers} "
             f"TaskManagers {self.available} are free, and no more came in "
             f"{request.timeout_ms / 1000:g} s",
-            remedy="start more TaskManagers (lesto taskmanager --slots N), end other jobs, or run with "
-            "a lower parallelism (-p)",
+            remedy="start more TaskManagers (lesto taskmanager --slots N), end other jobs, or run "
+            "with a lower parallelism (-p)",
         )
 
 
@@ -166,8 +166,8 @@ def assign_slots(
     Args:
         graph: the job.
         slots: exactly as many as :func:`slots_required`.
-        previous: slot ids of the attempt before; who had a slot that is still there keeps it, since its
-            process is warm and its files are local.
+        previous: slot ids of the attempt before; who had a slot that is still there keeps it,
+            since its process is warm and its files are local.
     """
     assert len(slots) == slots_required(graph), "not the number of slots the job asked for"
     by_id = {slot.slot_id: slot for slot in slots}

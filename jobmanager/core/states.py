@@ -1,8 +1,8 @@
 """States of jobs, vertices and attempts, and the only transitions they may make.
 
 Names are Flink's; the numbers are those of ``client.proto`` and ``runtime.proto``. A table lists
-``(start, finish)`` pairs; whatever is absent raises :class:`IllegalTransitionError` with the entity's
-whole story.
+``(start, finish)`` pairs; whatever is absent raises :class:`IllegalTransitionError` with the
+entity's whole story.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A job's durable names: epochs, checkpoints, savepoints, results. Blocking; runs on I/O threads."""
+"""A job's durable names: epochs, checkpoints, savepoints, results. Blocking: for I/O threads."""
 
 from __future__ import annotations
 

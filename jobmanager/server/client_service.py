@@ -46,7 +46,8 @@ def _answered(
             logger.exception("call.failed", method=method.__name__)
             internal = InternalError(f"{type(error).__name__}: {error}")
             await abort(context, internal, grpc.StatusCode.INTERNAL)
-        raise AssertionError("abort does not return")
+        msg = "abort does not return"
+        raise AssertionError(msg)
 
     return call
 

@@ -103,7 +103,8 @@ class Dispatcher:
             LestoError: a setting is wrong, or checkpoint storage refuses.
         """
         if self._stopped:
-            raise ClusterStoppedError("the JobManager is stopping")
+            msg = "the JobManager is stopping"
+            raise ClusterStoppedError(msg)
         _check_python(graph)
         _check_uids(graph)
         validate_graph(graph)
@@ -199,10 +200,9 @@ class Dispatcher:
         runner = self.running(job_id)
         directory = target or self.get(job_id).config.get(options.SAVEPOINT_DIR)
         if not directory:
-            raise JobStateError(
-                "neither the request nor execution.checkpointing.savepoint-dir names a directory",
-                remedy="give a directory, or set execution.checkpointing.savepoint-dir",
-            )
+            msg = "neither the request nor execution.checkpointing.savepoint-dir names a directory"
+            remedy = "give a directory, or set execution.checkpointing.savepoint-dir"
+            raise JobStateError(msg, remedy=remedy)
         return await runner.savepoint(directory, stop=stop, drain=drain)
 
     def cancel(self, job_id: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import grpc
 
 from lesto.common.logs import get_logger
-from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.errors import PythonVersionError, TaskProtocolError
 from lesto.jobmanager.server.auth import abort
 from lesto.jobmanager.server.taskmanagers import Session, TaskManagers
@@ -107,7 +106,7 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
             session.close("its connection ended")
         except asyncio.CancelledError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever broke the stream, the peer is gone
             logger.warning("taskmanager.read_failed", error=repr(error))
             session.close(f"its connection broke: {error!r}")
 

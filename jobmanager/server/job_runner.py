@@ -162,10 +162,11 @@ class JobRunner:
     # ----------------------------------------------------------------------------------- the loop
 
     async def _run_guarded(self) -> None:
-        """Run; a fault of the engine that the job master cannot take ends the job, and its slots."""
+        """Run; a fault of the engine that the job master cannot take ends the job and its slots."""
         try:
             await self._run()
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # The listing must not show for ever a job that nobody runs.
             self._log.exception("job.collapsed")
             self.collapsed = True
             for slot_id in list(self.master.slots):
@@ -229,7 +230,7 @@ class JobRunner:
         return Moment(clock.monotonic_ms(), clock.now_ms())
 
     def _post_from_thread(self, event: ev.Event) -> None:
-        """Post from the enumerators' thread; waits while the queue is full, not beyond the job's end."""
+        """Post from the enumerators' thread; waits while the queue is full and the job runs."""
         if self._over.is_set() or self._loop.is_closed():
             return
         future = asyncio.run_coroutine_threadsafe(self.post(event), self._loop)
@@ -296,7 +297,7 @@ class JobRunner:
             event: ev.Event = await self._off_loop(load_checkpoint, path)
         except LestoError as error:
             event = ev.CheckpointLoadFailed(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged, and told to the job master
             self._log.exception("checkpoint.load_failed", path=path)
             event = ev.CheckpointLoadFailed(_internal(error))
         self.tell(event)
@@ -307,7 +308,7 @@ class JobRunner:
             path = await self._off_loop(self.store.write, instruction.metadata, instruction.target)
         except LestoError as error:
             self.tell(ev.MetadataWriteFailed(checkpoint_id, error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged, and told to the job master
             self._log.exception("checkpoint.write_failed", checkpoint_id=checkpoint_id)
             self.tell(ev.MetadataWriteFailed(checkpoint_id, _internal(error)))
         else:

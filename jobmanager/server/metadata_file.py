@@ -1,4 +1,4 @@
-"""The content of a checkpoint's ``_metadata``: a header with length and checksum, then the message."""
+"""The content of a checkpoint's ``_metadata``: length and checksum, then the message."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def decode(content: bytes, path: str) -> checkpoint_pb2.CheckpointMetadata:
         raise CorruptFileError(msg, remedy=_REMEDY)
     _, checksum, length = _HEADER.unpack_from(content)
     if len(payload) != length or zlib.crc32(payload) != checksum:
-        msg = f"{path} is damaged: {len(payload)} bytes, should be {length} with checksum {checksum:08x}"
+        msg = (
+            f"{path} is damaged: {len(payload)} bytes, should be {length} "
+            f"with checksum {checksum:08x}"
+        )
         raise CorruptFileError(msg, remedy=_REMEDY)
     metadata = checkpoint_pb2.CheckpointMetadata()
     try:

@@ -21,7 +21,7 @@ _FORMATS = {"arrow", "pickle"}
 async def fetch_results(
     job: Job, operator_uid: str, io: Executor
 ) -> AsyncIterator[client_pb2.ResultBatch]:
-    """Batches in order of their names, until the job has ended and all are sent; then they are deleted.
+    """Batches in order of their names until the job has ended; then the files are deleted.
 
     Raises:
         JobNotFoundError: the job has no such operator.

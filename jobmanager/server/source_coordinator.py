@@ -1,8 +1,8 @@
 """Runs the split enumerators of a job's sources.
 
-All enumerators of a job share one thread. What a call assigns is passed on when the call returns, in order
-with the snapshots: an assignment is either before a checkpoint's barriers and not in the enumerators'
-snapshot, or after them and in it.
+All enumerators of a job share one thread. What a call assigns is passed on when the call returns,
+in order with the snapshots: an assignment is either before a checkpoint's barriers and not in the
+enumerators' snapshot, or after them and in it.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class SourceCoordinator:
             enumerator = source.create_enumerator(context, state)
             running = self._running[node.uid] = _Running(node, context, enumerator)
             enumerator.start()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - user code: reported as the job's failure
             self._failed(node, error)
             return False
         self._flush(running)
@@ -193,7 +193,7 @@ class SourceCoordinator:
         running.context.may_assign = True
         try:
             call(running)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - user code: reported as the job's failure
             self._failed(running.node, error)
             return
         self._flush(running)
@@ -224,7 +224,7 @@ class SourceCoordinator:
         for uid, running in self._running.items():
             try:
                 states[uid] = running.enumerator.snapshot_state(checkpoint_id)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - user code: reported as the job's failure
                 self._failed(running.node, error)
                 return
         self._post(ev.EnumeratorsSnapshotted(attempt, checkpoint_id, states))
@@ -243,7 +243,7 @@ class SourceCoordinator:
         self._close_all()
         self._post(ev.EnumeratorFailed(attempt, node.uid, describe(error, node)))
 
-    # ----------------------------------------------------------------------------- on the event loop
+    # ---------------------------------------------------------------------------- on the event loop
 
     def _arm(self, attempt: int, uid: str, interval_ms: int) -> None:
         if not self._closed:

@@ -180,7 +180,7 @@ class TaskManagers:
         self._arm()
 
     def send(self, slot_id: str, command: runtime_pb2.TaskCommand) -> None:
-        """A command to a slot; one to a slot that is gone is dropped: its loss is reported apart."""
+        """A command to a slot; one to a slot that is gone is dropped; its loss is told apart."""
         session = self._session_of(slot_id)
         if session is not None:
             wrapped = runtime_pb2.SlotCommand(slot_id=slot_id, command=command)

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import json
-import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import cloudpickle
 import grpc
@@ -103,9 +103,15 @@ async def cluster(tmp_path, *, slots=2, token=None, **settings):
 
 
 async def until(condition):
-    while not (found := condition()):
+    while not (found := condition()):  # noqa: ASYNC110 - the condition is the engine's own state
         await asyncio.sleep(0.005)
     return found
+
+
+async def all_running(client, tasks=4):
+    async for details in client.WatchJob(pb.WatchJobRequest(job_id=JOB_ID, interval_ms=50)):
+        if details.summary.tasks_running == tasks:
+            return
 
 
 async def reach(client, state, job_id=JOB_ID):
@@ -153,8 +159,9 @@ def test_a_failed_task_restarts_the_job_from_the_latest_checkpoint(tmp_path):
             graph = pipeline(source=numbers(9, endless=True), config=FAST)
             await client.SubmitJob(pb.SubmitJobRequest(graph=graph))
             await until(lambda: len(worker.splits) == 2)
+            await all_running(client)
             path = await manager.cluster.dispatcher.savepoint(JOB_ID, str(tmp_path / "sp"))
-            assert os.path.exists(f"{path}/_metadata")
+            assert (Path(path) / "_metadata").exists()
             worker.fail(worker.live()[0], "boom")
             await until(lambda: len(worker.deployments) == 8)
             second = worker.deployments[4:]
@@ -218,8 +225,7 @@ def test_stop_with_savepoint_finishes_the_job_and_gives_the_path(tmp_path):
             await client.SubmitJob(
                 pb.SubmitJobRequest(graph=pipeline(source=numbers(0, endless=True), config=FAST))
             )
-            await reach(client, pb.JOB_STATE_RUNNING)
-            await until(lambda: len(worker.deployments) == 4)
+            await all_running(client)
             target = str(tmp_path / "savepoints")
             answer = await client.StopJob(pb.StopJobRequest(job_id=JOB_ID, target=target))
             assert answer.path.startswith(target)
@@ -261,7 +267,7 @@ def test_a_checkpoint_that_cannot_be_read_fails_the_job_with_its_cause(tmp_path,
         async with cluster(tmp_path) as (manager, worker, client):
             first = pipeline(source=numbers(0, endless=True), config=FAST)
             await client.SubmitJob(pb.SubmitJobRequest(graph=first))
-            await until(lambda: len(worker.deployments) == 4)
+            await all_running(client)
             path = await manager.cluster.dispatcher.savepoint(JOB_ID, str(tmp_path / "sp"))
             file = tmp_path / path / "_metadata"
             content = bytearray(file.read_bytes())
@@ -322,11 +328,10 @@ def test_a_call_without_the_token_is_refused(tmp_path):
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
             error = error_from_metadata(caught.value.trailing_metadata())
             assert isinstance(error, errors.UnauthenticatedError)
+            request = pb.WatchJobRequest(job_id=JOB_ID)
+            stream = aiter(client.WatchJob(request, metadata=call_metadata("wrong")))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                stream = client.WatchJob(
-                    pb.WatchJobRequest(job_id=JOB_ID), metadata=call_metadata("wrong")
-                )
-                await anext(aiter(stream))
+                await anext(stream)
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
             jobs = await client.ListJobs(pb.ListJobsRequest(), metadata=call_metadata("s3cret"))
             assert not jobs.jobs
@@ -427,9 +432,10 @@ def test_results_of_a_collect_sink_are_streamed_in_order_then_deleted(tmp_path):
             worker.end_data()
             assert [batch async for batch in results] == []
             assert not folder.exists()
+            request = pb.FetchResultsRequest(job_id=JOB_ID, operator_uid="../../etc")
+            stream = aiter(client.FetchResults(request))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                bad = pb.FetchResultsRequest(job_id=JOB_ID, operator_uid="../../etc")
-                await anext(aiter(client.FetchResults(bad)))
+                await anext(stream)
             assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
     run(scenario())

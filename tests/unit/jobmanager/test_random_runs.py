@@ -1,0 +1,68 @@
+"""Whole lives of a job under virtual time, with failures, slow answers, lost slots and stale messages.
+
+Design of these tests: the simulation keeps its own ledger of what was acknowledged, written, told and
+restored, and asserts from it. The seed is the test's parameter, so a failing one reproduces.
+"""
+
+import pytest
+from job_simulation import Simulation
+
+from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.core.states import JobState
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_job_survives_any_faults_and_finishes_exactly_once(seed):
+    run = Simulation(seed, faults=12).run()
+    assert run.ended is JobState.FINISHED
+    assert not run.live
+    last = run.master.coordinator.statistics.latest_completed
+    assert last.status == "COMPLETED"
+    assert run.confirmed == last.checkpoint_id
+
+
+def test_the_faults_do_happen():
+    runs = [Simulation(seed, faults=12).run() for seed in range(20)]
+    statistics = [run.master.coordinator.statistics for run in runs]
+    assert sum(run.master.restarts for run in runs) > 60
+    assert sum(s.failed for s in statistics) > 20
+    assert sum(run.master.stale_events for run in runs) > 20
+    assert sum(run.master.coordinator.stale_messages for run in runs) > 20
+    assert sum(any(run.restored) for run in runs) == len(runs)
+
+
+def test_a_seed_reproduces_a_run():
+    first, second = (Simulation(7).run() for _ in range(2))
+    assert str(first.trace) == str(second.trace)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_without_periodic_checkpoints_the_final_one_is_taken_all_the_same(seed):
+    run = Simulation(seed, faults=3, interval_ms=None).run()
+    assert run.ended is JobState.FINISHED
+    assert len(run.written) >= 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_cancelled_job_ends_whatever_goes_on(seed):
+    run = Simulation(seed, faults=12, data_ms=10**9)
+    run._at(run.random.randint(0, 40_000), lambda: run.tell(ev.CancelRequested()))
+    run.run()
+    assert run.ended is JobState.CANCELED
+    kept = [c.checkpoint_id for c in run.master.coordinator.retained]
+    assert not set(kept) & run.discarded
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_savepoint_request_is_answered_once(seed):
+    run = Simulation(seed, faults=12, data_ms=60_000)
+    for number in range(8):
+        event = ev.SavepointRequested(f"r{number}", f"/sp/{number}", stop=number == 7)
+        run._at(run.random.randint(0, 50_000), lambda e=event: run.tell(e))
+    run.run()
+    assert run.ended is JobState.FINISHED
+    asked = [e for _, e in run.trace if isinstance(e, ev.SavepointRequested)]
+    assert set(run.answers) == {e.request_id for e in asked}
+    for event in asked:
+        answer = run.answers[event.request_id]
+        assert isinstance(answer, Exception) or answer == event.target
