@@ -145,7 +145,8 @@ class JobClient:
     Args:
         client: connection to the JobManager; closed with this object.
         job_id: the job.
-        cluster: embedded cluster that exists for this job alone; stopped when the job has ended or this
+        cluster: embedded cluster that exists for this job alone; stopped when the job has ended or
+            this
             object is closed.
     """
 
@@ -180,11 +181,11 @@ class JobClient:
     def stop_with_savepoint(
         self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
     ) -> CompletableFuture[str]:
-        """Stop with a savepoint; the result is its path. The flag: fire all windows first (drain)."""
+        """Stop with a savepoint; the result is its path. The flag: fire all windows first
+        (drain).
+        """
         target, drain = savepoint_directory or "", bool(advance_to_end_of_event_time)
-        return _start(
-            lambda: self.client.stop(self.job_id, target, drain=drain), "job-stop"
-        )
+        return _start(lambda: self.client.stop(self.job_id, target, drain=drain), "job-stop")
 
     def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture[str]:
         """Take a savepoint; the result is its path."""
@@ -261,7 +262,9 @@ class JobClient:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """Release the connection, and stop the embedded cluster if there is one. May be called twice."""
+        """Release the connection, and stop the embedded cluster if there is one. May be called
+        twice.
+        """
         with self._lock:
             cluster, self._cluster = self._cluster, None
             self.client.close()

@@ -65,18 +65,14 @@ def watch(job_client: JobClient, console: Console) -> JobExecutionResult:
         return job_client.wait()
     rates = RateMeter()
     started = time.monotonic()
-    with Live(
-        console=console, refresh_per_second=REFRESH_PER_SECOND, transient=False
-    ) as live:
+    with Live(console=console, refresh_per_second=REFRESH_PER_SECOND, transient=False) as live:
         for details in job_client.details():
             now = time.monotonic()
             live.update(render(details, rates, now, now - started))
     return job_client.ended_result()
 
 
-def render(
-    details: pb.JobDetails, rates: RateMeter, now: float, elapsed: float
-) -> RenderableType:
+def render(details: pb.JobDetails, rates: RateMeter, now: float, elapsed: float) -> RenderableType:
     """One frame."""
     state = pb.JobState.Name(details.summary.state).removeprefix("JOB_STATE_")
     head = Text.assemble(

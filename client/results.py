@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class CloseableIterator:
-    """Records of a running job. Use it with ``with``, or close it: that cancels a job that has not ended.
+    """Records of a running job. Use it with ``with``, or close it: that cancels a job that has not
+    ended.
 
     Iterating raises JobExecutionError when the job has failed.
     """
@@ -83,7 +84,8 @@ def decode(message: pb.ResultBatch) -> list[Any]:
             columns = [column.to_pylist() for column in table.columns]
             return list(rows_from_columns(table.schema.names, columns))
         case "pickle":
-            # From the JobManager this client has authenticated to, and from the user's own functions.
+            # From the JobManager this client has authenticated to, and from the user's own
+            # functions.
             return list(pickle.loads(message.payload))
         case other:
             msg = f"the JobManager sent results in the unknown format '{other}'"

@@ -1,7 +1,7 @@
 """What ``lesto run`` tells the script it runs, through two environment variables.
 
-``LESTO_JOBMANAGER`` is the JobManager's ``host:port``; unset: an embedded cluster. ``LESTO_RUN_OPTIONS`` is a
-JSON object with the fields of :class:`RunOptions`.
+``LESTO_JOBMANAGER`` is the JobManager's ``host:port``; unset: an embedded cluster.
+``LESTO_RUN_OPTIONS`` is a JSON object with the fields of :class:`RunOptions`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class RunOptions:
         """
         env = os.environ if environment is None else environment
         text = env.get(OPTIONS_VARIABLE, "")
-        values: dict[str, Any] = {}
+        values: Any = {}
         if text:
             try:
                 values = json.loads(text)

@@ -28,7 +28,8 @@ def submit(
 ) -> JobClient:
     """Submit a graph.
 
-    Without ``run_options.jobmanager``, a cluster with as many slots as the job needs is started in this
+    Without ``run_options.jobmanager``, a cluster with as many slots as the job needs is started in
+    this
     process; it ends with the job.
 
     Raises:
@@ -40,9 +41,7 @@ def submit(
         from lesto.client.local_token import find_token
 
         token = find_token(config, run.jobmanager)
-        client = JobManagerClient(
-            run.jobmanager, token, timeout=config.get(options.CLIENT_TIMEOUT)
-        )
+        client = JobManagerClient(run.jobmanager, token, timeout=config.get(options.CLIENT_TIMEOUT))
         job = _send(client, graph, None)
     else:
         from lesto.client.minicluster import MiniCluster

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from lesto.common.expressions import col as col
     from lesto.common.expressions import lit as lit
     from lesto.common.functions import OutputTag as OutputTag
-    from lesto.common.functions import TimeDomain as TimeDomain
     from lesto.common.row import Row as Row
     from lesto.common.time import Duration as Duration
     from lesto.common.time import Instant as Instant
     from lesto.common.time import Time as Time
+    from lesto.common.time import TimeDomain as TimeDomain
     from lesto.common.types import TypeInformation as TypeInformation
     from lesto.common.types import Types as Types
     from lesto.common.watermarks import TimestampAssigner as TimestampAssigner
@@ -35,7 +35,7 @@ _HOME = {
     "Row": "row",
     "RowKind": "elements",
     "Time": "time",
-    "TimeDomain": "functions",
+    "TimeDomain": "time",
     "TimestampAssigner": "watermarks",
     "TypeInformation": "types",
     "Types": "types",

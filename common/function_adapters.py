@@ -1,4 +1,6 @@
-"""Single-method functions on a keyed stream, run as keyed process functions so that they reach keyed state."""
+"""Single-method functions on a keyed stream, run as keyed process functions so that they reach
+keyed state.
+"""
 
 from __future__ import annotations
 

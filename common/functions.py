@@ -1,4 +1,6 @@
-"""User functions: the classes a job may extend. A plain callable does wherever one method is asked for."""
+"""User functions: the classes a job may extend. A plain callable does wherever one method is asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
+from lesto.common.checking import is_a
 from lesto.common.time import TimeDomain
 from lesto.common.types import TypeInformation
 
@@ -16,6 +19,7 @@ OUT = TypeVar("OUT")
 ACC = TypeVar("ACC")
 KEY = TypeVar("KEY")
 W = TypeVar("W")
+W2 = TypeVar("W2")
 
 
 class OutputTag:
@@ -27,7 +31,7 @@ class OutputTag:
     __slots__ = ("tag_id", "type_info")
 
     def __init__(self, tag_id: str, type_info: TypeInformation | list[Any] | None = None) -> None:
-        if not isinstance(tag_id, str) or not tag_id:
+        if not is_a(tag_id, str) or not tag_id:
             msg = f"an output tag needs a non-empty text as its id, not {tag_id!r}"
             raise ValueError(msg)
         self.tag_id = tag_id
@@ -103,7 +107,7 @@ class RuntimeContext(KeyedStateStore):
         """The operator's metric group."""
 
 
-class Function(ABC):
+class Function(ABC):  # noqa: B024 - a root; what is abstract depends on the kind
     """Root of user functions. Instances are pickled with the job and live once in each subtask."""
 
     def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027 - optional hook
@@ -292,7 +296,9 @@ class KeyedProcessFunction(Function):
         """Given with each timer."""
 
     @abstractmethod
-    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterable[Any] | None:
+    def process_element(
+        self, value: Any, ctx: KeyedProcessFunction.Context
+    ) -> Iterable[Any] | None:
         """Yield results; ``(OutputTag, value)`` goes to a side output."""
 
     def on_timer(
@@ -384,28 +390,28 @@ class AllWindowFunction(Function, Generic[IN, OUT, W]):
 class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """A window function that sees time and state."""
 
-    class Context(_WindowContext[W]):
+    class Context(_WindowContext[W2]):
         """Given with each window."""
 
     @abstractmethod
     def process(self, key: KEY, context: Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
         """The results; ``(OutputTag, value)`` goes to a side output."""
 
-    def clear(self, context: Context[W]) -> None:  # noqa: B027 - optional hook
+    def clear(self, context: Context[W]) -> None:
         """The window is purged: clear what was kept in ``window_state``."""
 
 
 class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     """A window function of a stream without keys that sees time and state."""
 
-    class Context(_WindowContext[W]):
+    class Context(_WindowContext[W2]):
         """Given with each window."""
 
     @abstractmethod
     def process(self, context: Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
         """The results."""
 
-    def clear(self, context: Context[W]) -> None:  # noqa: B027 - optional hook
+    def clear(self, context: Context[W]) -> None:
         """The window is purged."""
 
 

@@ -12,7 +12,8 @@ from typing import Any
 class KeySpec:
     """The key of a stream.
 
-    Exactly one of the two is set. With one column the key is that column's value; with several it is the
+    Exactly one of the two is set. With one column the key is that column's value; with several it
+    is the
     tuple of their values, in order.
 
     Attributes:

@@ -1,8 +1,8 @@
 """Row: a record with fields by position and, when named, by name.
 
-A row is a list, so that rows are made from columns at C speed (:func:`rows_from_columns`) and positional
-code sees an ordinary sequence. Field names live on a class made once per set of names; reading
-``row.field`` is then one slot access.
+A row is a list, so that rows are made from columns at C speed (:func:`rows_from_columns`) and
+positional code sees an ordinary sequence. Field names live on a class made once per set of names;
+reading ``row.field`` is then one slot access.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class Row(list[Any]):
         {'a': 1, 'b': {'c': 2}}
         """
         if self._fields is None:
-            msg = "a Row without field names cannot be turned into a dict; call set_field_names first"
+            msg = (
+                "a Row without field names cannot be turned into a dict; call set_field_names first"
+            )
             raise TypeError(msg)
         values: Iterable[Any] = map(_plain, self) if recursive else self
         return dict(zip(self._fields, values, strict=True))
@@ -135,7 +137,8 @@ class Row(list[Any]):
         from lesto.common.errors import did_you_mean
 
         fields = self._fields or ()
-        msg = f"this Row has no field '{name}'{did_you_mean(name, fields)}; fields: {', '.join(fields) or 'unnamed'}"
+        known = ", ".join(fields) or "unnamed"
+        msg = f"this Row has no field '{name}'{did_you_mean(name, fields)}; fields: {known}"
         raise KeyError(msg)
 
     def __contains__(self, item: object) -> bool:
@@ -158,7 +161,7 @@ class Row(list[Any]):
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(self))
 
-    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self._fields, tuple(self), int(self.get_row_kind())))
 
     def __copy__(self) -> Row:
@@ -211,7 +214,8 @@ _METHODS = frozenset(name for name in vars(Row) if not name.startswith("__"))
 
 @lru_cache(maxsize=SCHEMA_CLASSES_MAX)
 def row_class(fields: tuple[str, ...] | None) -> Callable[[Iterable[Any]], Row]:
-    """The constructor, from an iterable of values, of rows with these field names (None: positional).
+    """The constructor, from an iterable of values, of rows with these field names (None:
+    positional).
 
     >>> row_class(("a", "b"))([1, 2])
     Row(a=1, b=2)

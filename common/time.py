@@ -1,5 +1,7 @@
-"""Durations and instants. Wherever a duration is taken, ``Duration``, ``Time``, ``timedelta``, ``"10s"`` and
-whole milliseconds do.
+"""Durations and instants.
+
+Wherever a duration is taken, ``Duration``, ``Time``, ``timedelta``, ``"10s"`` and whole
+milliseconds do.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from lesto.common.checking import is_a
 
 _NANOS: Final = {
     "ns": 1,
@@ -166,7 +170,9 @@ class Instant:
 
     def to_datetime(self) -> datetime:
         """In UTC, to microseconds."""
-        return datetime.fromtimestamp(self.seconds, UTC) + timedelta(microseconds=self.nanos // 1_000)
+        return datetime.fromtimestamp(self.seconds, UTC) + timedelta(
+            microseconds=self.nanos // 1_000
+        )
 
 
 DurationLike = Duration | Time | timedelta | str | int
@@ -183,9 +189,7 @@ def duration_ms(value: DurationLike, what: str = "duration") -> int:
     (10000, 60000, 250)
     """
     match value:
-        case bool():
-            result = None
-        case int():
+        case int() if not is_a(value, bool):
             result = value
         case str():
             result = Duration.parse(value).to_millis()
@@ -196,10 +200,11 @@ def duration_ms(value: DurationLike, what: str = "duration") -> int:
         case timedelta():
             result = value // timedelta(milliseconds=1)
         case _:
-            result = None
-    if result is None:
-        msg = f"{what}: expected a Duration, Time, timedelta, text such as '10s' or milliseconds, not {value!r}"
-        raise TypeError(msg)
+            msg = (
+                f"{what}: expected a Duration, Time, timedelta, text such as '10s' or milliseconds,"
+                f" not {value!r}"
+            )
+            raise TypeError(msg)
     if result < 0:
         msg = f"{what}: a duration is not negative: {value!r}"
         raise ValueError(msg)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from lesto.common.checking import is_a
 from lesto.common.windowing import TimeWindow, Window
 
 T = TypeVar("T")
@@ -230,7 +231,7 @@ class PurgingTrigger(Trigger[Any, Window]):
     @staticmethod
     def of(nested_trigger: Trigger[Any, Any]) -> PurgingTrigger:
         """Wrap a trigger."""
-        if not isinstance(nested_trigger, Trigger):
+        if not is_a(nested_trigger, Trigger):
             msg = f"expected a Trigger, not {nested_trigger!r}"
             raise TypeError(msg)
         return PurgingTrigger(nested_trigger)

@@ -1,4 +1,6 @@
-"""Type information: optional in Lesto, with PyFlink's names, and mapped to Arrow where Arrow has the type."""
+"""Type information: optional in Lesto, with PyFlink's names, and mapped to Arrow where Arrow has
+the type.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ class TypeInformation:
         return ()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._content() == other._content()  # type: ignore[attr-defined]
+        return (
+            isinstance(other, TypeInformation)
+            and type(self) is type(other)
+            and self._content() == other._content()
+        )
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._content()))
@@ -186,7 +192,9 @@ class RowTypeInfo(TypeInformation):
         self.field_types = list(field_types)
         self.named = field_names is not None
         self.field_names = (
-            [f"f{i}" for i in range(len(self.field_types))] if field_names is None else list(field_names)
+            [f"f{i}" for i in range(len(self.field_types))]
+            if field_names is None
+            else list(field_names)
         )
         if len(self.field_names) != len(self.field_types):
             msg = f"{len(self.field_names)} field names for {len(self.field_types)} field types"
@@ -320,7 +328,9 @@ class Types:
         return RowTypeInfo(field_types)
 
     @staticmethod
-    def ROW_NAMED(field_names: Sequence[str], field_types: Sequence[TypeInformation]) -> RowTypeInfo:
+    def ROW_NAMED(
+        field_names: Sequence[str], field_types: Sequence[TypeInformation]
+    ) -> RowTypeInfo:
         """A :class:`Row` with named fields."""
         return RowTypeInfo(field_types, field_names)
 

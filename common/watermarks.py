@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lesto.common.checking import is_a
 from lesto.common.elements import Watermark
 from lesto.common.time import DurationLike, duration_ms
 
@@ -16,7 +17,9 @@ class TimestampAssigner(ABC):
 
     @abstractmethod
     def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
-        """Event time in ms; ``record_timestamp`` is what the source gave (MIN_TIMESTAMP: nothing)."""
+        """Event time in ms; ``record_timestamp`` is what the source gave (MIN_TIMESTAMP:
+        nothing).
+        """
 
 
 class WatermarkOutput(ABC):
@@ -24,7 +27,9 @@ class WatermarkOutput(ABC):
 
     @abstractmethod
     def emit_watermark(self, watermark: Watermark | int) -> None:
-        """No record at or before this time (ms) will follow. An earlier one than before is ignored."""
+        """No record at or before this time (ms) will follow. An earlier one than before is
+        ignored.
+        """
 
     @abstractmethod
     def mark_idle(self) -> None:
@@ -54,8 +59,8 @@ class WatermarkStrategy:
     Attributes:
         out_of_orderness_ms: watermark = largest timestamp - this - 1; None: no built-in watermarks.
         generator_factory: makes the custom generator, when there is one.
-        timestamp_assigner: assigner object or callable (value, record_timestamp) -> ms, or None: keep
-            the source's timestamps.
+        timestamp_assigner: assigner object or callable (value, record_timestamp) -> ms, or None:
+            keep the source's timestamps.
         timestamp_column: column holding event time, for streams with a schema.
         idle_timeout_ms: without records for so long, the stream counts as idle; None: never.
     """
@@ -86,7 +91,8 @@ class WatermarkStrategy:
     @staticmethod
     def for_generator(generator_factory: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
         """A custom rule; the factory (a class will do) is called once a split."""
-        if not callable(generator_factory):
+        given: Any = generator_factory
+        if not callable(given):
             msg = f"for_generator takes a factory of WatermarkGenerators, not {generator_factory!r}"
             raise TypeError(msg)
         return WatermarkStrategy(generator_factory=generator_factory)
@@ -94,15 +100,18 @@ class WatermarkStrategy:
     def with_timestamp_assigner(
         self, timestamp_assigner: TimestampAssigner | Callable[[Any, int], int]
     ) -> WatermarkStrategy:
-        """Take timestamps from the records: an assigner or a callable (value, record_timestamp) -> ms."""
-        if not isinstance(timestamp_assigner, TimestampAssigner) and not callable(timestamp_assigner):
+        """Take timestamps from the records: an assigner or a callable (value, record_timestamp) ->
+        ms.
+        """
+        given: Any = timestamp_assigner
+        if not isinstance(given, TimestampAssigner) and not callable(given):
             msg = f"expected a TimestampAssigner or a callable, not {timestamp_assigner!r}"
             raise TypeError(msg)
         return replace(self, timestamp_assigner=timestamp_assigner, timestamp_column=None)
 
     def with_timestamp_column(self, name: str) -> WatermarkStrategy:
         """Take timestamps from a column: a timestamp, a date, or integer milliseconds."""
-        if not isinstance(name, str):
+        if not is_a(name, str):
             msg = f"with_timestamp_column takes a column name, not {name!r}"
             raise TypeError(msg)
         return replace(self, timestamp_column=name, timestamp_assigner=None)

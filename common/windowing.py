@@ -26,6 +26,14 @@ class Window(ABC):
         """Largest event time that belongs to it."""
 
 
+class MergeCallback(ABC, Generic[W]):
+    """Takes merges."""
+
+    @abstractmethod
+    def merge(self, to_be_merged: Iterable[W], merge_result: W) -> None:
+        """These become this one."""
+
+
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class TimeWindow(Window):
@@ -59,10 +67,10 @@ class TimeWindow(Window):
         return timestamp - (timestamp - offset) % window_size
 
     @staticmethod
-    def merge_windows(
-        windows: Iterable[TimeWindow], callback: MergingWindowAssigner.MergeCallback[TimeWindow]
-    ) -> None:
-        """Report each group of overlapping windows, of more than one, and the window that covers it."""
+    def merge_windows(windows: Iterable[TimeWindow], callback: MergeCallback[TimeWindow]) -> None:
+        """Report each group of overlapping windows, of more than one, and the window that covers
+        it.
+        """
         group: list[TimeWindow] = []
         cover: TimeWindow | None = None
         for window in sorted(windows):
@@ -137,18 +145,13 @@ class WindowAssigner(ABC, Generic[T, W]):
 class MergingWindowAssigner(WindowAssigner[T, W]):
     """Assigns windows that merge, such as sessions."""
 
-    class MergeCallback(ABC, Generic[W]):
-        """Takes merges."""
-
-        @abstractmethod
-        def merge(self, to_be_merged: Iterable[W], merge_result: W) -> None:
-            """These become this one."""
-
     @abstractmethod
-    def merge_windows(
-        self, windows: Iterable[W], callback: MergingWindowAssigner.MergeCallback[W]
-    ) -> None:
+    def merge_windows(self, windows: Iterable[W], callback: MergeCallback[W]) -> None:
         """Report what merges to the callback."""
+
+
+# PyFlink's place for it; in the class body it would hide the generic class from annotations.
+MergingWindowAssigner.MergeCallback = MergeCallback  # type: ignore[attr-defined]
 
 
 def _positive(value: DurationLike, what: str) -> int:
@@ -228,9 +231,7 @@ class TumblingEventTimeWindows(_EventTime, WindowAssigner[Any, TimeWindow]):
         millis = _positive(size, "size")
         return TumblingEventTimeWindows(millis, _offset(offset, millis, "offset"))
 
-    def assign_windows(
-        self, element: Any, timestamp: int, context: Any
-    ) -> Collection[TimeWindow]:
+    def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """The window that holds the event time."""
         _require_timestamp(timestamp)
         start = timestamp - (timestamp - self.offset) % self.size
@@ -288,9 +289,7 @@ class SlidingEventTimeWindows(_EventTime, WindowAssigner[Any, TimeWindow]):
             _positive(size, "size"), step, _offset(offset, step, "offset")
         )
 
-    def assign_windows(
-        self, element: Any, timestamp: int, context: Any
-    ) -> Collection[TimeWindow]:
+    def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """The windows that hold the event time, newest first."""
         _require_timestamp(timestamp)
         return _sliding(timestamp, self.size, self.slide, self.offset)
@@ -334,7 +333,7 @@ class _Merging:
     def merge_windows(
         self,
         windows: Iterable[TimeWindow],
-        callback: MergingWindowAssigner.MergeCallback[TimeWindow],
+        callback: MergeCallback[TimeWindow],
     ) -> None:
         """Overlapping and touching windows become one."""
         TimeWindow.merge_windows(windows, callback)
@@ -379,9 +378,7 @@ class EventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner[Any, T
         """A gap that each record gives, in ms."""
         return DynamicEventTimeSessionWindows.with_dynamic_gap(extractor)
 
-    def assign_windows(
-        self, element: Any, timestamp: int, context: Any
-    ) -> Collection[TimeWindow]:
+    def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
         _require_timestamp(timestamp)
         return (TimeWindow(timestamp, timestamp + self.session_gap),)
@@ -401,9 +398,7 @@ class DynamicEventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner
         _check_extractor(extractor)
         return DynamicEventTimeSessionWindows(extractor)
 
-    def assign_windows(
-        self, element: Any, timestamp: int, context: Any
-    ) -> Collection[TimeWindow]:
+    def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
         _require_timestamp(timestamp)
         return (TimeWindow(timestamp, timestamp + _dynamic_gap(self.extractor, element)),)

@@ -38,7 +38,7 @@ def wrong(method: str, expected: str, value: Any, remedy: str = "") -> NoReturn:
     raise WrongArgumentError(msg, remedy=remedy, location=user_location())
 
 
-def check_instance(method: str, expected: str, value: Any, kind: type[T]) -> T:
+def check_instance(method: str, expected: str, value: Any, kind: type) -> Any:
     """The value, if it is an instance of ``kind``."""
     if not isinstance(value, kind):
         wrong(method, expected, value)
@@ -46,11 +46,14 @@ def check_instance(method: str, expected: str, value: Any, kind: type[T]) -> T:
 
 
 def check_function(method: str, kind: type[Function], value: Any, *, plain: bool = True) -> Any:
-    """A function object of ``kind``, or (``plain``) any callable that is not another kind of function."""
+    """A function object of ``kind``, or (``plain``) any callable that is not another kind of
+    function.
+    """
     if isinstance(value, kind):
         return value
     expected = f"a {kind.__name__}" + (" or a callable" if plain else "")
-    # A plain class such as str is a fine callable; a class of functions was meant to be instantiated.
+    # A plain class such as str is a fine callable; a class of functions was meant to be
+    # instantiated.
     unfit = issubclass(value, Function) if isinstance(value, type) else isinstance(value, Function)
     if unfit or not plain or not callable(value):
         wrong(method, expected, value)
@@ -70,9 +73,7 @@ def check_parallelism(method: str, value: Any) -> int:
 def check_type(method: str, value: Any) -> TypeInformation | None:
     """Type information, or None."""
     if value is not None and not isinstance(value, TypeInformation):
-        wrong(
-            method, "type information such as Types.STRING()", value, "call it: Types.STRING()"
-        )
+        wrong(method, "type information such as Types.STRING()", value, "call it: Types.STRING()")
     return value
 
 
@@ -92,15 +93,17 @@ def require_schema(method: str, schema: pa.Schema | None) -> pa.Schema:
         msg = f"{method} needs columns, but this stream carries opaque Python values"
         raise SchemaRequiredError(
             msg,
-            remedy="give the step before it output_type=Types.ROW_NAMED([...], [...]), or use a source"
-            " with a schema; or pass a function instead of an expression",
+            remedy="give the step before it output_type=Types.ROW_NAMED([...], [...]), or use a"
+            " source with a schema; or pass a function instead of an expression",
             location=user_location(),
         )
     return schema
 
 
 def located(call: Callable[[], T], method: str) -> T:
-    """Run a check of common code and turn its TypeError or ValueError into ours, with the user's line."""
+    """Run a check of common code and turn its TypeError or ValueError into ours, with the user's
+    line.
+    """
     try:
         return call()
     except (TypeError, ValueError) as error:

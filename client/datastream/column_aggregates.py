@@ -1,4 +1,6 @@
-"""Aggregates of columns, checked when the job is built: are they legal, and what columns do they give."""
+"""Aggregates of columns, checked when the job is built: are they legal, and what columns do they
+give.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ def window_schema(
 def first_of_others(
     schema: pa.Schema, keys: Sequence[str], kind: str, field: str
 ) -> tuple[Expr, ...] | None:
-    """Flink's ``sum("field")`` by column: the aggregate, and of the other columns the key's first values.
+    """Flink's ``sum("field")`` by column: the aggregate, and of the other columns the key's first
+    values.
 
     None when the columns cannot be aggregated so; then rows are.
     """

@@ -1,4 +1,6 @@
-"""DataStream: a stream in the making. Each call adds a transformation to the environment's graph."""
+"""DataStream: a stream in the making. Each call adds a transformation to the environment's
+graph.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,7 @@ from lesto.client.datastream.transformations import (
     Transformation,
     Upstream,
 )
+from lesto.common.checking import is_a
 from lesto.common.evaluator import Predicate, Projection, resolve_column
 from lesto.common.expressions import Alias, Column, Expr, to_expr
 from lesto.common.functions import (
@@ -53,7 +56,8 @@ if TYPE_CHECKING:
 class DataStream(NodeSettings):
     """A stream of records: columns when it has a schema, Python values otherwise.
 
-    Functions take records one by one: values as they are, or a :class:`lesto.common.Row` a record of a
+    Functions take records one by one: values as they are, or a :class:`lesto.common.Row` a record
+    of a
     stream with columns. Expressions (``col("x") > 3``) need columns and run on whole batches.
     """
 
@@ -126,9 +130,7 @@ class DataStream(NodeSettings):
         return DataStream(self._env, (Upstream(node, schema=schema),), type_info)
 
     def _partitioned(self, partitioning: Partitioning) -> DataStream:
-        moved = tuple(
-            Upstream(u.node, u.side_tag, partitioning, u.schema) for u in self._upstreams
-        )
+        moved = tuple(Upstream(u.node, u.side_tag, partitioning, u.schema) for u in self._upstreams)
         return DataStream(self._env, moved, self._type_info)
 
     # --------------------------------------------------------------------------- record by record
@@ -136,7 +138,9 @@ class DataStream(NodeSettings):
     def map(
         self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
     ) -> DataStream:
-        """One record to one. With a row type with names as ``output_type`` the result has columns."""
+        """One record to one. With a row type with names as ``output_type`` the result has
+        columns.
+        """
         check_function("map", MapFunction, func)
         schema = output_schema("map", output_type)
         factory = operators.stateless("MapOperator", func)
@@ -281,15 +285,13 @@ class DataStream(NodeSettings):
     def _column_name(self, method: str, value: Any) -> str:
         if isinstance(value, Column):
             return value.name
-        return check_instance(method, "column names", value, str)
+        return str(check_instance(method, "column names", value, str))
 
     def _column_key(self, names: list[str]) -> KeySpec:
         if self.schema is None:
             return KeySpec(selector=FieldKeySelector(tuple(names)))
         for name in names:
-            resolve_column(
-                name, self.schema, stream=self._stream_name(), location=user_location()
-            )
+            resolve_column(name, self.schema, stream=self._stream_name(), location=user_location())
         return KeySpec(columns=tuple(names))
 
     def rebalance(self) -> DataStream:
@@ -423,7 +425,7 @@ class DataStream(NodeSettings):
         """
         from lesto.client.results import collect
 
-        if limit is not None and (not isinstance(limit, int) or limit <= 0):
+        if limit is not None and (not is_a(limit, int) or limit <= 0):
             wrong("execute_and_collect", "a positive limit", limit)
         from lesto.connectors.memory.collect import CollectSink
 

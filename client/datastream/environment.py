@@ -47,6 +47,7 @@ from lesto.client.datastream.settings import (
 from lesto.client.datastream.transformations import Kind, Transformation, Upstream
 from lesto.client.run_options import PlanWrittenError, RunOptions
 from lesto.common import options
+from lesto.common.checking import is_a
 from lesto.common.config import Configuration
 from lesto.common.convert import to_columnar
 from lesto.common.elements import RowBatch
@@ -63,7 +64,9 @@ DEFAULT_JOB_NAME = "Lesto Streaming Job"
 
 
 class StreamExecutionEnvironment:
-    """Builds jobs and runs them: on the cluster that ``lesto run -m`` names, or on an embedded one."""
+    """Builds jobs and runs them: on the cluster that ``lesto run -m`` names, or on an embedded
+    one.
+    """
 
     def __init__(
         self, configuration: Configuration | None = None, run_options: RunOptions | None = None
@@ -118,9 +121,7 @@ class StreamExecutionEnvironment:
 
     def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
         """Parallelism of operators that set none."""
-        self._config.set(
-            options.PARALLELISM, check_parallelism("set_parallelism", parallelism)
-        )
+        self._config.set(options.PARALLELISM, check_parallelism("set_parallelism", parallelism))
         return self
 
     def get_parallelism(self) -> int:
@@ -138,9 +139,7 @@ class StreamExecutionEnvironment:
         """Key groups of operators that set none; -1: derived from the parallelism."""
         return self.get_config().get_max_parallelism()
 
-    def set_runtime_mode(
-        self, execution_mode: RuntimeExecutionMode
-    ) -> StreamExecutionEnvironment:
+    def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
         """STREAMING and AUTOMATIC are accepted; BATCH is not supported yet."""
         check_instance(
             "set_runtime_mode", "a RuntimeExecutionMode", execution_mode, RuntimeExecutionMode
@@ -180,9 +179,7 @@ class StreamExecutionEnvironment:
         """Always False."""
         return False
 
-    def set_restart_strategy(
-        self, restart_strategy: RestartStrategy
-    ) -> StreamExecutionEnvironment:
+    def set_restart_strategy(self, restart_strategy: RestartStrategy) -> StreamExecutionEnvironment:
         """When a failed job starts again."""
         self.get_config().set_restart_strategy(restart_strategy)
         return self
@@ -231,12 +228,16 @@ class StreamExecutionEnvironment:
     ) -> StreamExecutionEnvironment:
         """Accepted: a group needs no registration."""
         check_instance(
-            "register_slot_sharing_group", "a SlotSharingGroup", slot_sharing_group, SlotSharingGroup
+            "register_slot_sharing_group",
+            "a SlotSharingGroup",
+            slot_sharing_group,
+            SlotSharingGroup,
         )
         return self
 
     def add_python_file(self, file_path: str) -> StreamExecutionEnvironment:
-        """Make a file's folder, or a folder, importable where functions run (a path the workers see too).
+        """Make a file's folder, or a folder, importable where functions run (a path the workers
+        see too).
 
         Modules beside the script need no such call: they are sent with the job.
         """
@@ -260,7 +261,9 @@ class StreamExecutionEnvironment:
 
     def add_jars(self, *jars_path: str) -> None:
         """Not supported: there is no JVM."""
-        unsupported("add_jars", "remove the call: Lesto needs no JVM, connectors are Python packages")
+        unsupported(
+            "add_jars", "remove the call: Lesto needs no JVM, connectors are Python packages"
+        )
 
     def add_classpaths(self, *classpaths: str) -> None:
         """Not supported: there is no JVM."""
@@ -315,18 +318,18 @@ class StreamExecutionEnvironment:
     ) -> DataStream:
         """A bounded stream of the elements, in order; they travel with the job.
 
-        A pyarrow table, a data frame, or elements with a row type with names give a stream of columns.
+        A pyarrow table, a data frame, or elements with a row type with names give a stream of
+        columns.
         """
         from lesto.connectors.memory.collection import ArrowSource, CollectionSource
 
         check_type("from_collection", type_info)
-        if isinstance(collection, (str, bytes, dict)) or (
-            not isinstance(collection, Iterable) and not hasattr(collection, "__arrow_c_stream__")
-        ):
+        arrow = hasattr(collection, "__arrow_c_stream__")
+        if is_a(collection, str, bytes, dict) or not (arrow or is_a(collection, Iterable)):
             wrong("from_collection", "a list of elements or a table", collection)
         schema = output_schema("from_collection", type_info)
         source: Source
-        if isinstance(collection, pa.Table) or hasattr(collection, "__arrow_c_stream__"):
+        if arrow:
             source = ArrowSource(collection)
         elif schema is not None:
             batch = to_columnar(RowBatch(list(collection)), schema)
@@ -470,7 +473,9 @@ class StreamExecutionEnvironment:
         return graph
 
     def _script_folders(self) -> list[str]:
-        """Folders whose modules are the user's own: of the script, and of the file that asks to run."""
+        """Folders whose modules are the user's own: of the script, and of the file that asks to
+        run.
+        """
         folders = []
         main_file = getattr(sys.modules.get("__main__"), "__file__", None)
         if main_file:

@@ -1,4 +1,6 @@
-"""Errors of building a job. Codes ``LESTO-20xx``; all are the user's to mend, and none is retried."""
+"""Errors of building a job. Codes ``LESTO-20xx``; all are the user's to mend, and none is
+retried.
+"""
 
 from lesto.common.errors import Domain, LestoError
 

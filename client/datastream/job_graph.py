@@ -100,7 +100,8 @@ def plan(transformations: Sequence[Transformation], settings: GraphSettings) -> 
     Raises:
         NoSinkError: nothing is written.
         DuplicateUidError: names both operators.
-        InvalidParallelismError: a parallelism above the number of key groups, forward between unequal ones.
+        InvalidParallelismError: a parallelism above the number of key groups, forward between
+            unequal ones.
     """
     nodes = _reachable(transformations)
     if not any(node.kind is Kind.SINK for node in nodes):
@@ -143,7 +144,8 @@ def _reachable(transformations: Sequence[Transformation]) -> list[Transformation
 def _uids(nodes: Sequence[Transformation]) -> dict[int, str]:
     """Identities: from the user's uid, or from what an operator is and reads.
 
-    A generated one depends on the operator's kind, its inputs, and its rank among equal siblings; so
+    A generated one depends on the operator's kind, its inputs, and its rank among equal siblings;
+    so
     adding an operator elsewhere in the job does not change it, nor does renaming.
     """
     uids: dict[int, str] = {}
@@ -295,7 +297,9 @@ def _vertex(chain: Sequence[PlannedNode], places: dict[int, tuple[int, int]]) ->
     for item in chain[1:]:
         upstream, _ = item.inputs[0]
         edge = pb.ChainedEdge(
-            target_operator=places[item.node.position][1], target_input=0, side_tag=upstream.side_tag
+            target_operator=places[item.node.position][1],
+            target_input=0,
+            side_tag=upstream.side_tag,
         )
         vertex.operators[places[upstream.node.position][1]].chained.append(edge)
     return vertex
@@ -304,9 +308,7 @@ def _vertex(chain: Sequence[PlannedNode], places: dict[int, tuple[int, int]]) ->
 def _operator(item: PlannedNode) -> pb.OperatorNode:
     node = item.node
     functions = node.user_functions
-    factory = dumps(
-        node.factory(), operator=node.name, location=node.location, functions=functions
-    )
+    factory = dumps(node.factory(), operator=node.name, location=node.location, functions=functions)
     source = b""
     if node.source is not None:
         source = dumps(

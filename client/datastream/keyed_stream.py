@@ -20,6 +20,7 @@ from lesto.client.datastream.data_stream import DataStream
 from lesto.client.datastream.errors import SchemaRequiredError
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.transformations import Transformation, Upstream
+from lesto.common.checking import is_a
 from lesto.common.evaluator import resolve_column
 from lesto.common.expressions import Expr
 from lesto.common.function_adapters import KeyedFilter, KeyedFlatMap, KeyedMap
@@ -147,18 +148,16 @@ class KeyedStream(DataStream):
         return self._field("max_by", position_to_max_by)
 
     def _field(self, kind: str, field: int | str) -> DataStream:
-        if not isinstance(field, (int, str)) or isinstance(field, bool):
+        if not is_a(field, int, str) or is_a(field, bool):
             wrong(kind, "a field position or name", field)
         schema = self.schema
         if schema is None:
             factory = operators.keyed_field(kind, field, self._key)
-            return self._add(
-                kind.title(), factory, None, keyed=True, type_info=self._type_info
-            )
+            return self._add(kind.title(), factory, None, keyed=True, type_info=self._type_info)
         if isinstance(field, int):
             if not 0 <= field < len(schema):
                 wrong(kind, f"a position from 0 to {len(schema) - 1}", field)
-            field = schema.names[field]
+            field = str(schema.names[field])
         resolve_column(field, schema, stream=self._stream_name(), location=user_location())
         if self._key.columns and kind in {"sum", "min", "max"} and field not in self._key.columns:
             from lesto.client.datastream.column_aggregates import first_of_others
@@ -173,7 +172,8 @@ class KeyedStream(DataStream):
     def agg(self, *aggregates: Expr, **named: Expr) -> DataStream:
         """Running aggregates by column: for each record, the key and the aggregates so far.
 
-        ``ds.key_by("user").agg(col("v").sum().alias("total"), count())`` gives the columns ``user``,
+        ``ds.key_by("user").agg(col("v").sum().alias("total"), count())`` gives the columns
+        ``user``,
         ``total`` and ``count``.
 
         Raises:
@@ -221,7 +221,7 @@ class KeyedStream(DataStream):
         )
 
         for name, value, least in (("size", size, 1), ("slide", slide, 0)):
-            if not isinstance(value, int) or value < least:
+            if not is_a(value, int) or value < least:
                 wrong("count_window", f"a {name} of at least {least}", value)
         assigner: WindowAssigner[Any, Any] = (
             CountSlidingWindowAssigner.of(size, slide)

@@ -9,7 +9,7 @@ _OWN_ROOT = "lesto"
 
 
 def _is_own(frame: FrameType) -> bool:
-    name = frame.f_globals.get("__name__", "")
+    name: str = frame.f_globals.get("__name__", "")
     return name == _OWN_ROOT or name.startswith(_OWN_ROOT + ".")
 
 

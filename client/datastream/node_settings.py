@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from lesto.client.datastream.checks import check_instance, check_parallelism, unsupported, wrong
 from lesto.client.datastream.errors import InvalidParallelismError
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.settings import SlotSharingGroup
 from lesto.client.datastream.transformations import Chaining, Transformation
+from lesto.common.checking import is_a
+
+if TYPE_CHECKING:
+    from lesto.client.datastream.environment import StreamExecutionEnvironment
 
 _UID_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class NodeSettings:
     """The settings; each returns the stream, to go on with."""
+
+    _env: StreamExecutionEnvironment
 
     @abstractmethod
     def _own_node(self, method: str) -> Transformation:
@@ -39,14 +45,14 @@ class NodeSettings:
 
     def uid(self, uid: str) -> Self:
         """Fix the identity of the operator's state, so that the job may change around it."""
-        if not isinstance(uid, str) or not uid.strip():
+        if not is_a(uid, str) or not uid.strip():
             wrong("uid", "a non-empty text", uid)
         self._own_node("uid").uid = uid
         return self
 
     def set_uid_hash(self, uid_hash: str) -> Self:
         """Fix the identity as it is recorded in checkpoints: 32 hexadecimal digits."""
-        if not isinstance(uid_hash, str) or not _UID_HASH.fullmatch(uid_hash):
+        if not is_a(uid_hash, str) or not _UID_HASH.fullmatch(uid_hash):
             wrong("set_uid_hash", "32 lower-case hexadecimal digits", uid_hash)
         self._own_node("set_uid_hash").uid_hash = uid_hash
         return self
@@ -88,7 +94,7 @@ class NodeSettings:
         """Operators of different groups never share a slot."""
         node = self._own_node("slot_sharing_group")
         if isinstance(slot_sharing_group, SlotSharingGroup):
-            self._env.register_slot_sharing_group(slot_sharing_group)  # type: ignore[attr-defined]
+            self._env.register_slot_sharing_group(slot_sharing_group)
             slot_sharing_group = slot_sharing_group.get_name()
         node.slot_sharing_group = check_instance(
             "slot_sharing_group", "a name or a SlotSharingGroup", slot_sharing_group, str
@@ -101,5 +107,3 @@ class NodeSettings:
             "set_buffer_timeout of one operator",
             f"call StreamExecutionEnvironment.set_buffer_timeout({timeout_millis!r})",
         )
-
-    _env: Any

@@ -1,6 +1,7 @@
 """Factories of the operators that the API calls stand for.
 
-Each function gives a thunk, so that the operator modules are imported when a graph is built and not when
+Each function gives a thunk, so that the operator modules are imported when a graph is built and
+not when
 ``lesto.datastream`` is.
 """
 

@@ -1,4 +1,6 @@
-"""Sending the user's code to the workers: pickled by value, with errors that name what cannot be."""
+"""Sending the user's code to the workers: pickled by value, with errors that name what cannot
+be.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 
 from lesto.client.datastream.errors import UnpicklableFunctionError
 from lesto.client.datastream.location import code_location
@@ -24,12 +26,14 @@ CULPRIT_DEPTH_MAX = 6
 def _library_roots() -> list[Path]:
     paths = sysconfig.get_paths()
     roots = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    roots += site.getsitepackages() + [site.getusersitepackages()]
+    roots += [*site.getsitepackages(), site.getusersitepackages()]
     return [Path(root).resolve() for root in roots]
 
 
 def user_modules(folders: Iterable[str | Path]) -> list[types.ModuleType]:
-    """Loaded modules whose files lie below the folders, and which are neither installed nor Lesto's."""
+    """Loaded modules whose files lie below the folders, and which are neither installed nor
+    Lesto's.
+    """
     wanted = [Path(folder).resolve() for folder in folders]
     libraries = _library_roots()
     found = []
@@ -49,7 +53,8 @@ def user_modules(folders: Iterable[str | Path]) -> list[types.ModuleType]:
 
 @contextmanager
 def by_value(folders: Iterable[str | Path]) -> Iterator[None]:
-    """Pickle functions and classes of the modules beside the script by value, so that no worker has to
+    """Pickle functions and classes of the modules beside the script by value, so that no worker
+    has to
     find those modules.
     """
     mine = []
@@ -69,20 +74,22 @@ def dumps(value: Any, *, operator: str, location: str, functions: tuple[Any, ...
     """Pickle a part of an operator.
 
     Raises:
-        UnpicklableFunctionError: names the function, and the variable or attribute that is in the way.
+        UnpicklableFunctionError: names the function, and the variable or attribute that is in the
+            way.
     """
     try:
-        return cloudpickle.dumps(value)
+        data: bytes = cloudpickle.dumps(value)
     except Exception as error:  # noqa: BLE001 - any __reduce__ of user code may raise anything
         raise _explain(error, operator, location, functions) from None
+    return data
 
 
 def _explain(
     error: Exception, operator: str, location: str, functions: tuple[Any, ...]
 ) -> UnpicklableFunctionError:
     remedy = (
-        "create it in open() of a function class (such as MapFunction), which runs on the worker, or"
-        " pass what is needed to make it"
+        "create it in open() of a function class (such as MapFunction), which runs on the worker,"
+        " or pass what is needed to make it"
     )
     for function in functions:
         if _picklable(function):
@@ -102,7 +109,9 @@ def _explain(
 def describe(function: Any) -> str:
     """A function's or a function object's name, for people."""
     if isinstance(function, types.FunctionType):
-        return "the lambda" if function.__name__ == "<lambda>" else f"function '{function.__name__}'"
+        return (
+            "the lambda" if function.__name__ == "<lambda>" else f"function '{function.__name__}'"
+        )
     return f"the {type(function).__name__} object"
 
 

@@ -1,4 +1,6 @@
-"""Settings of a job in PyFlink's words. Each is a view on :class:`lesto.common.config.Configuration`."""
+"""Settings of a job in PyFlink's words. Each is a view on
+:class:`lesto.common.config.Configuration`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import Any
 
 from lesto.client.datastream.checks import located, unsupported, wrong
 from lesto.common import options
+from lesto.common.checking import is_a
 from lesto.common.config import Configuration
 from lesto.common.options import (
     CheckpointingMode,
@@ -61,7 +64,7 @@ class SlotSharingGroup:
     """Operators that may share slots. Resources are not managed: only the name counts."""
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name:
+        if not is_a(name, str) or not name:
             wrong("SlotSharingGroup", "a name", name)
         self._name = name
 
@@ -395,7 +398,7 @@ class ExecutionConfig:
     def get_max_parallelism(self) -> int:
         """Number of key groups; -1: derived from the parallelism."""
         value = self._config.get(options.MAX_PARALLELISM)
-        return -1 if value is None else int(value)
+        return int(value)
 
     def set_max_parallelism(self, max_parallelism: int) -> ExecutionConfig:
         """Set the number of key groups."""
@@ -414,7 +417,8 @@ class ExecutionConfig:
 
     def get_global_job_parameters(self) -> dict[str, str]:
         """Parameters that functions can read."""
-        return dict(self._config.get(options.GLOBAL_JOB_PARAMETERS) or {})
+        parameters: dict[str, str] | None = self._config.get(options.GLOBAL_JOB_PARAMETERS)
+        return parameters or {}
 
     def set_global_job_parameters(
         self, global_job_parameters_dict: dict[str, Any]

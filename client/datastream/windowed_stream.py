@@ -47,7 +47,9 @@ COLUMNAR_ASSIGNERS = (TumblingEventTimeWindows, SlidingEventTimeWindows, EventTi
 class WindowedStream:
     """Windows of a keyed stream."""
 
-    def __init__(self, keyed_stream: KeyedStream, window_assigner: WindowAssigner[Any, Any]) -> None:
+    def __init__(
+        self, keyed_stream: KeyedStream, window_assigner: WindowAssigner[Any, Any]
+    ) -> None:
         self._keyed = keyed_stream
         self._assigner = window_assigner
         self._trigger: Trigger[Any, Any] | None = None
@@ -81,7 +83,9 @@ class WindowedStream:
         return self
 
     def side_output_late_data(self, output_tag: OutputTag) -> WindowedStream:
-        """Send records that come too late for any window to a side output, instead of dropping them."""
+        """Send records that come too late for any window to a side output, instead of dropping
+        them.
+        """
         self._late_tag = check_instance(
             "side_output_late_data", "an OutputTag", output_tag, OutputTag
         )
@@ -147,7 +151,9 @@ class WindowedStream:
         process_window_function: ProcessWindowFunction[Any, Any, Any, Any],
         output_type: TypeInformation | None = None,
     ) -> DataStream:
-        """Keep each window's records and give them to the function at its end, with time and state."""
+        """Keep each window's records and give them to the function at its end, with time and
+        state.
+        """
         check_function("process", ProcessWindowFunction, process_window_function, plain=False)
         schema = output_schema("process", output_type)
         return self._window("process", schema, output_type, window_fn=process_window_function)
@@ -155,7 +161,8 @@ class WindowedStream:
     def agg(self, *aggregates: Expr, **named: Expr) -> DataStream:
         """Aggregate columns in each window, without entering Python for a record.
 
-        ``.agg(count(), col("delay").mean().alias("delay"), window_start())``; the key columns come first.
+        ``.agg(count(), col("delay").mean().alias("delay"), window_start())``; the key columns come
+        first.
 
         Raises:
             ExpressionError: an unknown column, or something that is not an aggregate.
@@ -221,5 +228,3 @@ class WindowedStream:
             keyed=True,
             type_info=type_info,
         )
-
-

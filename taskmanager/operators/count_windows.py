@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from lesto.common.checking import is_a
 from lesto.common.functions import ReduceFunction
 from lesto.common.time import DurationLike, duration_ms
 from lesto.common.triggers import PurgingTrigger, Trigger, TriggerResult
@@ -42,7 +43,7 @@ class CountTrigger(Trigger[Any, Window]):
     @staticmethod
     def of(window_size: int) -> CountTrigger:
         """Every ``window_size`` records."""
-        if not isinstance(window_size, int) or window_size < 1:
+        if not is_a(window_size, int) or window_size < 1:
             msg = f"a count trigger needs a whole number of at least 1, not {window_size!r}"
             raise ValueError(msg)
         return CountTrigger(window_size)

@@ -1,4 +1,6 @@
-"""PyFlink's names and parameter names are the contract (tests/unit/client/pyflink_names.json, PyFlink 2.1)."""
+"""PyFlink's names and parameter names are the contract (tests/unit/client/pyflink_names.json,
+PyFlink 2.1).
+"""
 
 import importlib
 import inspect
@@ -56,13 +58,40 @@ def test_class_has_pyflinks_methods_with_their_parameters(entry):
 
 @pytest.mark.parametrize(
     "name",
-    "DataStream KeyedStream WindowedStream StreamExecutionEnvironment MapFunction FlatMapFunction "
-    "FilterFunction ReduceFunction AggregateFunction ProcessFunction KeyedProcessFunction "
-    "ProcessWindowFunction WindowFunction RuntimeContext TimerService CheckpointingMode "
-    "CheckpointConfig ExternalizedCheckpointRetention HashMapStateBackend "
-    "EmbeddedRocksDBStateBackend RuntimeExecutionMode Window TimeWindow GlobalWindow "
-    "WindowAssigner TriggerResult Trigger TimeDomain KeySelector Partitioner OutputTag "
-    "SlotSharingGroup".split(),
+    [
+        "DataStream",
+        "KeyedStream",
+        "WindowedStream",
+        "StreamExecutionEnvironment",
+        "MapFunction",
+        "FlatMapFunction",
+        "FilterFunction",
+        "ReduceFunction",
+        "AggregateFunction",
+        "ProcessFunction",
+        "KeyedProcessFunction",
+        "ProcessWindowFunction",
+        "WindowFunction",
+        "RuntimeContext",
+        "TimerService",
+        "CheckpointingMode",
+        "CheckpointConfig",
+        "ExternalizedCheckpointRetention",
+        "HashMapStateBackend",
+        "EmbeddedRocksDBStateBackend",
+        "RuntimeExecutionMode",
+        "Window",
+        "TimeWindow",
+        "GlobalWindow",
+        "WindowAssigner",
+        "TriggerResult",
+        "Trigger",
+        "TimeDomain",
+        "KeySelector",
+        "Partitioner",
+        "OutputTag",
+        "SlotSharingGroup",
+    ],
 )
 def test_datastream_exports(name):
     assert hasattr(importlib.import_module("lesto.datastream"), name)
@@ -70,8 +99,23 @@ def test_datastream_exports(name):
 
 @pytest.mark.parametrize(
     "name",
-    "Configuration Types TypeInformation Row RowKind WatermarkStrategy Duration Instant Time "
-    "JobClient JobExecutionResult JobID JobStatus RestartStrategies Encoder".split(),
+    [
+        "Configuration",
+        "Types",
+        "TypeInformation",
+        "Row",
+        "RowKind",
+        "WatermarkStrategy",
+        "Duration",
+        "Instant",
+        "Time",
+        "JobClient",
+        "JobExecutionResult",
+        "JobID",
+        "JobStatus",
+        "RestartStrategies",
+        "Encoder",
+    ],
 )
 def test_common_exports(name):
     assert getattr(importlib.import_module("lesto.common"), name) is not None

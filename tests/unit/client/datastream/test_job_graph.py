@@ -145,7 +145,11 @@ def test_partition_custom_ships_partitioner_and_key(env):
 def test_union_is_several_edges_to_one_input(env):
     numbers(env).union(numbers(env)).filter(col("v") > 0).sink_to(BlackholeSink())
     graph = env.get_job_graph()
-    assert vertices(graph) == ["Source: numbers", "Source: numbers", "Filter -> Sink: BlackholeSink"]
+    assert vertices(graph) == [
+        "Source: numbers",
+        "Source: numbers",
+        "Filter -> Sink: BlackholeSink",
+    ]
     assert [(e.source_vertex, e.target_input) for e in graph.edges] == [
         (graph.vertices[0].id, 0),
         (graph.vertices[1].id, 0),
