@@ -8,6 +8,7 @@ import numpy as np
 
 from lesto.common.elements import Timestamps
 from lesto.state.table import Slots
+from lesto.taskmanager.operators.columnar.distinct import Distinct
 
 _NEVER = -(2**63)
 
@@ -25,6 +26,7 @@ class DueSlots:
 
     def __init__(self, width_ms: int) -> None:
         self._width_ms = width_ms
+        self._distinct = Distinct()
         self._buckets: dict[int, list[Slots]] = {}
         self._order: list[int] = []
         # By slot: the time for which it is entered, or _NEVER.
@@ -61,7 +63,7 @@ class DueSlots:
         count = bisect_right(self._order, last)
         due: list[Slots] = []
         for number in self._order[:count]:
-            found = np.unique(np.concatenate(self._buckets.pop(number)))
+            found = self._distinct.values(np.concatenate(self._buckets.pop(number)))
             times = self._times[found]
             mine = (times != _NEVER) & (times // self._width_ms == number)
             ready = mine & (times <= time)

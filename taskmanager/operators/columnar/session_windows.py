@@ -24,6 +24,7 @@ from lesto.kernels.index import HashIndex
 from lesto.kernels.partition import take_array
 from lesto.state.table import AccumulatorSpec, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Slots
+from lesto.taskmanager.operators.columnar.distinct import Distinct
 from lesto.taskmanager.operators.columnar.due_slots import DueSlots
 from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
 
@@ -79,19 +80,20 @@ class SessionWindows:
         hashes = self._table.hashes(keys)
         numbers = self._by_key.numbers(keys, hashes)
         session, owners, starts, ends = windows.sessions(numbers, times, self._gap_ms)
-        live, live_owners = self._by_key.sessions(np.unique(owners))
+        present = self._by_key.distinct.values(owners)
+        live, live_owners = self._by_key.sessions(present)
         merged = _merge(
             np.concatenate([live_owners, owners]),
             np.concatenate([self._column(START)[live], starts]),
             np.concatenate([self._column(END)[live], ends]),
             len(live),
         )
-        first_row = np.empty(len(owners), np.int64)
-        first_row[session[::-1]] = np.arange(len(session) - 1, -1, -1)
+        a_row = np.empty(len(owners), np.int64)
+        a_row[session] = np.arange(len(session))  # any row of the session will do
         slots = self._settle(merged, live, watermark)
         fresh = np.flatnonzero(merged.fresh & ~self._is_gone(merged.ends, watermark))
         if len(fresh):
-            rows = first_row[merged.an_incoming[fresh]]
+            rows = a_row[merged.an_incoming[fresh]]
             made, _ = self._table.upsert(
                 [take_array(k, rows) for k in keys], merged.starts[fresh], hashes[rows]
             )
@@ -102,7 +104,7 @@ class SessionWindows:
         self._late.take(batch, np.flatnonzero(row_slots == _NONE))
         touched = np.flatnonzero(merged.touched & (slots != _NONE))
         self._update(slots[touched], merged.starts[touched], merged.ends[touched], watermark)
-        self._by_key.drop_empty(np.unique(owners))
+        self._by_key.drop_empty(present)
 
     def advance(self, watermark: int) -> None:
         """Fire the sessions that have ended; drop those past their lateness."""
@@ -175,7 +177,7 @@ class SessionWindows:
             self._due.forget(slots)
             self._table.remove(slots)
             if not keep_keys:
-                self._by_key.drop_empty(np.unique(owners))
+                self._by_key.drop_empty(owners)
 
 
 @dataclass(slots=True)
@@ -206,12 +208,13 @@ def _merge(owners: Slots, starts: Timestamps, ends: Timestamps, n_live: int) -> 
     by_owner, by_start, by_end = owners[order], starts[order], ends[order]
     # The furthest end so far within an owner, by ranks, which leave room for the owner's number.
     rank = np.empty(n, np.int64)
-    rank[np.argsort(by_end, kind="stable")] = np.arange(n)
+    by_rank = np.argsort(by_end, kind="stable")
+    rank[by_rank] = np.arange(n)
     new_owner = np.ones(n, np.bool_)
     new_owner[1:] = by_owner[1:] != by_owner[:-1]
     owner_number = np.cumsum(new_owner) - 1
     furthest = np.maximum.accumulate(owner_number * n + rank) - owner_number * n
-    reach = np.sort(by_end, kind="stable")[furthest]
+    reach = by_end[by_rank][furthest]
     opens = new_owner.copy()
     opens[1:] |= by_start[1:] > reach[:-1]
     sorted_group = np.cumsum(opens) - 1
@@ -234,6 +237,7 @@ class _SessionsByKey:
 
     def __init__(self, types: list[object]) -> None:
         self._index = HashIndex(types)
+        self.distinct = Distinct()  # of key numbers
         self._head: Slots = np.full(1024, _NONE, np.int64)  # by key number
         self._next: Slots = np.full(1024, _NONE, np.int64)  # by slot
         self._owner: Slots = np.full(1024, _NONE, np.int64)  # by slot
@@ -279,16 +283,15 @@ class _SessionsByKey:
         self._head[numbers[first]] = slots[first]
 
     def remove(self, slots: Slots) -> Slots:
-        """Take sessions out of their chains; gives the keys they belonged to."""
-        owners = self._owner[slots]
+        """Take sessions out of their chains; gives the keys they belonged to, each once."""
+        changed = self.distinct.values(self._owner[slots])
         self._owner[slots] = _NONE
-        changed = np.unique(owners)
         chained, chain_owners = self.sessions(changed)
         kept = self._owner[chained] != _NONE
         self._head[changed] = _NONE
         if kept.any():
             self.add(chain_owners[kept], chained[kept])
-        return owners
+        return changed
 
     def drop_empty(self, numbers: Slots) -> None:
         """Forget those of the keys (each once) that have no session."""

@@ -17,6 +17,7 @@ from lesto.kernels import windows
 from lesto.kernels.partition import take_array
 from lesto.state.table import AccumulatorSpec, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Folded, Slots
+from lesto.taskmanager.operators.columnar.distinct import Distinct
 from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
 
 #: Accumulator that is 1 while the row's window has fired with its present content.
@@ -50,6 +51,7 @@ class TimeWindows:
         self._table = table
         self._results = results
         self._late = late
+        self._distinct = Distinct()
         self._open = _Lists()  # windows by start, from their first record to their removal
         # With lateness: of these, those that have something to give when the watermark passes them.
         self._unfired: set[int] = set()
@@ -123,8 +125,7 @@ class TimeWindows:
             self._unfired.update(np.unique(starts).tolist())
             return
         self._unfired.update(np.unique(starts[~ended]).tolist())
-        _, first = np.unique(slots[ended], return_index=True)
-        first.sort()  # in the order of arrival
+        first = self._distinct.first_rows(slots[ended])  # in the order of arrival
         again = slots[ended][first]
         fired[again] = 1
         from_ = starts[ended][first]
