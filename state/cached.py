@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from lesto.state import codec
 from lesto.state.cells import Cells
 from lesto.state.descriptors import StateDescriptor
-from lesto.state.entries import Captured, CapturedCells, canonical_key, cell_tail
+from lesto.state.entries import Captured, CapturedCells, canonical_key, cell_keys, cell_tail
 from lesto.state.entry_keys import prefix, take_sized
 from lesto.state.rocks_files import LocalDb
 
@@ -106,7 +106,8 @@ class CachedCells(Cells):
         wanted = [key for key in dict.fromkeys(keys) if key not in space]
         if db is None or not wanted:
             return
-        found = db.get_many([self.entry_key(None, key) for key in wanted])
+        where = cell_keys(self.state_id, None, wanted, self.backend.max_parallelism)
+        found = db.get_many(where.to_pylist())
         for key, data in zip(wanted, found, strict=True):
             space[key] = None if data is None else codec.decode(data)
         self.backend.admit(len(wanted))
@@ -129,7 +130,9 @@ class CachedCells(Cells):
         space = self.spaces[namespace]
         keys = list(dirty)
         values = [space[key] for key in keys]
-        deleted += [(namespace, k, None) for k, v in zip(keys, values, strict=True) if v is None]
+        if type(None) in set(map(type, values)):
+            gone = [k for k, v in zip(keys, values, strict=True) if v is None]
+            deleted += [(namespace, key, None) for key in gone]
         return CapturedCells(self.state_id, namespace, keys, values, self.backend.max_parallelism)
 
     def settle(self, ingested: int) -> None:
