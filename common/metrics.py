@@ -18,6 +18,7 @@ lesto_records_in_total{job="flights",subtask="0",task="map"} 1000.0
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -137,6 +138,23 @@ class MetricGroup:
             self._children.append(group)
         return group
 
+    def user_group(self, name: str, value: str | None = None) -> MetricGroup:
+        """Return a group of a user's function: label ``name=value``, or ``group=name`` without one.
+
+        Raises:
+            ValueError: the name is a label of ours, or has no letter or digit.
+        """
+        label, text = (safe_name(name), value) if value is not None else ("group", name)
+        if value is None and "group" in self.labels:
+            text = f"{self.labels['group']}.{name}"
+        elif label in self.labels or label in LABELS or label.startswith("__"):
+            msg = f"'{name}' is a label of Lesto's own"
+            raise ValueError(msg)
+        group = self._registry.group_of({**self.labels, label: text})
+        if group not in self._children:
+            self._children.append(group)
+        return group
+
     def counter(self, name: str, help: str = "") -> Counter:
         """Return the counter of this name, made at first use."""
         found: Counter = self._registry.metric(self, name, Counter, help)
@@ -189,7 +207,10 @@ class MetricRegistry:
         if unknown := labels.keys() - LABELS:
             msg = f"metric labels {sorted(unknown)} are not in {sorted(LABELS)}"
             raise ValueError(msg)
-        texts = {name: str(value) for name, value in labels.items()}
+        return self.group_of({name: str(value) for name, value in labels.items()})
+
+    def group_of(self, texts: dict[str, str]) -> MetricGroup:
+        """Return the group with these labels, whatever their names."""
         key = tuple(sorted(texts.items()))
         with self._lock:
             return self._groups.setdefault(key, MetricGroup(self, texts))
@@ -301,6 +322,23 @@ class MetricRegistry:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return generate_latest(registry).decode()
+
+
+def safe_name(name: str) -> str:
+    """Return a user's metric name as Prometheus writes names.
+
+    >>> safe_name("numLateEvents"), safe_name("my-counter.total")
+    ('num_late_events', 'my_counter')
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    snake = re.sub(r"[^a-z0-9]+", "_", snake).strip("_").removesuffix("_total")
+    if not snake:
+        msg = f"metric name '{name}' has no letter or digit"
+        raise ValueError(msg)
+    return f"_{snake}" if snake[0].isdigit() else snake
 
 
 def _check_name(name: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from lesto.common.metrics import safe_name
+
 if TYPE_CHECKING:
     from lesto.common.metrics import MetricGroup
 
@@ -78,26 +80,28 @@ class UserMetricGroup:
 
     def counter(self, name: str) -> UserCounter:
         """A counter."""
+        name = safe_name(name)
         counter: UserCounter = self._get("counter", name, lambda: UserCounter(self._group, name))
         return counter
 
     def meter(self, name: str, time_span_in_seconds: int = 60) -> UserMeter:
         """A meter; ``time_span_in_seconds`` is accepted for PyFlink's sake."""
+        name = safe_name(name)
         meter: UserMeter = self._get("meter", name, lambda: UserMeter(self._group, name))
         return meter
 
     def gauge(self, name: str, obj: Callable[[], Any]) -> None:
         """A value read when metrics are collected."""
-        self._group.gauge(name, obj)
+        self._group.gauge(safe_name(name), obj)
 
     def distribution(self, name: str) -> Any:
         """A distribution with ``update(value)``."""
+        name = safe_name(name)
         return self._get("distribution", name, lambda: self._group.distribution(name))
 
     def add_group(self, name: str, extra: str | None = None) -> UserMetricGroup:
         """A sub-group as a label: ``name=extra``, or ``group=name`` without ``extra``."""
-        labels = {"group": name} if extra is None else {name: extra}
         group: UserMetricGroup = self._get(
-            "group", f"{name}={extra}", lambda: UserMetricGroup(self._group.child(**labels))
+            "group", f"{name}={extra}", lambda: UserMetricGroup(self._group.user_group(name, extra))
         )
         return group

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lesto.common import metrics as metrics_module
 from lesto.common.metrics import Counter, MetricRegistry
 from lesto.common.metrics_server import MetricsPortError, serve_metrics
+from lesto.taskmanager.operators.user_metrics import UserMetricGroup
 
 
 def samples(registry):
@@ -162,3 +163,28 @@ def test_the_endpoint_serves_and_stops():
         stop()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://{address}/metrics", timeout=5)
+
+
+def test_users_groups_and_names_become_labels_and_prometheus_names():
+    registry = MetricRegistry()
+    task = registry.group(job="j", task="t", subtask=0)
+    user = UserMetricGroup(task)
+    user.add_group("all").add_group("rules").counter("numLate-Events").inc(2)
+    user.add_group("day", "monday").counter("num_late_events").inc(3)
+    user.gauge("queue.size", lambda: 4)
+    found = {name: value for (name, *_), value in samples(registry).items()}
+    assert found["lesto_queue_size"] == 4
+    late = {labels: value for (name, labels), value in freeze(samples(registry)) if "late" in name}
+    assert sorted(late.values()) == [2, 3]
+    assert any(("group", "all.rules") in labels for labels in late)
+    assert any(("day", "monday") in labels for labels in late)
+    with pytest.raises(ValueError, match="own"):
+        user.add_group("subtask", "7")
+    with pytest.raises(ValueError, match="letter"):
+        user.counter("--")
+    task.close()
+    assert samples(registry) == {}
+
+
+def freeze(found):
+    return [((name, tuple(labels)), value) for (name, *labels), value in found.items()]
