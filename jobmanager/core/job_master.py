@@ -113,6 +113,7 @@ class JobMaster:
         self._restart_at_ms: int | None = None
         self._cancel_deadline_ms: int | None = None
         self._kill_deadline_ms: int | None = None
+        self._killed: set[str] = set()
 
     @property
     def state(self) -> JobState:
@@ -219,6 +220,8 @@ class JobMaster:
             victim.advance(TaskState.FAILED, now.wall_ms, event.reason)
         if not victims:
             return self._acquire(now) if self._acquiring else []
+        if event.slot_id in self._killed:
+            return self._task_ended(now)
         error = SlotLostError(
             f"slot {event.slot_id} of TaskManager {slot.taskmanager_id} is lost: {event.reason}",
             remedy="the job restarts by itself; if it goes on, look for crashes there",
@@ -301,7 +304,10 @@ class JobMaster:
         self, subtask: ExecutionVertex, message: runtime_pb2.TaskFailure, now: Moment
     ) -> list[Instruction]:
         assert subtask.attempt is not None
+        canceling = subtask.states.state is TaskState.CANCELING
         subtask.advance(TaskState.FAILED, now.wall_ms, one_line(message))
+        if canceling:  # an echo of the cancellation, such as a broken channel; not a cause
+            return self._task_ended(now)
         return self._fail(message, subtask.name, subtask.attempt.slot.slot_id, now)
 
     def _on_end_of_data(
@@ -476,7 +482,8 @@ class JobMaster:
             self._cancel_deadline_ms = None
             self._kill_deadline_ms = now.mono_ms + KILL_GRACE_MS
             reason = f"cancellation took over {self.settings.cancel_timeout_ms / 1000:g} s"
-            out += [do.KillSlot(slot_id, reason) for slot_id in sorted(self.execution.slots())]
+            self._killed = self.execution.slots()
+            out += [do.KillSlot(slot_id, reason) for slot_id in sorted(self._killed)]
         if self.state is JobState.RESTARTING:
             out += self._maybe_redeploy(now)
         return out

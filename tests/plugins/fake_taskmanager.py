@@ -14,8 +14,8 @@ _ids = itertools.count(1)
 class FakeTaskManager:
     """Connects, offers slots, and plays the tasks that are deployed to it.
 
-    Tasks become RUNNING at once, sources ask for splits, barriers are acknowledged, and a source that is
-    told there are no more splits ends the data of the whole job.
+    Tasks become RUNNING at once, sources ask for splits, barriers are acknowledged, and when every
+    source has been told there are no more splits the data of the whole job ends.
 
     Attributes:
         deployments: every TaskDeployment received.
@@ -83,7 +83,7 @@ class FakeTaskManager:
                         self.killed.append(message.kill_slot.slot_id)
                         self.lose_slot(message.kill_slot.slot_id, "killed by request")
 
-    # ------------------------------------------------------------------------------------- commands
+    # ---------------------------------------------------------------------------------- commands
 
     def _obey(self, slot, command):
         kind = command.WhichOneof("command")
@@ -139,7 +139,7 @@ class FakeTaskManager:
             if self.tasks.pop(_key(task), None):
                 self.report_state(task, runtime_pb2.TASK_STATE_CANCELED)
 
-    # ----------------------------------------------------------------------------------- task events
+    # ------------------------------------------------------------------------------- task events
 
     def live(self):
         return [deployment.task for _, deployment in self.tasks.values()]

@@ -1,8 +1,8 @@
 """A whole cluster around one job master, under virtual time and a seed.
 
-Slots, tasks, storage and enumerators are simulated: every answer takes a random time, in order per slot
-as on the real streams, and faults are drawn from the seed. Nothing here knows how the job master decides; it
-keeps its own ledger and checks the promises from outside.
+Slots, tasks, storage and enumerators are simulated: every answer takes a random time, in order per
+slot as on the real streams, and faults are drawn from the seed. Nothing here knows how the job
+master decides; it keeps its own ledger and checks the promises from outside.
 """
 
 import heapq

@@ -235,7 +235,8 @@ def test_a_savepoint_waits_for_the_checkpoint_under_way_and_is_never_deleted():
     assert driver.coordinator.latest.checkpoint_id == 2
     assert driver.coordinator.latest.root == "/sp"
     driver.at(9_000)
-    assert [i for i in driver.complete(3) if isinstance(i, DiscardCheckpoint)][0].checkpoint_id == 1
+    (discard,) = [i for i in driver.complete(3) if isinstance(i, DiscardCheckpoint)]
+    assert discard.checkpoint_id == 1
 
 
 def test_a_savepoint_that_fails_is_told_and_does_not_count_against_the_job():

@@ -1,7 +1,7 @@
-"""Whole lives of a job under virtual time, with failures, slow answers, lost slots and stale messages.
+"""Whole lives of a job under virtual time: failures, slow answers, lost slots, stale messages.
 
-Design of these tests: the simulation keeps its own ledger of what was acknowledged, written, told and
-restored, and asserts from it. The seed is the test's parameter, so a failing one reproduces.
+Design of these tests: the simulation keeps its own ledger of what was acknowledged, written, told
+and restored, and asserts from it. The seed is the test's parameter, so a failing one reproduces.
 """
 
 import pytest

@@ -82,7 +82,7 @@ def test_an_operator_that_had_no_state_may_vanish():
 
 
 def test_another_number_of_key_groups_is_refused_with_the_remedy():
-    with pytest.raises(RestoreMismatchError, match="set pipeline.max-parallelism to 16"):
+    with pytest.raises(RestoreMismatchError, match=r"set pipeline\.max-parallelism to 16"):
         check_restorable(checkpoint(2), graph(2, 32), allow_non_restored_state=True)
 
 

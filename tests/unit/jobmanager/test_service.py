@@ -221,7 +221,7 @@ def test_a_broken_connection_loses_all_slots_at_once(tmp_path):
 
 def test_stop_with_savepoint_finishes_the_job_and_gives_the_path(tmp_path):
     async def scenario():
-        async with cluster(tmp_path) as (_, worker, client):
+        async with cluster(tmp_path) as (_, _w, client):
             await client.SubmitJob(
                 pb.SubmitJobRequest(graph=pipeline(source=numbers(0, endless=True), config=FAST))
             )
