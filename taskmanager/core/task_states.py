@@ -11,13 +11,13 @@ from lesto.common.errors import IllegalTransitionError
 class TaskState(enum.IntEnum):
     """States of a task; numbers are those of ``lesto.v1.TaskState``."""
 
-    DEPLOYING = 4
-    INITIALIZING = 5
-    RUNNING = 6
-    FINISHED = 7
-    CANCELING = 8
-    CANCELED = 9
-    FAILED = 10
+    DEPLOYING = 3
+    INITIALIZING = 4
+    RUNNING = 5
+    FINISHED = 6
+    CANCELING = 7
+    CANCELED = 8
+    FAILED = 9
 
 
 _S = TaskState

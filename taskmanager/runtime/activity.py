@@ -22,7 +22,7 @@ class ActivityClock:
     been with the tasks that share the slot, mostly those behind it: that counts as backpressured.
     """
 
-    __slots__ = ("_last", "_marked", "busy_ns", "backpressured_ns", "idle_ns")
+    __slots__ = ("_last", "_marked", "backpressured_ns", "busy_ns", "idle_ns")
 
     def __init__(self) -> None:
         self.busy_ns = 0

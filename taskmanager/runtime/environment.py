@@ -171,7 +171,6 @@ class TaskOperatorContext:
         self, at_ms: int, callback: Callable[[int], None]
     ) -> Callable[[], None]:
         """Call back on the mailbox thread at a wall-clock ms."""
-
         timer = next(self._timer_ids)
 
         def fire(due_ms: int) -> None:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
+
+from lesto.common.logs import get_logger
+
+#: With a cache on disk loading takes about half a second. Compiling everything the first time takes much
+#: longer than most jobs need to wait: each kernel is compiled at its first use, if it is used at all.
+WAIT_MAX_SECONDS: Final = 3.0
 
 
 class KernelWarmer:
@@ -17,12 +24,14 @@ class KernelWarmer:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when the kernels are loaded.
+        """Return when the kernels are loaded, or when that takes so long that they are being compiled.
 
         Raises:
             Exception: what loading raised: the slot cannot run tasks.
         """
-        self._thread.join()
+        self._thread.join(WAIT_MAX_SECONDS)
+        if self._thread.is_alive():
+            get_logger("lesto.slot").info("kernels.compiling", waited_seconds=WAIT_MAX_SECONDS)
         if self._error is not None:
             raise self._error
 

@@ -148,7 +148,7 @@ class Custom(ByChannel):
         """What the function says; it must be in 0..n-1."""
         keys = _values(batch) if self._key_of is None else map(self._key_of, _values(batch))
         out = np.fromiter((self._partitioner(k, self.n) for k in keys), np.int32, len(batch))
-        if len(out) and not (0 <= int(out.min()) and int(out.max()) < self.n):
+        if len(out) and not (int(out.min()) >= 0 and int(out.max()) < self.n):
             msg = f"the partitioner gave channels {out.min()}..{out.max()}; there are {self.n}"
             raise ValueError(msg)
         return out

@@ -20,7 +20,11 @@ import pyarrow.flight as fl
 from lesto.taskmanager.core.credit import CreditReceiver
 from lesto.taskmanager.runtime.errors import ChannelLostError, ChannelProtocolError
 from lesto.taskmanager.runtime.exchange.channels import ChannelKey, InputChannel
-from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, ChannelDecoder
+from lesto.taskmanager.runtime.exchange.wire import (
+    CHANNEL_ABORTED,
+    CHANNEL_CLOSED,
+    ChannelDecoder,
+)
 
 #: A producer may be deployed before its consumer; it is refused when none appears in this time.
 CONSUMER_WAIT_SECONDS = 30.0
@@ -92,7 +96,7 @@ class RemoteInput(InputChannel):
             msg = f"channel {self.key}: a message came after its end"
             raise ChannelProtocolError(msg)
         element, nbytes = self._decoder.decode(metadata, body)
-        if element is CHANNEL_CLOSED:
+        if element is CHANNEL_CLOSED or element is CHANNEL_ABORTED:
             self._ended = True
         with self._lock:
             if self._closed:

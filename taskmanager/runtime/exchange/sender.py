@@ -22,7 +22,12 @@ from lesto.taskmanager.runtime.errors import (
     ChannelRefusedError,
 )
 from lesto.taskmanager.runtime.exchange.channels import ChannelKey, OutputChannel
-from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, ChannelEncoder, Element
+from lesto.taskmanager.runtime.exchange.wire import (
+    CHANNEL_ABORTED,
+    CHANNEL_CLOSED,
+    ChannelEncoder,
+    Element,
+)
 
 #: Longest wait for the I/O threads of a closed channel; they are daemons, so a stuck peer costs no more.
 JOIN_SECONDS = 2.0
@@ -62,8 +67,7 @@ class RemoteOutput(OutputChannel):
         self._cond = threading.Condition()
         self._closing = False  # write the outbox, then end
         self._aborted = False
-        self._done = False
-        self._reader: Any = None
+        self._broken = False
         self._writer_thread = threading.Thread(
             target=self._write_all, name=f"exchange-out-{key.edge_id}-{key.consumer}", daemon=True
         )
@@ -88,6 +92,8 @@ class RemoteOutput(OutputChannel):
     def close(self, *, graceful: bool) -> None:
         """End the channel: after what is queued when graceful, at once when not.
 
+        The consumer is told that an ungraceful end is deliberate; only a process that dies looks broken.
+
         The first call counts: a task that has finished is forgotten while its last bytes leave.
         """
         if self._closing:
@@ -98,9 +104,6 @@ class RemoteOutput(OutputChannel):
             self._closing = True
             self._aborted = self._aborted or not graceful
             self._cond.notify()
-            reader = self._reader
-        if not graceful and reader is not None:
-            reader.cancel()
 
     def join(self) -> None:
         """Wait a short while for the I/O threads."""
@@ -137,9 +140,6 @@ class RemoteOutput(OutputChannel):
             )
             descriptor = fl.FlightDescriptor.for_command(msgspec.msgpack.encode(command))
             writer, reader = client.do_exchange(descriptor)
-            with self._cond:
-                self._reader = reader
-                aborted = self._aborted
             credits = threading.Thread(
                 target=self._read_credits,
                 args=(reader,),
@@ -147,12 +147,12 @@ class RemoteOutput(OutputChannel):
                 daemon=True,
             )
             credits.start()
-            if aborted:
-                reader.cancel()
-            elif self._encoder.schema is not None:
+            if self._encoder.schema is not None:
                 writer.begin(self._encoder.schema)
             self._write_until_closed(writer)
-            if not self._aborted:
+            if self._aborted and not self._broken:
+                writer.write_metadata(self._encoder.encode(CHANNEL_ABORTED, 0)[0])
+            if not self._broken:
                 writer.done_writing()
             credits.join()
         except Exception as error:  # noqa: BLE001 - an I/O thread reports whatever went wrong
@@ -199,9 +199,9 @@ class RemoteOutput(OutputChannel):
 
     def _fail(self, error: BaseException) -> None:
         with self._cond:
-            first = not self._done and not self._aborted
+            first = not self._aborted
             ended = self._closing and not self._held and not self._outbox
-            self._done = self._aborted = True
+            self._broken = self._aborted = True
             self._cond.notify()
         if first and not (ended and isinstance(error, (fl.FlightError, pa.ArrowException))):
             self._failed(_translated(error, self._key, self._uri))

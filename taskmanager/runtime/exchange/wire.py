@@ -33,7 +33,7 @@ from lesto.taskmanager.runtime.errors import ChannelProtocolError, Unserializabl
 TS_COLUMN: Final = "__lesto_ts"
 _TS_FIELD: Final = pa.field(TS_COLUMN, pa.int64(), nullable=False)
 
-COLUMNS, ROWS, WATERMARK, STATUS, BARRIER, END, LATENCY, CLOSE = range(8)
+COLUMNS, ROWS, WATERMARK, STATUS, BARRIER, END, LATENCY, CLOSE, ABORT = range(9)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -43,9 +43,14 @@ class ChannelClosed:
     """The producer has finished and closed the channel in good order."""
 
 
-CHANNEL_CLOSED: Final = ChannelClosed()
+class ChannelAborted:
+    """The producer was cancelled or has failed. The JobManager knows why: the consumer says nothing."""
 
-Element = StreamElement | ChannelClosed
+
+CHANNEL_CLOSED: Final = ChannelClosed()
+CHANNEL_ABORTED: Final = ChannelAborted()
+
+Element = StreamElement | ChannelClosed | ChannelAborted
 
 
 def wire_schema(schema: pa.Schema) -> pa.Schema:
@@ -106,6 +111,8 @@ class ChannelEncoder:
                 return _encode((LATENCY, sequence, mark)), None
             case ChannelClosed():
                 return _encode((CLOSE, sequence)), None
+            case ChannelAborted():
+                return _encode((ABORT, sequence)), None
         msg = f"cannot send a {type(element).__name__}"
         raise ChannelProtocolError(msg)
 
@@ -207,5 +214,7 @@ class ChannelDecoder:
                 return LatencyMarker(at, uid, subtask, tuple(hops))
             case 7:  # CLOSE
                 return CHANNEL_CLOSED
+            case 8:  # ABORT
+                return CHANNEL_ABORTED
         msg = f"channel {self._name}: unknown message type {kind}"
         raise ChannelProtocolError(msg)
