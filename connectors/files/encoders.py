@@ -12,6 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from lesto.common.elements import Batch, ColumnarBatch, Form, RowBatch
+from lesto.common.row import Row
 from lesto.connectors.errors import ConnectorConfigError
 
 #: Rows of one Parquet row group at the most.
@@ -141,13 +142,23 @@ def _json_default(value: Any) -> Any:
     raise ConnectorConfigError(msg, remedy="map it to a dict, a tuple, a Row or a plain value")
 
 
+def _json_value(value: Any) -> Any:
+    """A row with field names as an object; other values as they are."""
+    if isinstance(value, Row) and value.get_field_names() is not None:
+        return value.as_dict()
+    return value
+
+
 class _JsonLinesEncoder(FileEncoder):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._encoder = msgspec.json.Encoder(enc_hook=_json_default)
 
     def write(self, batch: Batch) -> None:
-        values = batch.data.to_pylist() if isinstance(batch, ColumnarBatch) else batch.values
+        if isinstance(batch, ColumnarBatch):
+            values = batch.data.to_pylist()
+        else:
+            values = [_json_value(v) for v in batch.values]
         self._stream.write(self._encoder.encode_lines(values))
 
     def finish(self) -> None:

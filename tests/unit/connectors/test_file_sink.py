@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lesto.common.elements import ColumnarBatch, Form, RowBatch
+from lesto.common.row import Row
 from lesto.connectors.errors import ConnectorConfigError, PublishError
 from lesto.connectors.files import Encoder, FileSink, FileSource, OutputFileConfig
 from tests.unit.connectors.contexts import WriterContext
@@ -55,10 +56,10 @@ def test_json_lines_of_python_values(tmp_path):
             return {"k": 1}
 
     sink = FileSink(str(tmp_path), "jsonl")
-    _, committables = prepare(sink, [RowBatch([{"a": 1}, (1, "x"), "s", Thing()])])
+    _, committables = prepare(sink, [RowBatch([{"a": 1}, (1, "x"), "s", Thing(), Row(b=2), Row(3)])])
     sink.create_committer().commit(committables)
     lines = (tmp_path / visible(tmp_path)[0]).read_text().splitlines()
-    assert [json.loads(x) for x in lines] == [{"a": 1}, [1, "x"], "s", {"k": 1}]
+    assert [json.loads(x) for x in lines] == [{"a": 1}, [1, "x"], "s", {"k": 1}, {"b": 2}, [3]]
 
 
 def test_a_value_that_json_cannot_hold_is_a_named_error(tmp_path):
