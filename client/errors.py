@@ -126,6 +126,6 @@ class JobExecutionError(LestoError):
 class JobCanceledError(LestoError):
     """A job that was waited for has been cancelled."""
 
-    code = "LESTO-6101"
+    code = "LESTO-1122"
     domain = Domain.USER
     retryable = False

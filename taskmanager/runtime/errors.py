@@ -42,16 +42,9 @@ class DeploymentError(LestoError):
     retryable = False
 
 
-class UserCodeError(LestoError):
-    """Code of the user (or of a connector) raised while a task ran it."""
-
-    code = "LESTO-6001"
-    domain = Domain.USER
-
-
 class UnserializableRecordError(LestoError):
     """A record cannot be pickled, so it cannot go to another process."""
 
-    code = "LESTO-6101"
+    code = "LESTO-6102"
     domain = Domain.USER
     retryable = False

@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 
 from lesto.common.errors import LestoError
 from lesto.proto import runtime_pb2
-from lesto.taskmanager.runtime.errors import UserCodeError
+from lesto.taskmanager.operators.errors import UserFunctionError
 
 #: Longest traceback sent, characters; the middle of a longer one is left out.
 TRACEBACK_MAX = 32_768
@@ -53,7 +53,7 @@ def describe(
         retryable = error.retryable
         location = error.location or location
     else:
-        code, remedy, retryable = UserCodeError.code, "", True
+        code, remedy, retryable = UserFunctionError.code, "", True
         message = "".join(traceback.format_exception_only(error)).strip()
     return runtime_pb2.TaskFailure(
         task=task,

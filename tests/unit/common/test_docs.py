@@ -1,0 +1,57 @@
+"""The reference pages agree with the code."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    spec = importlib.util.spec_from_file_location("gen_docs", ROOT / "scripts" / "gen_docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_error_code_is_used_twice(generator):
+    assert generator.duplicate_codes() == {}
+
+
+def test_every_error_has_an_entry_with_code_and_meaning(generator):
+    page = (ROOT / "docs" / "errors.md").read_text()
+    missing = [
+        cls.__name__
+        for cls in generator._error_classes()
+        if f"`{cls.code}` | {cls.__name__} |" not in page
+    ]
+    assert not missing, "run scripts/gen-docs"
+
+
+def test_every_option_has_a_row_under_a_heading(generator):
+    page = generator.configuration_page()
+    for key in generator.known_options():
+        assert f"| `{key}` |" in page
+    assert page.count("\n## ") >= 7
+    assert (ROOT / "docs" / "configuration.md").read_text() == page, "run scripts/gen-docs"
+
+
+def test_every_command_and_exit_code_is_documented(generator):
+    page = generator.cli_page()
+    assert page.count("### lesto ") == 11
+    for code in generator.ExitCode:
+        assert f"| {code.value} |" in page
+
+
+def test_the_metrics_page_names_metrics_that_exist():
+    source = "\n".join(
+        path.read_text()
+        for room in ("jobmanager", "taskmanager", "state", "connectors", "common")
+        for path in (ROOT / room).rglob("*.py")
+    )
+    page = (ROOT / "docs" / "metrics.md").read_text().partition("## Metrics of your functions")[0]
+    for name in re.findall(r"`lesto_([a-z_]+)`", page):
+        assert f'"{name.removesuffix("_total")}"' in source, name
