@@ -89,9 +89,8 @@ def run_attached(
         return job.wait()
     except KeyboardInterrupt:
         if not job.embedded:
-            print(  # noqa: T201 - the user has to learn that the job goes on
-                f"\nThe job {job.job_id} goes on; cancel it with: lesto cancel {job.job_id}",
-                file=sys.stderr,
+            sys.stderr.write(
+                f"\nThe job {job.job_id} goes on; cancel it with: lesto cancel {job.job_id}\n"
             )
         raise
     finally:
