@@ -17,6 +17,7 @@ from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import TaskKey
 from lesto.jobmanager.core.instructions import (
     CoordinatorInstruction,
+    DiscardAll,
     DiscardCheckpoint,
     FailJob,
     NotifyCheckpoint,
@@ -154,8 +155,10 @@ class CheckpointCoordinator:
         if self._stopped_with is not None:
             out.append(RequestSucceeded(*self._stopped_with))
             self._stopped_with = None
-        while discard_retained and self.retained:
-            out.append(self._discard(self.retained.popleft()))
+        if discard_retained:
+            self.retained.clear()
+            self._leftovers.clear()
+            return [*out, DiscardAll()]
         return out + self._discard_leftovers()
 
     # ------------------------------------------------------------------------------------ requests

@@ -125,6 +125,11 @@ class DiscardCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscardAll:
+    """Delete all checkpoints of the job: it has ended and nobody will restore them."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSucceeded:
     """A client's savepoint or stop request is done."""
 
@@ -166,6 +171,7 @@ Instruction = (
     | SnapshotEnumerators
     | WriteMetadata
     | DiscardCheckpoint
+    | DiscardAll
     | RequestSucceeded
     | RequestFailed
     | JobEnded
@@ -177,6 +183,7 @@ CoordinatorInstruction = (
     | WriteMetadata
     | NotifyCheckpoint
     | DiscardCheckpoint
+    | DiscardAll
     | RequestSucceeded
     | RequestFailed
     | FailJob

@@ -9,6 +9,7 @@ from lesto.jobmanager.core.instructions import DiscardCheckpoint
 from lesto.jobmanager.server import metadata_file
 from lesto.proto import checkpoint_pb2
 from lesto.state import paths
+from lesto.state.cleanup import collect_orphans, referenced_paths
 from lesto.state.errors import CheckpointExistsError
 from lesto.state.files import Files
 from lesto.state.paths import METADATA_NAME, CheckpointPaths
@@ -74,13 +75,35 @@ class CheckpointStore:
         """
         directory = f"chk-{instruction.checkpoint_id}"
         self._files.delete(f"{directory}/{METADATA_NAME}")
-        stay = {path for kept in instruction.retained for path in _file_paths(kept)}
+        stay = {path for kept in instruction.retained for path in referenced_paths(kept)}
         if instruction.metadata is not None:
-            for path in sorted(_file_paths(instruction.metadata) - stay):
+            for path in sorted(referenced_paths(instruction.metadata) - stay):
                 if not paths.is_absolute(path) and path.startswith(f"{paths.SHARED}/"):
                     self._files.delete(path)
+        elif instruction.retained:
+            # What tasks had uploaded for it is known by nobody but the storage.
+            newest = max(kept.checkpoint_id for kept in instruction.retained)
+            collect_orphans(self.root, instruction.retained, before_checkpoint_id=newest)
         if not any(path.startswith(f"{directory}/") for path in stay):
             self._files.delete_directory(directory)
+
+    def discard_all(self) -> None:
+        """Delete every checkpoint of the job; results that nobody has fetched yet stay.
+
+        Raises:
+            StorageError: the storage refused; calling it again goes on.
+        """
+        for name in self._files.list(""):
+            directory = name.rstrip("/")
+            if directory == paths.SHARED or paths.checkpoint_number(directory) is not None:
+                self._files.delete_directory(directory)
+        self._delete_empty_root()
+
+    def _delete_empty_root(self) -> None:
+        """Nothing is left but the markers of epochs, and the job has ended."""
+        left = self._files.list("", recursive=True)
+        if all(name.endswith("/") or _EPOCH.fullmatch(name) for name in left):
+            self._files.delete_directory("")
 
     def results(self, operator_uid: str) -> list[str]:
         """Committed result files of a collect sink, in order."""
@@ -95,6 +118,7 @@ class CheckpointStore:
     def delete_results(self, operator_uid: str) -> None:
         """Delete the results of a collect sink; the job has ended and they are read."""
         self._files.delete_directory(f"collect/{operator_uid}")
+        self._delete_empty_root()
 
 
 def load_checkpoint(path: str) -> CheckpointLoaded:
@@ -111,13 +135,3 @@ def load_checkpoint(path: str) -> CheckpointLoaded:
     metadata = metadata_file.load(directory)
     own = paths.checkpoint_number(directory) is not None
     return CheckpointLoaded(metadata, directory, paths.parent(directory) if own else directory)
-
-
-def _file_paths(metadata: checkpoint_pb2.CheckpointMetadata) -> set[str]:
-    return {
-        named.file.path
-        for operator in metadata.operators
-        for subtask in operator.subtasks
-        for handle in subtask.keyed
-        for named in handle.files
-    }

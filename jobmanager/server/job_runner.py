@@ -259,7 +259,7 @@ class JobRunner:
                 self._spawn(self._load(path))
             case do.WriteMetadata():
                 self._spawn(self._write(instruction))
-            case do.DiscardCheckpoint():
+            case do.DiscardCheckpoint() | do.DiscardAll():
                 self._last_discard = self._spawn(self._discard(instruction, self._last_discard))
             case do.StartEnumerators(attempt, states):
                 self._sources.start(attempt, states)
@@ -316,20 +316,21 @@ class JobRunner:
             self.tell(ev.MetadataWritten(checkpoint_id, path))
 
     async def _discard(
-        self, instruction: do.DiscardCheckpoint, before: asyncio.Task[None] | None
+        self,
+        instruction: do.DiscardCheckpoint | do.DiscardAll,
+        before: asyncio.Task[None] | None,
     ) -> None:
         """Delete in order; what cannot be deleted is said, and costs space alone."""
         if before is not None:
             await asyncio.wait([before])
         try:
-            await self._off_loop(self.store.discard, instruction)
+            if isinstance(instruction, do.DiscardAll):
+                await self._off_loop(self.store.discard_all)
+            else:
+                await self._off_loop(self.store.discard, instruction)
         except LestoError as error:
             self.metrics.discard_failures.inc()
-            self._log.warning(
-                "checkpoint.discard_failed",
-                checkpoint_id=instruction.checkpoint_id,
-                error=str(error),
-            )
+            self._log.warning("checkpoint.discard_failed", what=instruction, error=str(error))
 
     async def _off_loop(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._loop.run_in_executor(self._services.io, work, *args)

@@ -160,6 +160,8 @@ class Simulation:
                 assert gone or latest is None or latest.checkpoint_id != checkpoint_id
                 assert (metadata is None) or checkpoint_id in self.written
                 self.discarded.add(checkpoint_id)
+            case do.DiscardAll():
+                self.discarded |= set(self.written)
             case do.RequestSucceeded(request, path):
                 assert request not in self.answers
                 self.answers[request] = path

@@ -432,6 +432,7 @@ def test_results_of_a_collect_sink_are_streamed_in_order_then_deleted(tmp_path):
             worker.end_data()
             assert [batch async for batch in results] == []
             assert not folder.exists()
+            assert not (tmp_path / "ck" / JOB_ID).exists(), "a finished job leaves nothing"
             request = pb.FetchResultsRequest(job_id=JOB_ID, operator_uid="../../etc")
             stream = aiter(client.FetchResults(request))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
