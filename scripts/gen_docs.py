@@ -43,8 +43,8 @@ def configuration_page():
         "`lesto config show --resolved` prints what is set and where.",
         "",
         "Durations are a number and a unit (`10 s`, `5 min`, `200 ms`); a bare number is "
-        "milliseconds. Sizes are powers of 1024 (`256 kb`, `1 gb`). An unknown key is an error that "
-        "names the nearest valid one.",
+        "milliseconds. Sizes are powers of 1024 (`256 kb`, `1 gb`). An unknown key is an error "
+        "that names the nearest valid one.",
     ]
     headings = _sections()
     for key, option in known_options().items():
@@ -63,7 +63,7 @@ def configuration_page():
         "",
         "## Keys of Flink that mean nothing here",
         "",
-        "They are accepted with a warning, so that a Flink configuration file can be used as it is: "
+        "They are accepted with a warning, so that a Flink configuration file can be used as is: "
         + ", ".join(
             f"`{prefix}*`" if prefix.endswith((".", "-")) else f"`{prefix}`"
             for prefix in IGNORED_PREFIXES
@@ -105,11 +105,11 @@ def errors_page():
         "",
         GENERATED,
         "",
-        "Every error that Lesto raises on purpose has a stable code; its first digit is the area. An "
-        "error prints code, what happened, where, and what to do; `--debug` (or `LESTO_DEBUG=1`) "
-        "adds the internal traceback. An exception of your own code shows your traceback first.",
+        "Every error that Lesto raises on purpose has a stable code; its first digit is the area. "
+        "An error prints code, what happened, where, and what to do; `--debug` (or "
+        "`LESTO_DEBUG=1`) adds the internal traceback. An exception of your own code shows your traceback first.",
         "",
-        "*Whose* says who can mend it; *retried* whether the restart strategy starts the job again.",
+        "*Whose* says who can mend it; *retried* whether the restart strategy tries again.",
     ]
     area = None
     for cls in sorted(_error_classes(), key=lambda cls: (cls.code, cls.__name__)):
@@ -174,13 +174,13 @@ def cli_page():
         "",
         GENERATED,
         "",
-        "Verbs and letters are those of `flink`. A job is named by its id or the id's first digits. "
-        "`-m HOST:PORT` names the JobManager; without it, the variable `LESTO_JOBMANAGER`, then the "
-        "configuration (`127.0.0.1:6123`). `lesto run` without `-m` runs the job here, on an embedded "
-        "cluster with real slot processes that leaves nothing behind.",
+        "Verbs and letters are those of `flink`. A job is named by its id or the id's first "
+        "digits. `-m HOST:PORT` names the JobManager; without it, the variable `LESTO_JOBMANAGER`, "
+        "then the configuration (`127.0.0.1:6123`). `lesto run` without `-m` runs the job here, on "
+        "an embedded cluster with real slot processes that leaves nothing behind.",
         "",
-        "A cluster on loopback without `security.token` makes a random token that only its user can "
-        "read; the other commands of that user find it by themselves.",
+        "A cluster on loopback without `security.token` makes a random token that only its user "
+        "can read; the other commands of that user find it by themselves.",
         "",
         "## Exit codes",
         "",
