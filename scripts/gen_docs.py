@@ -92,10 +92,11 @@ def _sections():
     for line in (ROOT / "common" / "options.py").read_text().splitlines():
         if match := SECTION.match(line):
             pending = match[1].strip()
-        elif pending and (match := re.search(r'"([a-z][A-Za-z0-9.-]+\.[A-Za-z0-9.-]+)"', line)):
-            if match[1] in known_options():
-                headings[match[1]] = pending[0].upper() + pending[1:]
-                pending = None
+            continue
+        match = re.search(r'"([a-z][A-Za-z0-9.-]+\.[A-Za-z0-9.-]+)"', line)
+        if pending and match and match[1] in known_options():
+            headings[match[1]] = pending[0].upper() + pending[1:]
+            pending = None
     return headings
 
 
@@ -107,7 +108,8 @@ def errors_page():
         "",
         "Every error that Lesto raises on purpose has a stable code; its first digit is the area. "
         "An error prints code, what happened, where, and what to do; `--debug` (or "
-        "`LESTO_DEBUG=1`) adds the internal traceback. An exception of your own code shows your traceback first.",
+        "`LESTO_DEBUG=1`) adds the internal traceback. An exception of your own "
+        "code shows your traceback first.",
         "",
         "*Whose* says who can mend it; *retried* whether the restart strategy tries again.",
     ]
