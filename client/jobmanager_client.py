@@ -197,11 +197,20 @@ class JobManagerClient:
             call.cancel()
 
     def _await_connection(self) -> None:
+        # A call that waits, not channel_ready_future: that one leaves a polling thread behind,
+        # which raises when the channel is closed soon after.
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=CONNECT_TIMEOUT_SECONDS)
-        except grpc.FutureTimeoutError:
-            why = f"no answer within {CONNECT_TIMEOUT_SECONDS:g} s"
-            raise self._unreachable(why) from None
+            self._stub.GetCluster(
+                pb.GetClusterRequest(),
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                wait_for_ready=True,
+                metadata=self._metadata,
+            )
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                why = f"no answer within {CONNECT_TIMEOUT_SECONDS:g} s"
+                raise self._unreachable(why) from None
+            # Anything else is an answer; the call that follows names it.
 
     def _unreachable(self, why: str) -> LestoError:
         msg = f"no JobManager answers at {self.address}: {why}"
