@@ -21,7 +21,7 @@ from lesto.state.errors import StateError
 from lesto.taskmanager.operators.errors import UnsupportedMergeError
 from lesto.taskmanager.operators.runtime_context import OperatorRuntimeContext
 from lesto.taskmanager.operators.timer_service import InternalTimers
-from lesto.taskmanager.operators.user_functions import row_error, user_errors
+from lesto.taskmanager.operators.user_functions import function_error, row_error
 from lesto.taskmanager.operators.window_contents import CONTENTS_STATE, WindowContents
 from lesto.taskmanager.operators.window_engine import LateRecords, WindowEngine
 from lesto.taskmanager.operators.window_merging import MergingWindows
@@ -261,8 +261,7 @@ class GeneralWindows(WindowEngine):
             contents.state.set_namespace(holder)
             content = contents.load()
             if content is not None:
-                with user_errors(self._operator, contents.result_name):
-                    elements = contents.elements(content)
+                elements = contents.elements(content)
                 self._results.fire(self._backend.current_key, window, elements)
         if purge:
             contents.state.set_namespace(holder)
@@ -272,16 +271,21 @@ class GeneralWindows(WindowEngine):
 
     def advance(self, watermark: int) -> None:
         """Fire event-time timers."""
-        self._timers.fire_event_timers(watermark, self.on_event_timer)
+        try:
+            self._timers.fire_event_timers(watermark, self._on_event_timer)
+        except Exception as error:
+            raise function_error(self._operator, self._name, error) from error
         self._results.flush()
 
-    def on_event_timer(self, timestamp: int, key: Any, namespace: Any) -> None:
-        """An event-time timer of a window."""
+    def _on_event_timer(self, timestamp: int, key: Any, namespace: Any) -> None:
         self._on_timer(timestamp, namespace, event_time=True)
 
     def on_processing_timer(self, timestamp: int, key: Any, namespace: Any) -> None:
         """A processing-time timer of a window."""
-        self._on_timer(timestamp, namespace, event_time=False)
+        try:
+            self._on_timer(timestamp, namespace, event_time=False)
+        except Exception as error:
+            raise function_error(self._operator, self._name, error) from error
 
     def _on_timer(self, timestamp: int, namespace: Any, *, event_time: bool) -> None:
         window = window_of(namespace)
@@ -294,16 +298,14 @@ class GeneralWindows(WindowEngine):
             holder = merging.holder(window)
         context, trigger = self._trigger_context, self._trigger
         context.namespace = namespace
-        with user_errors(self._operator, self._name):
-            decide = trigger.on_event_time if event_time else trigger.on_processing_time
-            decision = decide(timestamp, window, context)
+        decide = trigger.on_event_time if event_time else trigger.on_processing_time
+        decision = decide(timestamp, window, context)
         if decision is not _CONTINUE:
             self._act(decision, window, holder)
         if event_time == self._is_event_time and timestamp == self._cleanup_time(window):
             self._contents.state.set_namespace(holder)
             self._contents.state.clear()
-            with user_errors(self._operator, self._name):
-                trigger.clear(window, context)
+            trigger.clear(window, context)
             if merging is None:
                 self._results.clear(window)
             else:

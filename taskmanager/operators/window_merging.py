@@ -10,10 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final
 
+from lesto.common.windowing import (
+    DynamicEventTimeSessionWindows,
+    DynamicProcessingTimeSessionWindows,
+    EventTimeSessionWindows,
+    ProcessingTimeSessionWindows,
+)
 from lesto.state.backend import KeyedStateBackend
 from lesto.state.descriptors import ValueStateDescriptor
 from lesto.taskmanager.operators.window_output import namespace_of, window_of
 
+SESSIONS: Final = frozenset(
+    {
+        EventTimeSessionWindows,
+        DynamicEventTimeSessionWindows,
+        ProcessingTimeSessionWindows,
+        DynamicProcessingTimeSessionWindows,
+    }
+)
 MERGING_STATE: Final = "_merging_windows"
 
 #: (result, merged windows, namespace that holds the contents, namespaces that move there).
@@ -41,6 +55,8 @@ class MergingWindows:
 
     def __init__(self, assigner: Any, backend: KeyedStateBackend) -> None:
         self._assigner = assigner
+        # Lesto's own sessions merge exactly where windows intersect.
+        self._sessions = type(assigner) in SESSIONS
         self._state: Any = backend.get_state(ValueStateDescriptor(MERGING_STATE))
         self._stored: tuple[tuple[Hashable, Hashable], ...] = ()
         self._holders: dict[Any, Hashable] = {}
@@ -71,18 +87,22 @@ class MergingWindows:
 
     def add(self, window: Any, on_merge: OnMerge) -> Any:
         """Add a window, merging as the assigner says; gives the window it is part of."""
+        holders = self._holders
+        if not holders or (self._sessions and not any(window.intersects(w) for w in holders)):
+            holders.setdefault(window, namespace_of(window))
+            return window
         merges = _Merges()
-        self._assigner.merge_windows([*self._holders, window], merges)
+        self._assigner.merge_windows([*holders, window], merges)
         result = window
         for merged_into, group in merges.found:
-            olds = list(dict.fromkeys(w for w in group if w in self._holders))
+            olds = list(dict.fromkeys(w for w in group if w in holders))
             if window in group:
                 result = merged_into
             if not olds:
                 continue
-            holders = [self._holders.pop(old) for old in olds]
-            self._holders[merged_into] = holders[0]
+            places = [holders.pop(old) for old in olds]
+            holders[merged_into] = places[0]
             if olds != [merged_into]:
-                on_merge(merged_into, olds, holders[0], holders[1:])
-        self._holders.setdefault(result, namespace_of(result))
+                on_merge(merged_into, olds, places[0], places[1:])
+        holders.setdefault(result, namespace_of(result))
         return result
