@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lesto.client.job_client import JobClient, JobExecutionResult
+from lesto.client.progress_lines import Failures, summary_line, watch_lines
 from lesto.common.elements import MAX_TIMESTAMP, MIN_TIMESTAMP
 from lesto.proto import client_pb2 as pb
 
@@ -55,20 +56,26 @@ class RateMeter:
 
 
 def watch(job_client: JobClient, console: Console) -> JobExecutionResult:
-    """Wait for the job's end, showing its progress when the console is a terminal.
+    """Wait for the job's end, showing its progress: live on a terminal, as lines elsewhere.
 
     Raises:
         JobExecutionError: it failed for good.
         JobCanceledError: it was cancelled.
     """
     if not console.is_terminal:
-        return job_client.wait()
+        return watch_lines(job_client, console.file)
+    failures = Failures()
     rates = RateMeter()
     started = time.monotonic()
+    details = None
     with Live(console=console, refresh_per_second=REFRESH_PER_SECOND, transient=False) as live:
         for details in job_client.details():
+            for line in failures.news(details):
+                live.console.print(line, markup=False, highlight=False)
             now = time.monotonic()
             live.update(render(details, rates, now, now - started))
+    if details is not None:
+        console.print(summary_line(details), markup=False, highlight=False, soft_wrap=True)
     return job_client.ended_result()
 
 

@@ -209,11 +209,31 @@ def test_progress_shows_records_watermark_and_checkpoints():
         assert part in out.getvalue()
 
 
-def test_without_a_terminal_watching_is_waiting():
+def test_without_a_terminal_watching_writes_plain_lines():
     out = io.StringIO()
-    result = watch(JobClient(ScriptedClient(FINISHED), "j1", "job"), Console(file=out))
+    result = watch(JobClient(ScriptedClient(RUNNING, FINISHED), "j1", "job"), Console(file=out))
     assert result.job_id == "j1"
-    assert out.getvalue() == ""
+    running, summary = out.getvalue().splitlines()
+    assert running.startswith("RUNNING job: ")
+    assert summary.startswith("FINISHED job (j1) in 0.0 s: ")
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_restart_is_told_once_with_the_users_traceback():
+    failure = runtime_pb2.TaskFailure(
+        code="LESTO-6001",
+        message="division by zero",
+        user_traceback='Traceback\n  File "job.py", line 3\nZeroDivisionError\n',
+        operator_name="map",
+        location="job.py:3",
+    )
+    info = pb.FailureInfo(timestamp_ms=7, failure=failure)
+    restarting = details(pb.JOB_STATE_RESTARTING, failures=[info])
+    running = details(pb.JOB_STATE_RUNNING, failures=[info])
+    out = io.StringIO()
+    watch(JobClient(ScriptedClient(restarting, running, FINISHED), "j1", "j"), Console(file=out))
+    assert out.getvalue().count("[LESTO-6001] division by zero at job.py:3") == 1
+    assert "ZeroDivisionError" in out.getvalue()
 
 
 def test_watching_a_terminal_shows_the_last_state_and_raises_failures():

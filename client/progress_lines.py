@@ -1,0 +1,107 @@
+"""A job's progress as lines: for logs and pipes, and news between frames of the live display."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, IO
+
+from lesto.client.cli.output import format_bytes, format_count, format_elapsed
+from lesto.proto import client_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lesto.client.job_client import JobClient, JobExecutionResult
+
+LINE_EVERY_SECONDS = 10.0
+TRACEBACK_LINES_MAX = 12
+# Nothing has happened yet, or the summary says it.
+_SILENT = frozenset(
+    {pb.JOB_STATE_CREATED, pb.JOB_STATE_FINISHED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELED}
+)
+
+
+class Failures:
+    """Tells each failure of a running job once: a job that restarts must not do so in silence."""
+
+    def __init__(self) -> None:
+        self._last_ms = 0
+
+    def news(self, details: pb.JobDetails) -> Iterator[str]:
+        """Yield the failures since the last call, oldest first; not the one that ended the job."""
+        fresh = [f for f in details.failures if f.timestamp_ms > self._last_ms]
+        if details.failures:
+            self._last_ms = max(self._last_ms, *(f.timestamp_ms for f in details.failures))
+        if details.summary.state == pb.JOB_STATE_FAILED and fresh:
+            fresh = fresh[1:]  # newest first: that one is the error of the run
+        for info in reversed(fresh):
+            failure = info.failure
+            where = f" in '{failure.operator_name}'" if failure.operator_name else ""
+            at = f" at {failure.location}" if failure.location else ""
+            yield f"failure{where}, the job restarts: [{failure.code}] {failure.message}{at}"
+            yield from failure.user_traceback.rstrip().splitlines()[-TRACEBACK_LINES_MAX:]
+
+
+def watch_lines(job_client: JobClient, stream: IO[str]) -> JobExecutionResult:
+    """Wait for the job's end; write a line at each change of state and every 10 s.
+
+    Raises:
+        JobExecutionError: it failed for good.
+        JobCanceledError: it was cancelled.
+    """
+    failures = Failures()
+    state, written_at = -1, 0.0
+    last: pb.JobDetails | None = None
+    for details in job_client.details():
+        last = details
+        for line in failures.news(details):
+            print(line, file=stream, flush=True)
+        now = time.monotonic()
+        if details.summary.state != state or now - written_at >= LINE_EVERY_SECONDS:
+            state, written_at = details.summary.state, now
+            if state not in _SILENT:
+                print(progress_line(details), file=stream, flush=True)
+    if last is not None:
+        print(summary_line(last), file=stream, flush=True)
+    return job_client.ended_result()
+
+
+def records_read(details: pb.JobDetails) -> int:
+    """Return records that the sources have emitted in this attempt."""
+    total = 0
+    for vertex in details.vertices:
+        heads = [s.report.operators[0] for s in vertex.subtasks if s.report.operators]
+        if vertex.records_in and any(head.records_in for head in heads):
+            continue  # fed by others
+        total += sum(head.records_out for head in heads) or vertex.records_out
+    return total
+
+
+def progress_line(details: pb.JobDetails) -> str:
+    """Return where a job stands."""
+    return f"{_state(details)} {details.summary.name}: {_counts(details)}"
+
+
+def summary_line(details: pb.JobDetails) -> str:
+    """Return one line that sums up a job that has ended."""
+    job = details.summary
+    elapsed_ms = max(0, (job.end_time_ms or time.time_ns() // 1_000_000) - job.start_time_ms)
+    rate = ""
+    if elapsed_ms and (count := records_read(details)):
+        rate = f" ({format_count(count * 1000 / elapsed_ms)}/s)"
+    restarts = f", {job.restarts} restarts" if job.restarts else ""
+    head = f"{_state(details)} {job.name} ({job.job_id[:8]}) in {format_elapsed(elapsed_ms)}"
+    return f"{head}: {_counts(details, rate)}{restarts}"
+
+
+def _state(details: pb.JobDetails) -> str:
+    return pb.JobState.Name(details.summary.state).removeprefix("JOB_STATE_")
+
+
+def _counts(details: pb.JobDetails, rate: str = "") -> str:
+    checkpoints = details.checkpoints
+    text = f"{records_read(details):,} records{rate}, {checkpoints.completed} checkpoints"
+    if checkpoints.HasField("latest_completed"):
+        latest = checkpoints.latest_completed
+        text += f" (last {latest.duration_ms} ms, {format_bytes(latest.state_bytes)})"
+    return text + (f", {checkpoints.failed} failed" if checkpoints.failed else "")
