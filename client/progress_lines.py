@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, IO
+from typing import IO, TYPE_CHECKING
 
 from lesto.client.cli.output import format_bytes, format_count, format_elapsed
 from lesto.proto import client_pb2 as pb

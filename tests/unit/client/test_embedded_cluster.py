@@ -1,0 +1,191 @@
+"""The embedded cluster and what keeps it tidy: scratch directories, tokens, deaths of its owner."""
+
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from lesto.client import local_token, scratch
+from lesto.client.errors import ClusterStartError, NotAuthorizedError
+from lesto.client.jobmanager_client import JobManagerClient
+from lesto.client.minicluster import MiniCluster
+from lesto.common import options
+from lesto.common.config import Configuration
+from lesto.common.errors import LestoError
+
+# ----------------------------------------------------------------------------------------- scratch
+
+
+def age(path, seconds=3600):
+    then = time.time() - seconds
+    os.utime(path / scratch.LOCK_NAME, (then, then))
+
+
+def test_a_scratch_directory_goes_with_close(tmp_path):
+    made = scratch.ScratchDirectory("x", str(tmp_path))
+    (made.path / "deep").mkdir()
+    (made.path / "deep" / "file").write_text("1")
+    made.close()
+    made.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_orphans_are_removed_and_living_ones_are_not(tmp_path):
+    living = scratch.ScratchDirectory("living", str(tmp_path))
+    age(living.path)
+    for name, seconds in (("lesto-dead", 3600), ("lesto-young", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / scratch.LOCK_NAME).touch()
+        age(tmp_path / name, seconds)
+    (tmp_path / "lesto-foreign").mkdir()  # not one of ours: it has no lock
+    next_one = scratch.ScratchDirectory("next", str(tmp_path))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {living.path.name, next_one.path.name, "lesto-young", "lesto-foreign"}
+    living.close()
+    next_one.close()
+
+
+def test_the_owner_holds_the_lock(tmp_path):
+    made = scratch.ScratchDirectory("x", str(tmp_path))
+    with (made.path / scratch.LOCK_NAME).open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    made.close()
+
+
+# ------------------------------------------------------------------------------------------ tokens
+
+
+@pytest.fixture
+def runtime_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_a_local_cluster_lends_its_token_while_it_runs(runtime_folder):
+    config = Configuration()
+    with local_token.published_token("secret", 4711) as path:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert local_token.find_token(config, "127.0.0.1:4711") == "secret"
+        assert local_token.find_token(config, "localhost:4711") == "secret"
+        assert local_token.find_token(config, "127.0.0.1:4712") is None
+        assert local_token.find_token(config, "10.0.0.1:4711") is None
+        config.set(options.SECURITY_TOKEN, "mine")
+        assert local_token.find_token(config, "127.0.0.1:4711") == "mine"
+    assert list(runtime_folder.iterdir()) == []
+
+
+def test_a_token_left_by_a_killed_process_is_replaced(runtime_folder):
+    (runtime_folder / "lesto").mkdir(mode=0o700)
+    (runtime_folder / "lesto" / "4711.token").write_text("old")
+    with local_token.published_token("new", 4711):
+        assert local_token.find_token(Configuration(), "127.0.0.1:4711") == "new"
+
+
+def test_a_folder_that_others_can_read_is_refused(runtime_folder):
+    (runtime_folder / "lesto").mkdir(mode=0o755)
+    (runtime_folder / "lesto").chmod(0o755)
+    with pytest.raises(PermissionError), local_token.published_token("secret", 4711):
+        pass
+
+
+# ----------------------------------------------------------------------------------------- cluster
+
+
+@pytest.mark.cluster
+def test_a_cluster_starts_serves_only_its_token_and_stops():
+    with MiniCluster(slots=1) as cluster:
+        cluster.wait_ready()
+        with JobManagerClient(cluster.address, cluster.token) as client:
+            assert client.cluster().slots_total == 1
+            (worker,) = client.cluster().taskmanagers
+            slot = psutil.Process(worker.slots[0].pid)
+        with JobManagerClient(cluster.address) as stranger, pytest.raises(LestoError) as caught:
+            stranger.cluster()
+        assert isinstance(caught.value, NotAuthorizedError) or caught.value.code == "LESTO-4108"
+        assert cluster.token not in " ".join(slot.cmdline())
+        assert cluster.token not in str(slot.environ())
+        with pytest.raises(ClusterStartError):
+            cluster.start()
+    assert not slot.is_running()
+    cluster.stop()
+
+
+@pytest.mark.cluster
+def test_a_cluster_can_start_again(tmp_path):
+    given = Configuration.from_dict({"io.tmp.dirs": str(tmp_path)})
+    cluster = MiniCluster(given, slots=1)
+    for _ in range(2):
+        with cluster:
+            assert list(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == []
+    assert not given.contains(options.SECURITY_TOKEN)
+
+
+@pytest.mark.cluster
+def test_a_cluster_keeps_the_directories_that_the_user_names(tmp_path):
+    given = Configuration.from_dict({"execution.checkpointing.dir": str(tmp_path / "mine")})
+    with MiniCluster(given, slots=1) as cluster:
+        assert cluster.config.get(options.CHECKPOINT_DIR) == str(tmp_path / "mine")
+
+
+OWNER = """
+import sys, time
+from lesto.client.minicluster import MiniCluster
+from lesto.client.jobmanager_client import JobManagerClient
+if __name__ == "__main__":
+    cluster = MiniCluster(slots=2).start()
+    cluster.wait_ready()
+    with JobManagerClient(cluster.address, cluster.token) as client:
+        pids = [slot.pid for tm in client.cluster().taskmanagers for slot in tm.slots]
+    print(*pids, flush=True)
+    if sys.argv[1:] == ["exit"]:
+        sys.exit(3)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [("exit", 3), (signal.SIGTERM, 143), (signal.SIGINT, None), (signal.SIGKILL, -9)],
+)
+def test_nothing_outlives_the_owner_however_it_ends(tmp_path, ending, code):
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    scratch_folder = tmp_path / "tmp"
+    scratch_folder.mkdir()
+    owner = subprocess.Popen(
+        [sys.executable, str(script), *(["exit"] if ending == "exit" else [])],
+        env={**os.environ, "TMPDIR": str(scratch_folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        slots = [int(word) for word in owner.stdout.readline().split()]
+        assert len(slots) == 2
+        if ending != "exit":
+            owner.send_signal(ending)
+        _, errors = owner.communicate(timeout=20)
+    finally:
+        if owner.poll() is None:
+            owner.kill()
+            owner.communicate()
+    if code is not None:
+        assert owner.returncode == code, errors
+    deadline = time.monotonic() + 5
+    while any(psutil.pid_exists(pid) for pid in slots) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in slots if psutil.pid_exists(pid)]
+    if ending == signal.SIGKILL:  # nobody could clean up: the next cluster does
+        for folder in scratch_folder.iterdir():
+            age(folder)
+        scratch.ScratchDirectory("next", str(scratch_folder)).close()
+    assert list(scratch_folder.iterdir()) == []
