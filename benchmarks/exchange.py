@@ -1,9 +1,10 @@
-"""Exchange between two slot processes: rows/s of a hash edge both ways, and the latency of an idle hop.
+"""Exchange between two slot processes: rows/s of a hash edge, and the latency of an idle hop.
 
     python benchmarks/exchange.py [--seconds 4] [--credit 256kb] [--rows 10000]
 
-Batches of 10,000 rows with three columns (string, int64, int64) are made once and emitted again and again by
-a source in each of two slots; half of the rows stay in their slot, half cross. The consumers only count.
+Batches of 10,000 rows with three columns (string, int64, int64) are made once and emitted again and
+again by a source in each of two slots; half of the rows stay in their slot, half cross. The
+consumers only count.
 """
 
 import argparse
@@ -146,16 +147,21 @@ def main():
         print(f"hash exchange, 2 slots, both ways: {rows / seconds / 1e6:8.2f} M rows/s")
         print(f"   of which crossed a process:     {rows / seconds / 2e6:8.2f} M rows/s")
         key = next(
-            k for k in map(str, range(100))
+            k
+            for k in map(str, range(100))
             if keygroups.channels(hashing.hash_column(pa.array([k])), 128, 2)[0] == 1
         )
-        ticks = JobBuilder(slots, attempt=1, **config).vertex("source", 1, ("ticks", Ticks, key, 10))
+        ticks = JobBuilder(slots, attempt=1, **config).vertex(
+            "source", 1, ("ticks", Ticks, key, 10)
+        )
         ticks.vertex("count", 2, ("count", Count, True))
         ticks.edge("source", "count", HASH, SCHEMA, key_columns=["key"])
         _, after = run(jobmanager, slots, ticks, min(arguments.seconds, 4))
         ages = np.array(sorted(age for a in after for age in a[2]))
         p50, p99 = np.percentile(ages, [50, 99])
-        print(f"idle hop, source to consumer:      {p50:8.0f} us p50, {p99:.0f} us p99 ({len(ages)})")
+        print(
+            f"idle hop, source to consumer:      {p50:8.0f} us p50, {p99:.0f} us p99 ({len(ages)})"
+        )
     finally:
         host.stop()
         jobmanager.stop()

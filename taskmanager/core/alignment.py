@@ -1,12 +1,13 @@
 """When a task takes its snapshot: alignment of checkpoint barriers over its input channels.
 
-Chandy-Lamport as in Flink. A barrier of checkpoint n says that everything before it on its channel belongs
-to the snapshot n. A task with several channels takes the snapshot when the barrier has come on all of them.
+Chandy-Lamport as in Flink. A barrier of checkpoint n says that everything before it on its channel
+belongs to the snapshot n. A task with several channels takes the snapshot when the barrier has
+come on all of them.
 
-* Exactly once: a channel that has brought the barrier is *blocked* until the others have too, so no record
-  behind the barrier can get into the snapshot.
-* At least once: nothing is blocked; a channel may bring barriers of several checkpoints before another one
-  brings the first.
+* Exactly once: a channel that has brought the barrier is *blocked* until the others have too, so
+  no record behind the barrier can get into the snapshot.
+* At least once: nothing is blocked; a channel may bring barriers of several checkpoints before
+  another one brings the first.
 
 A channel that has ended (EndOfData) still brings barriers: the final checkpoint needs them.
 
@@ -16,9 +17,13 @@ Pure: events in, instructions out. The caller executes instructions in the order
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from lesto.common.elements import Barrier
 from lesto.common.errors import InternalError
+
+#: Aborted checkpoints remembered while none of their barriers has come everywhere.
+ABORTED_MAX: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +136,17 @@ class BarrierAligner:
         return []
 
     def on_abort(self, checkpoint_id: int) -> list[Instruction]:
-        """The coordinator has given up a checkpoint: its barriers, also those to come, mean nothing."""
+        """The coordinator has given up a checkpoint: its barriers, also those to come, mean
+        nothing.
+        """
         if checkpoint_id <= self._done:
             return []
         self._aborted.add(checkpoint_id)
+        # An id behind every channel's newest barrier cannot come any more.
+        self._aborted = {i for i in self._aborted if i > min(self._last_seen)}
+        if len(self._aborted) > ABORTED_MAX:
+            # Should its barrier come after all, the next checkpoint's barriers supersede it.
+            self._aborted.discard(min(self._aborted))
         if self._pending.pop(checkpoint_id, None) is None:
             return []
         return self._unblock() if self._exactly_once else []

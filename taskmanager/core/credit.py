@@ -1,8 +1,9 @@
 """Flow control of one channel, counted in bytes. Pure: no locks, no clock.
 
-The receiver grants ``limit`` bytes once; a batch spends its size, and the receiver gives the bytes back when
-the task has taken the batch. A sender with any credit left may send one batch of any size (the overdraft),
-so that no batch is too large to be sent. Both ends count with the size written in the message.
+The receiver grants ``limit`` bytes once; a batch spends its size, and the receiver gives the bytes
+back when the task has taken the batch. A sender with any credit left may send one batch of any
+size (the overdraft), so that no batch is too large to be sent. Both ends count with the size
+written in the message.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class CreditReceiver:
     def receive(self, nbytes: int) -> None:
         """A batch has come. A sender that had no credit for it breaks the protocol."""
         if nbytes < 0 or self._unreturned >= self._limit:
-            msg = f"{nbytes} bytes came on a channel whose credit is used up ({self._unreturned} bytes)"
+            used = self._unreturned
+            msg = f"{nbytes} bytes came on a channel whose credit is used up ({used} bytes)"
             raise InternalError(msg)
         self._queued += nbytes
         self._unreturned += nbytes

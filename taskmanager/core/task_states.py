@@ -22,8 +22,9 @@ class TaskState(enum.IntEnum):
 
 _S = TaskState
 
-#: Every legal transition. CREATED and SCHEDULED are the JobManager's: a slot first hears of a task when it
-#: is deployed. FAILED -> CANCELED does not exist: a cancellation of a failed task is answered with FAILED.
+#: Every legal transition. CREATED and SCHEDULED are the JobManager's: a slot first hears of a task
+#: when it is deployed. FAILED -> CANCELED does not exist: a cancellation of a failed task is
+#: answered with FAILED.
 TRANSITIONS: Final[dict[TaskState, frozenset[TaskState]]] = {
     _S.DEPLOYING: frozenset({_S.INITIALIZING, _S.CANCELING, _S.FAILED}),
     _S.INITIALIZING: frozenset({_S.RUNNING, _S.CANCELING, _S.FAILED}),
@@ -70,7 +71,8 @@ class TaskStateMachine:
         """
         if target not in TRANSITIONS[self._state]:
             path = " -> ".join(s.name for s in self._story)
-            msg = f"task {self._name}: {self._state.name} -> {target.name} is not allowed; so far: {path}"
+            step = f"{self._state.name} -> {target.name}"
+            msg = f"task {self._name}: {step} is not allowed; so far: {path}"
             raise IllegalTransitionError(msg)
         self._state = target
         self._story.append(target)

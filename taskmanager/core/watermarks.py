@@ -1,7 +1,7 @@
 """Event time of a task: the smallest watermark of its channels, leaving out the idle ones.
 
-Pure. Event time never goes back: a channel that was idle and lags behind when it becomes active again does
-not hold back (nor pull back) event time until it has caught up.
+Pure. Event time never goes back: a channel that was idle and lags behind when it becomes active
+again does not hold back (nor pull back) event time until it has caught up.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class WatermarkMerger:
         return Advance(watermark=self._advance(), idle=status)
 
     def _status(self) -> bool | None:
-        """Recompute the merged status; returns it when it changed. All ended means active at MAX."""
+        """Recompute the merged status; returns it when it changed. All ended means active."""
         live = [i for i, ended in enumerate(self._ended) if not ended]
         all_idle = bool(live) and all(self._idle[i] for i in live)
         if all_idle == self._all_idle:
@@ -103,7 +103,8 @@ class WatermarkMerger:
         if not live:
             return MAX_TIMESTAMP
         if self._all_idle:
-            # Nobody is left to move event time: what the furthest channel has promised is the best known.
+            # Nobody is left to move event time: what the furthest channel has promised is the best
+            # known.
             return max(self._marks[i] for i in live)
         marks = [self._marks[i] for i in live if not self._idle[i] and self._aligned[i]]
         return min(marks) if marks else None

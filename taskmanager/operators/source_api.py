@@ -1,7 +1,8 @@
 """What a source task asks of its head operator, and what it offers it.
 
-A source task has no inputs: in each turn of the mailbox loop it polls its head operator for one bounded
-piece of work. Splits, stop and end come through the task, in order with the checkpoint triggers.
+A source task has no inputs: in each turn of the mailbox loop it polls its head operator for one
+bounded piece of work. Splits, stop and end come through the task, in order with the checkpoint
+triggers.
 """
 
 from __future__ import annotations
@@ -61,11 +62,13 @@ class SourceContext(OperatorContext, Protocol):
 class SourceDriver(Protocol):
     """The methods a source operator has beside those of an ``Operator``; mailbox thread only.
 
-    Life: ``setup``, ``open`` (restored splits come through ``context.restored_list("splits")``), then
-    polls. A poll does one bounded piece of work (about a batch, at most a few ms) and never waits.
+    Life: ``setup``, ``open`` (restored splits come through ``context.restored_list("splits")``),
+        then polls. A poll does one bounded piece of work (about a batch, at most a few ms) and
+        never waits.
 
-    After END, and for a stop with drain, the *task* emits the watermark MAX_TIMESTAMP and EndOfData on the
-    operator's output; the operator does not. Snapshots may be taken after END and after ``stop`` too.
+    After END, and for a stop with drain, the *task* emits the watermark MAX_TIMESTAMP and
+    EndOfData on the operator's output; the operator does not. Snapshots may be taken after END and
+    after ``stop`` too.
     """
 
     def poll(self) -> PollOutcome:
@@ -81,5 +84,7 @@ class SourceDriver(Protocol):
         ...
 
     def stop(self) -> None:
-        """Stop reading: a savepoint barrier has been emitted and the job will end. No poll follows."""
+        """Stop reading: a savepoint barrier has been emitted and the job will end. No poll
+        follows.
+        """
         ...

@@ -17,9 +17,10 @@ class Activity(enum.Enum):
 class ActivityClock:
     """Sums the time of a task by activity, ns.
 
-    The time of a step is busy when the step did something. The time between two steps belongs to the state
-    in which the first one left the task; after a busy step the task could have gone on, had the thread not
-    been with the tasks that share the slot, mostly those behind it: that counts as backpressured.
+    The time of a step is busy when the step did something. The time between two steps belongs to
+    the state in which the first one left the task; after a busy step the task could have gone on,
+    had the thread not been with the tasks that share the slot, mostly those behind it: that counts
+    as backpressured.
     """
 
     __slots__ = ("_last", "_marked", "backpressured_ns", "busy_ns", "idle_ns")

@@ -36,7 +36,7 @@ NANOSECONDS_PER_SECOND = 1_000_000_000
 
 
 class LocalChannels:
-    """Channels within the slot: the first end that is deployed makes it, the second one finds it."""
+    """Channels within the slot: the first end deployed makes it, the second one finds it."""
 
     def __init__(self, environment: SlotEnvironment) -> None:
         self._environment = environment
@@ -81,8 +81,7 @@ class TaskBuilder:
         self._hooks: list[Callable[[], None]] = []
 
     def build(self, task: Task) -> None:
-        """Build operators and channels into ``task``. Inputs are registered first, so that producers that
-        are deployed earlier find them.
+        """Build operators and channels into ``task``; inputs first, for producers wait for them.
 
         Raises:
             LestoError: something in the deployment cannot be built. Call ``undo`` then.

@@ -1,7 +1,7 @@
 """A task's operators and the hand-over between them: a Python call per batch.
 
-The chain is a tree: each operator but the head has one producer in the chain. Forms are converted only
-where they change, once for all receivers of a batch that want the other form.
+The chain is a tree: each operator but the head has one producer in the chain. Forms are converted
+only where they change, once for all receivers of a batch that want the other form.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class ChainedOperator:
     """An operator in its task.
 
     Attributes:
-        upstream_input: the input index by which the producer in the chain feeds it; None for the head.
+        upstream_input: the input index by which the producer in the chain feeds it; None for the
+            head.
     """
 
     operator: Operator

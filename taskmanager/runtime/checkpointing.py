@@ -1,4 +1,6 @@
-"""Snapshots of one task: the synchronous part at the barrier, the upload behind it, the acknowledgement."""
+"""Snapshots of one task: the synchronous part at the barrier, the upload behind it, the
+acknowledgement.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from lesto.common.elements import Barrier, CheckpointKind
 from lesto.proto import checkpoint_pb2, runtime_pb2
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.runtime.chain import ChainedOperator
-from lesto.taskmanager.runtime.environment import SlotEnvironment
+from lesto.taskmanager.runtime.environment import SerialWorker, SlotEnvironment
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class TaskSnapshots:
         self._deployment = deployment
         self._operators = tuple(operators)
         self._uploads: dict[int, _Upload] = {}
+        # In order: an incremental snapshot builds on the one before.
+        self._worker = SerialWorker(environment.io)
         self._when_idle: Callable[[], None] | None = None
         self.last_duration_us = 0
         self.last_bytes = 0
@@ -85,7 +89,7 @@ class TaskSnapshots:
             "sync_us": (time.monotonic_ns() - begin) // 1000,
         }
         self._uploads[checkpoint_id] = upload
-        self._environment.io.submit(self._finish, upload)
+        self._worker.submit(lambda: self._finish(upload))
 
     def abort(self, checkpoint_id: int) -> None:
         """The checkpoint will never complete: its upload is not acknowledged."""
@@ -94,7 +98,9 @@ class TaskSnapshots:
             upload.cancelled = True
 
     def close(self, when_idle: Callable[[], None]) -> None:
-        """Acknowledge nothing more; call back (mailbox thread) when no upload uses state any longer."""
+        """Acknowledge nothing more; call back (mailbox thread) when no upload uses state any
+        longer.
+        """
         for upload in self._uploads.values():
             upload.cancelled = True
         self._when_idle = when_idle

@@ -1,4 +1,6 @@
-"""A snapshot store that counts what it writes: files shared with earlier checkpoints are not uploaded."""
+"""A snapshot store that counts what it writes: files shared with earlier checkpoints are not
+uploaded.
+"""
 
 from __future__ import annotations
 

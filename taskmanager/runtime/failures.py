@@ -38,7 +38,8 @@ def describe(
     Args:
         error: what was raised.
         task: the task.
-        location: file:line of the call that made the operator, for errors without frames of the user.
+        location: file:line of the call that made the operator, for errors without frames of the
+            user.
     """
     culprit = _users_exception(error)
     frames = _user_frames(culprit.__traceback__)

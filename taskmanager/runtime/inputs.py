@@ -101,7 +101,7 @@ class TaskInputs:
         return sum(c.channel.queued_bytes for c in self._channels)
 
     def step(self) -> bool:
-        """Take up to one batch, and the control elements on the way; False when nothing was there."""
+        """Take up to one batch and the control elements on the way; False when none was there."""
         for handled in range(CONTROL_PER_STEP_MAX):
             index = self._next()
             if index is None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -61,7 +61,9 @@ class JobManagerLink:
         self.registered = asyncio.Event()
 
     def send(self, message: runtime_pb2.FromTaskManager) -> None:
-        """Send in order; without a connection the message is dropped: its tasks are being cancelled."""
+        """Send in order; without a connection the message is dropped: its tasks are being
+        cancelled.
+        """
         out = self._out
         if out is None:
             return
@@ -147,7 +149,7 @@ class JobManagerLink:
         while (message := await out.get()) is not _END:
             yield message
 
-    async def _watch(self, call: grpc.aio.StreamStreamCall) -> None:
+    async def _watch(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
         """Send heartbeats; hang up on a silent JobManager."""
         sequence = 0
         while True:

@@ -1,8 +1,8 @@
 """The one thread that runs everything in a slot: mail, timers, and tasks in small steps.
 
-Each turn: all mail, due timers, then one step of every task, downstream first, so that what is under way
-leaves before more comes in. When a turn moved nothing the thread sleeps until a timer, mail or data wakes
-it. I/O threads only post mail and wake.
+Each turn: all mail, due timers, then one step of every task, downstream first, so that what is
+under way leaves before more comes in. When a turn moved nothing the thread sleeps until a timer,
+mail or data wakes it. I/O threads only post mail and wake.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ class Mailbox:
     def post(self, mail: Callable[[], None]) -> None:
         """Run ``mail`` on the mailbox thread; thread-safe, in order, never refused.
 
-        Only control mail goes this way, a bounded number for each command, timer or I/O job; data has its
-        own queues, bounded by credit.
+        Only control mail goes this way, a bounded number for each command, timer or I/O job; data
+        has its own queues, bounded by credit.
         """
         self._mail.put(mail)
 
@@ -123,7 +123,7 @@ class Mailbox:
         self.post(end)
 
     def run(self) -> None:
-        """Loop until ``stop``. An exception of a mail or timer ends the loop: it is a bug of ours."""
+        """Loop until ``stop``. An exception of mail or a timer ends it: that is a bug of ours."""
         while not self._stopping:
             self.run_once()
 

@@ -1,4 +1,6 @@
-"""What a task tells about itself once a second: a report to the JobManager, counters to Prometheus."""
+"""What a task tells about itself once a second: a report to the JobManager, counters to
+Prometheus.
+"""
 
 from __future__ import annotations
 

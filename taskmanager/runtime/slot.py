@@ -1,4 +1,6 @@
-"""The tasks of a slot process and the commands they obey; everything here runs on the mailbox thread."""
+"""The tasks of a slot process and the commands they obey; everything here runs on the mailbox
+thread.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from lesto.taskmanager.runtime.environment import SlotEnvironment
 from lesto.taskmanager.runtime.reports import TaskReporter
 from lesto.taskmanager.runtime.task import Task, TaskKey, task_key
 
-#: A failed task keeps its channels open this long, unless its job is cancelled here before: the failure
-#: must reach the JobManager before the neighbours report broken channels.
+#: A failed task keeps its channels open this long, unless its job is cancelled here before: the
+#: failure must reach the JobManager before the neighbours report broken channels.
 RELEASE_FAILED_AFTER_MS = 2_000
 REPORT_INTERVAL_MS = 1_000
 

@@ -1,8 +1,8 @@
-"""Entry of a slot process: ``python -m lesto.taskmanager.runtime.slot_main``, started by the supervisor.
+"""Entry of a slot process: ``python -m lesto.taskmanager.runtime.slot_main``.
 
-The first line on standard input is the process's set-up as JSON. Standard input then stays open as long as
-the supervisor lives: its end is one of three signs of the supervisor's death, beside the parent-death signal
-and the broken stream. Imports are late so that the process is ready soon.
+The first line on standard input is the process's set-up as JSON. Standard input then stays open as
+long as the supervisor lives: its end is one of three signs of the supervisor's death, beside the
+parent-death signal and the broken stream. Imports are late so that the process is ready soon.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _THREAD_VARIABLES: Final = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-#: How long an I/O thread waits for the interpreter while the mailbox thread computes in Python. The default
-#: of 5 ms would be added to every hop; much less costs throughput.
+#: How long an I/O thread waits for the interpreter while the mailbox thread computes in Python. The
+#: default of 5 ms would be added to every hop; much less costs throughput.
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 ARROW_IO_THREADS: Final = 2
 #: Threads for uploads, commits and blocking user code.
@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def _die_with_parent(parent_pid: int) -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the stream tells."""
+    """Ask the kernel to kill this process with its parent (Linux); elsewhere the stream tells."""
     if sys.platform == "linux":
         import ctypes
         import signal

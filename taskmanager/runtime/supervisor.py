@@ -1,7 +1,7 @@
 """The TaskManager: supervises slot processes and relays between them and the JobManager.
 
-It never loads user code. Slot processes are started with ``spawn``; one that dies is reported at once and
-replaced by a new one with a new id.
+It never loads user code. Slot processes are started with ``spawn``; one that dies is reported at
+once and replaced by a new one with a new id.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ LOOPBACK: Final = "127.0.0.1"
 #: Pause before a slot process that died before it was ready is replaced; doubled each time.
 RESTART_FIRST_SECONDS: Final = 0.1
 RESTART_MAX_SECONDS: Final = 10.0
-#: Slot processes of one position that died in a row before being ready; then the TaskManager gives up.
+#: Slot processes of one position that died in a row before being ready; then the TaskManager gives
+#: up.
 START_FAILURES_MAX: Final = 10
 
 _log = get_logger("lesto.taskmanager")
@@ -47,8 +48,8 @@ _log = get_logger("lesto.taskmanager")
 class TaskManager:
     """Slots on this machine.
 
-    All methods run on one event loop, which may be that of a thread; the thread must live as long as
-    the TaskManager, for the kernel kills the slot processes with it.
+    All methods run on one event loop, which may be that of a thread; the thread must live as long
+    as the TaskManager, for the kernel kills the slot processes with it.
 
     Args:
         config: the cluster's configuration.
@@ -201,12 +202,12 @@ class TaskManager:
             self._slots[slot.slot_id] = slot
             self._report(slot.info)
             await slot.start()
-            if self._stopping:
+            if self._is_stopping():
                 await slot.terminate()
             reason = await slot.wait()
             was_ready = slot.ready
             del self._slots[slot.slot_id]
-            if self._stopping:
+            if self._is_stopping():
                 return
             _log.warning("slot.lost", slot=slot.slot_id, pid=slot.info.pid, reason=reason)
             slot.info.status = runtime_pb2.SLOT_STATUS_LOST
@@ -220,6 +221,9 @@ class TaskManager:
                 await asyncio.sleep(
                     min(RESTART_FIRST_SECONDS * 2 ** (failures - 1), RESTART_MAX_SECONDS)
                 )
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     async def _beat(self) -> None:
         """Heartbeats to the slots; kill those that are silent."""
@@ -289,7 +293,8 @@ class TaskManager:
         match message.WhichOneof("message"):
             case "command":
                 slot = self._slots.get(message.command.slot_id)
-                # A command to a slot that is lost is void: the JobManager hears, or has heard, of the loss.
+                # A command to a slot that is lost is void: the JobManager hears, or has heard, of
+                # the loss.
                 if slot is not None:
                     slot.send(runtime_pb2.ToSlot(command=message.command.command))
             case "kill_slot":
@@ -300,7 +305,9 @@ class TaskManager:
                 pass
 
     def _on_jobmanager_lost(self, reason: str) -> None:
-        """Nobody coordinates the tasks any more: they stop, the slots stay for the next JobManager."""
+        """Nobody coordinates the tasks any more: they stop, the slots stay for the next
+        JobManager.
+        """
         if self._stopping:
             return
         _log.warning("jobmanager.lost", reason=reason)
@@ -316,7 +323,7 @@ class _Gateway(runtime_pb2_grpc.SlotGatewayServicer):
     def __init__(self, taskmanager: TaskManager) -> None:
         self._taskmanager = taskmanager
 
-    async def Connect(self, request_iterator: Any, context: Any) -> None:
+    async def Connect(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]
         """One slot process's stream."""
         taskmanager = self._taskmanager
         if not taskmanager.authenticate(context.invocation_metadata()):

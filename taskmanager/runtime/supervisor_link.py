@@ -1,4 +1,6 @@
-"""A slot process's stream to its supervisor, its heartbeat, and the watchdog over its mailbox thread."""
+"""A slot process's stream to its supervisor, its heartbeat, and the watchdog over its mailbox
+thread.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,7 @@ class SupervisorLink:
                 self._end(EXIT_SUPERVISOR_LOST, "the supervisor is silent")
             oldest = min(list(self._cancelling.values()), default=now)
             if self._cancel_timeout and now - oldest > self._cancel_timeout:
-                faulthandler.dump_traceback(sys.__stderr__)
+                faulthandler.dump_traceback(sys.stderr)
                 self._exit(
                     EXIT_CANCELLATION_TIMEOUT,
                     f"a task did not stop within {self._cancel_timeout:g} s of its cancellation",

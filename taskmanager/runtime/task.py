@@ -37,7 +37,8 @@ def task_key(ref: runtime_pb2.TaskRef) -> TaskKey:
 class Task:
     """Life and steps of one task. Built by ``TaskBuilder``, then opened, polled, and ended.
 
-    Every method runs on the mailbox thread. An exception of an operator fails the task, never the slot.
+    Every method runs on the mailbox thread. An exception of an operator fails the task, never the
+    slot.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Task:
     ) -> None:
         self.ref = deployment.task
         self.deployment = deployment
-        self.name = f"{deployment.vertex.name} ({deployment.task.subtask + 1}/{deployment.vertex.parallelism})"
+        vertex = deployment.vertex
+        self.name = f"{vertex.name} ({deployment.task.subtask + 1}/{vertex.parallelism})"
         self._environment = environment
         self._states = TaskStateMachine(self.name)
         self.activity = ActivityClock()
@@ -170,7 +172,8 @@ class Task:
     def _poll_source(self) -> bool:
         if self._ended or self._stopped:
             return False
-        assert self._source is not None and self.chain is not None, "polled without a source"
+        assert self._source is not None, "polled without a source"
+        assert self.chain is not None, "polled before install"
         try:
             outcome = self._source.poll()
         except BaseException as error:
@@ -224,7 +227,8 @@ class Task:
 
     def on_input_ended(self, input_index: int) -> None:
         """An input has ended on all channels."""
-        assert self.chain is not None and self.inputs is not None, "input before install"
+        assert self.chain is not None, "input before install"
+        assert self.inputs is not None, "input without inputs"
         self.chain.head.call("end_input", input_index)
         if self.inputs.ended:
             self._pass_end_on()
@@ -314,7 +318,8 @@ class Task:
             return
 
         def notify() -> None:
-            assert self.chain is not None and self.snapshots is not None, "notified before install"
+            assert self.chain is not None, "notified before install"
+            assert self.snapshots is not None, "notified before install"
             self.snapshots.abort(checkpoint_id)
             if self.inputs is not None:
                 self.inputs.abort(checkpoint_id)
@@ -357,7 +362,8 @@ class Task:
             self.fail(error)
 
     def _try_finish(self) -> Activity:
-        assert self.chain is not None and self.snapshots is not None, "finish before install"
+        assert self.chain is not None, "finish before install"
+        assert self.snapshots is not None, "finish before install"
         if self.snapshots.running or any(c.call("pending_work") for c in self.chain.operators):
             return Activity.IDLE
         errors = self.chain.close()
@@ -375,8 +381,8 @@ class Task:
     def fail(self, error: BaseException, operator: str = "") -> None:
         """The task has failed: report it, close the operators.
 
-        The channels stay open until ``release``: the neighbours must not report a broken channel before
-        this failure has reached the JobManager.
+        The channels stay open until ``release``: the neighbours must not report a broken channel
+        before this failure has reached the JobManager.
         """
         if self._states.terminal:
             return
@@ -415,7 +421,7 @@ class Task:
             hook()
 
     def _close_quietly(self) -> None:
-        """Close operators after a failure or cancellation; what they raise is logged, not reported."""
+        """Close operators after a failure or cancellation; what they raise is only logged."""
         if self.chain is not None:
             from lesto.common.logs import get_logger
 

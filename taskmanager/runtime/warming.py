@@ -7,8 +7,9 @@ from typing import Final
 
 from lesto.common.logs import get_logger
 
-#: With a cache on disk loading takes about half a second. Compiling everything the first time takes much
-#: longer than most jobs need to wait: each kernel is compiled at its first use, if it is used at all.
+#: With a cache on disk loading takes about half a second. Compiling everything the first time
+#: takes much longer than most jobs need to wait: each kernel is compiled at its first use, if it
+#: is used at all.
 WAIT_MAX_SECONDS: Final = 3.0
 
 
@@ -24,7 +25,7 @@ class KernelWarmer:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when the kernels are loaded, or when that takes so long that they are being compiled.
+        """Return when the kernels are loaded, or after WAIT_MAX_SECONDS: they are being compiled.
 
         Raises:
             Exception: what loading raised: the slot cannot run tasks.

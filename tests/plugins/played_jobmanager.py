@@ -1,4 +1,6 @@
-"""A JobManager played by a test or benchmark, in front of a real TaskManager with real slot processes."""
+"""A JobManager played by a test or benchmark, in front of a real TaskManager with real slot
+processes.
+"""
 
 import asyncio
 import queue
@@ -9,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import grpc
+
 from lesto.common.config import Configuration
 from lesto.proto import job_pb2, runtime_pb2, runtime_pb2_grpc
 from lesto.taskmanager.operators.base import SimpleFactory

@@ -1,7 +1,7 @@
 """The two ends of a channel as tasks see them, and the channel within a slot.
 
-A channel is first in, first out, for batches and control elements alike. Its bytes are bounded; the bound
-may be overrun by what one step of the producing task emits. Neither end ever waits.
+A channel is first in, first out, for batches and control elements alike. Its bytes are bounded;
+the bound may be overrun by what one step of the producing task emits. Neither end ever waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An output edge of a task: converts, partitions, gathers small pieces, and writes to the channels.
 
-Under load pieces are gathered per channel until a batch is full; when the task's input is idle everything
-goes at once; nothing waits longer than the buffer timeout.
+Under load pieces are gathered per channel until a batch is full; when the task's input is idle
+everything goes at once; nothing waits longer than the buffer timeout.
 """
 
 from __future__ import annotations
@@ -96,8 +96,9 @@ class EdgeWriter:
     def watermark(self, timestamp: int) -> None:
         """Event time has advanced.
 
-        A watermark may always come later than it could: behind gathered pieces it waits with them, and only
-        the newest is sent. So sources that mark every batch do not break up the batches of a hash edge.
+        A watermark may always come later than it could: behind gathered pieces it waits with them,
+        and only the newest is sent. So sources that mark every batch do not break up the batches
+        of a hash edge.
         """
         if self._oldest_ns is None:
             self._to_all(Watermark(timestamp))

@@ -1,10 +1,12 @@
 """Which channel a record goes to: one partitioner per kind of edge.
 
-A partitioner splits a batch into (channel, piece) pairs and keeps the order of records within a piece.
+A partitioner splits a batch into (channel, piece) pairs and keeps the order of records within a
+piece.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -53,7 +55,7 @@ class Broadcast(Partitioner):
 
 
 class RoundRobin(Partitioner):
-    """Evenly: a contiguous part of each batch to each channel, starting where the last one ended."""
+    """Evenly: a contiguous part of each batch to each channel, going on where the last ended."""
 
     def __init__(self, n: int, start: int) -> None:
         super().__init__(n)
@@ -85,7 +87,7 @@ class ByChannel(Partitioner):
         sorted_batch = _take(batch, order)
         return [
             (i, sorted_batch.slice(begin, end - begin))
-            for i, (begin, end) in enumerate(zip(bounds, bounds[1:], strict=False))
+            for i, (begin, end) in enumerate(itertools.pairwise(bounds))
             if end > begin
         ]
 

@@ -1,7 +1,8 @@
 """The consumer's end of channels from other slots: one Flight server a slot process.
 
-Each channel is a DoExchange stream with a thread of the server that only decodes and queues. Credit is
-given back by one thread for all channels, so that the mailbox thread never writes to the network.
+Each channel is a DoExchange stream with a thread of the server that only decodes and queues.
+Credit is given back by one thread for all channels, so that the mailbox thread never writes to the
+network.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class RemoteInput(InputChannel):
         self._decoder: ChannelDecoder | None = None
         self._closed = False
         self._ended = False
-        # The stream's back channel while the producer is connected. It dies with the stream's thread.
+        # The stream's back channel while the producer is connected. It dies with the stream's
+        # thread.
         self._writer: Any = None
         self._write_lock = threading.Lock()
 
@@ -205,13 +207,13 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
 
     def _accept(self, command: bytes) -> RemoteInput:
         try:
-            *parts, token = msgspec.msgpack.decode(
+            job, epoch, attempt, edge, producer, consumer, token = msgspec.msgpack.decode(
                 command, type=tuple[str, int, int, str, int, int, str]
             )
         except msgspec.MsgspecError as error:
             msg = f"LESTO-4202: malformed channel request: {error}"
             raise fl.FlightUnauthorizedError(msg) from error
-        key = ChannelKey(*parts)
+        key = ChannelKey(job, epoch, attempt, edge, producer, consumer)
         deadline = time.monotonic() + CONSUMER_WAIT_SECONDS
         with self._cond:
             while True:
@@ -232,7 +234,8 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
         for other in self._channels:
             newer = (other.epoch, other.attempt) > (key.epoch, key.attempt)
             if other.job_id == key.job_id and newer:
-                msg = f"LESTO-4202: channel {key} is stale: attempt {other.epoch}-{other.attempt} runs"
+                runs = f"{other.epoch}-{other.attempt}"
+                msg = f"LESTO-4202: channel {key} is stale: attempt {runs} runs"
                 raise fl.FlightUnauthorizedError(msg)
 
     def _return_credit(self) -> None:

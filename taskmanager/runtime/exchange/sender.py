@@ -1,7 +1,7 @@
-"""The producer's end of a channel to another slot: one Flight DoExchange stream and two I/O threads.
+"""The producer's end of a channel to another slot: a Flight DoExchange stream, two I/O threads.
 
-The mailbox thread only appends to a queue. The writer thread connects, encodes and writes; it may wait for
-the network. The credit thread reads what the consumer gives back and wakes the mailbox.
+The mailbox thread only appends to a queue. The writer thread connects, encodes and writes; it may
+wait for the network. The credit thread reads what the consumer gives back and wakes the mailbox.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lesto.taskmanager.runtime.exchange.wire import (
     Element,
 )
 
-#: Longest wait for the I/O threads of a closed channel; they are daemons, so a stuck peer costs no more.
+#: Longest wait for the I/O threads of a closed channel; a stuck peer costs no more.
 JOIN_SECONDS = 2.0
 
 
@@ -92,7 +92,7 @@ class RemoteOutput(OutputChannel):
     def close(self, *, graceful: bool) -> None:
         """End the channel: after what is queued when graceful, at once when not.
 
-        The consumer is told that an ungraceful end is deliberate; only a process that dies looks broken.
+        The consumer is told that an ungraceful end is deliberate; only a dead process looks broken.
 
         The first call counts: a task that has finished is forgotten while its last bytes leave.
         """
@@ -194,7 +194,7 @@ class RemoteOutput(OutputChannel):
         except StopIteration:
             if not self._closing:
                 self._fail(ChannelLostError(f"the consumer of channel {self._key} has gone"))
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - an I/O thread reports whatever went wrong
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

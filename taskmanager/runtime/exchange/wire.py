@@ -1,8 +1,8 @@
 """Messages on a data channel.
 
-Every message is the ``app_metadata`` of a Flight message: msgpack of ``(type, sequence, ...)``. Columns
-travel as the Arrow body beside it; everything else is in the metadata. Sequence numbers count every
-message of a channel from 0; a gap or a repetition fails the receiving task.
+Every message is the ``app_metadata`` of a Flight message: msgpack of ``(type, sequence, ...)``.
+Columns travel as the Arrow body beside it; everything else is in the metadata. Sequence numbers
+count every message of a channel from 0; a gap or a repetition fails the receiving task.
 
 Opaque rows are pickled. Pickles are only loaded from a channel that has shown the job's data token.
 """
@@ -44,7 +44,9 @@ class ChannelClosed:
 
 
 class ChannelAborted:
-    """The producer was cancelled or has failed. The JobManager knows why: the consumer says nothing."""
+    """The producer was cancelled or has failed. The JobManager knows why: the consumer says
+    nothing.
+    """
 
 
 CHANNEL_CLOSED: Final = ChannelClosed()
@@ -61,8 +63,8 @@ def wire_schema(schema: pa.Schema) -> pa.Schema:
 class ChannelEncoder:
     """Turns elements into (metadata, body); one per channel, it numbers the messages.
 
-    ``freeze`` runs on the mailbox thread before the element is queued: rows may be changed by their owner
-    afterwards. ``encode`` runs on the channel's I/O thread.
+    ``freeze`` runs on the mailbox thread before the element is queued: rows may be changed by
+    their owner afterwards. ``encode`` runs on the channel's I/O thread.
     """
 
     def __init__(self, schema: pa.Schema | None) -> None:
