@@ -531,3 +531,83 @@ def test_a_table_with_other_columns_is_refused(make, store, kind, monkeypatch):
     restored.restore([handle], store)
     with pytest.raises(StateMismatchError):
         restored.table(CountDescriptor("t"))
+
+
+def test_state_deleted_after_scaling_out_stays_deleted_when_scaled_in(make, store):
+    """Entries of key groups that went to another subtask must not come back with the files."""
+    whole = make("rocksdb")
+    fill(whole, 200)
+    handle = whole.snapshot(1, canonical=False).finish(store)
+    handles = []
+    for index in range(2):
+        half = make("rocksdb", *keygroups.key_group_range(128, 2, index))
+        half.restore([handle], store)
+        state = half.get_state(VALUE)
+        for key in list(half.keys("v")):
+            half.current_key = key
+            state.clear()
+        handles.append(half.snapshot(2, canonical=False).finish(store))
+    again = make("rocksdb")
+    again.restore(handles, store)
+    assert content(again) == {}
+
+
+@pytest.mark.parametrize("kind", ["value", "map"])
+def test_a_key_deleted_set_and_deleted_again_between_snapshots(make, store, kind):
+    """The first deletion is in RocksDB, the second is not: only the first is forgotten."""
+    backend = make("rocksdb")
+    backend.current_key = "a"
+    value = backend.get_state(VALUE)
+    entries = backend.get_state(MapStateDescriptor("m"))
+
+    def write(present):
+        if kind == "value":
+            value.update(1 if present else None)
+        elif present:
+            entries.put("x", 1)
+        else:
+            entries.remove("x")
+
+    write(True)
+    backend.snapshot(1, canonical=False).finish(store)
+    write(False)
+    deleting = backend.snapshot(2, canonical=False)
+    write(True)
+    write(False)
+    deleting.finish(store)
+    write(True)
+    pending = backend.snapshot(3, canonical=False)
+    write(False)
+    backend.snapshot(4, canonical=False).discard()
+    pending.finish(store)
+    handle = backend.snapshot(5, canonical=False).finish(store)
+    assert value.value() is None
+    assert entries.is_empty()
+    restored = make("rocksdb")
+    restored.restore([handle], store)
+    assert content(restored) == {}
+    restored.current_key = "a"
+    assert restored.get_state(MapStateDescriptor("m")).is_empty()
+
+
+@pytest.mark.parametrize("kind", ["value", "map"])
+def test_a_deletion_renewed_before_the_first_is_settled_is_captured(make, store, kind):
+    backend = make("rocksdb")
+    backend.current_key = "a"
+    value = backend.get_state(VALUE)
+    entries = backend.get_state(MapStateDescriptor("m"))
+    write = (lambda: value.update(1)) if kind == "value" else (lambda: entries.put("x", 1))
+    clear = value.clear if kind == "value" else entries.clear
+    write()
+    backend.snapshot(1, canonical=False).finish(store)
+    clear()
+    deleting = backend.snapshot(2, canonical=False)
+    write()
+    clear()
+    deleting.finish(store)
+    handle = backend.snapshot(3, canonical=False).finish(store)
+    restored = make("rocksdb")
+    restored.restore([handle], store)
+    assert content(restored) == {}
+    restored.current_key = "a"
+    assert restored.get_state(MapStateDescriptor("m")).is_empty()
