@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from lesto.common.clock import Clock
 from lesto.common.logs import get_logger
