@@ -599,6 +599,9 @@ def test_a_deletion_renewed_before_the_first_is_settled_is_captured(make, store,
     write = (lambda: value.update(1)) if kind == "value" else (lambda: entries.put("x", 1))
     clear = value.clear if kind == "value" else entries.clear
     write()
+    backend.current_key = "b"  # keeps the namespace from being empty
+    write()
+    backend.current_key = "a"
     backend.snapshot(1, canonical=False).finish(store)
     clear()
     deleting = backend.snapshot(2, canonical=False)
@@ -608,6 +611,6 @@ def test_a_deletion_renewed_before_the_first_is_settled_is_captured(make, store,
     handle = backend.snapshot(3, canonical=False).finish(store)
     restored = make("rocksdb")
     restored.restore([handle], store)
-    assert content(restored) == {}
+    assert content(restored) == ({"b": 1} if kind == "value" else {})
     restored.current_key = "a"
     assert restored.get_state(MapStateDescriptor("m")).is_empty()
