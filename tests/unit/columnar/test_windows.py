@@ -205,13 +205,70 @@ class SessionModel(Model):
         return refired
 
 
-@settings(max_examples=150, deadline=None)
-@given(batches=BATCHES, lateness=st.sampled_from([0, 7]), restore_at=st.integers(0, 9))
+# Close in time, so that sessions are extended, bridged and revived rather than always new.
+SESSION_BATCHES = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.sampled_from(["a", None]), VALUES, st.integers(0, 30)), max_size=4),
+        st.integers(-5, 35),
+        st.integers(0, 2),
+    ),
+    max_size=10,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(batches=SESSION_BATCHES, lateness=st.sampled_from([0, 7]), restore_at=st.integers(0, 11))
 def test_sessions_merge_across_batches_and_survive_a_restore(
     rig, store, batches, lateness, restore_at
 ):
     model = SessionModel(5, lateness)
     play(rig, store, EventTimeSessionWindows(5), batches, model, restore_at)
+
+
+def session_rig(rig, lateness=0):
+    operator = WindowAggregateOperator(["k"], EventTimeSessionWindows(5), AGGREGATES, lateness)
+    return rig(operator, SCHEMA)
+
+
+def test_a_record_between_two_live_sessions_joins_them(rig):
+    r = session_rig(rig)
+    r.send([("a", 1), ("a", 2)], [0, 9])
+    r.send([("b", 7)], [0])
+    r.send([("a", 4)], [5])
+    assert len(r.operator.table) == 2
+    r.watermark(MAX_TIMESTAMP)
+    assert emitted(r) == {("a", 0, 14): summary([1, 2, 4]), ("b", 0, 5): summary([7])}
+
+
+def test_a_session_that_has_fired_and_is_then_extended_fires_again_at_its_new_end(rig):
+    r = session_rig(rig, lateness=10)
+    r.send([("a", 1)], [0])
+    r.watermark(5)
+    assert emitted(r) == {("a", 0, 5): summary([1])}
+    r.send([("a", 2)], [4])  # late but allowed; the new end lies ahead of the watermark
+    assert emitted(r) == {}
+    r.watermark(7)
+    assert emitted(r) == {}
+    r.watermark(8)
+    assert emitted(r) == {("a", 0, 9): summary([1, 2])}
+    r.send([("a", 3)], [1])  # its end is unchanged and passed: updated at once
+    assert emitted(r) == {("a", 0, 9): summary([1, 2, 3])}
+    r.watermark(MAX_TIMESTAMP)
+    assert emitted(r) == {}
+
+
+def test_a_slot_used_again_does_not_inherit_when_it_was_due(rig):
+    r = session_rig(rig)
+    r.send([("a", 1), ("a", 2)], [0, 9])
+    r.send([("a", 4)], [5])  # one of the two rows goes
+    r.send([("b", 5)], [40])  # and is used for another session
+    r.watermark(20)
+    assert emitted(r) == {("a", 0, 14): summary([1, 2, 4])}
+    r.send([("b", 5)], [46])
+    r.watermark(44)
+    assert emitted(r) == {("b", 40, 45): summary([5])}
+    r.watermark(MAX_TIMESTAMP)
+    assert emitted(r) == {("b", 46, 51): summary([5])}
 
 
 def test_schema_names_and_types():
