@@ -27,7 +27,7 @@ class _Missing:
 #: Not in the cache.
 MISSING: Final = _Missing()
 
-Dirty = dict[Hashable, Any]  # namespace -> set of keys, or dict of key -> set of map keys
+Dirty = dict[Hashable, Any]  # namespace -> dict of keys, in order of change (maps: to map keys)
 
 
 class CacheOwner(Protocol):
@@ -81,7 +81,7 @@ class CachedCells(Cells):
         """The changed keys of a namespace."""
         found = self.dirty.get(namespace)
         if found is None:
-            found = self.dirty[namespace] = set()
+            found = self.dirty[namespace] = {}
         return found
 
     def entry_key(self, namespace: Hashable, key: Any) -> bytes:

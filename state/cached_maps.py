@@ -37,13 +37,6 @@ class MapCell:
 class CachedMapCells(CachedCells):
     """Maps of one state. ``dirty``: namespace -> key -> set of map keys."""
 
-    def dirty_in(self, namespace: Hashable) -> Any:
-        """The changed map keys of a namespace, by key."""
-        found = self.dirty.get(namespace)
-        if found is None:
-            found = self.dirty[namespace] = {}
-        return found
-
     def cell(self, namespace: Hashable, key: Any) -> MapCell:
         """The map of a key, brought (empty) into memory when it is not there.
 

@@ -55,10 +55,10 @@ class CachedValueState(ValueState[Any]):
         space = self._space
         if key in space:
             space[key] = value
-            self._dirty.add(key)
+            self._dirty[key] = None
         elif value is not None or not self._cells.complete:
             space[key] = value
-            self._dirty.add(key)
+            self._dirty[key] = None
             self._admit()
 
     def clear(self) -> None:
