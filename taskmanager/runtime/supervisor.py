@@ -11,9 +11,7 @@ import contextlib
 import os
 import platform
 import secrets
-import shutil
 import signal
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -33,6 +31,7 @@ from lesto.taskmanager.runtime.errors import SlotStartError
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
 from lesto.taskmanager.runtime.slot_process import SlotProcess, SlotSetup
 from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
+from lesto.taskmanager.runtime.working_dir import WorkingDirectory
 
 LOOPBACK: Final = "127.0.0.1"
 #: Pause before a slot process that died before it was ready is replaced; doubled each time.
@@ -84,7 +83,7 @@ class TaskManager:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: grpc.aio.Server | None = None
         self._setup: SlotSetup | None = None
-        self._local_dir = ""
+        self._working: WorkingDirectory | None = None
         self._stop_metrics: Callable[[], None] | None = None
         self._stopping = False
         self._fatal: asyncio.Future[None] | None = None
@@ -111,7 +110,7 @@ class TaskManager:
             process_registry(), metrics_host, self._metrics_port
         )
         parent = config.get(options.STATE_LOCAL_DIR) or config.get(options.TMP_DIRS)
-        self._local_dir = tempfile.mkdtemp(prefix="lesto-tm-", dir=parent)
+        self._working = await asyncio.to_thread(WorkingDirectory, parent)
         public = Configuration(config)
         public.remove(options.SECURITY_TOKEN)
         self._setup = SlotSetup(
@@ -120,7 +119,7 @@ class TaskManager:
             host=self.host,
             metrics_host=metrics_host,
             config=public.to_dict(),
-            local_dir=self._local_dir,
+            local_dir=str(self._working.path),
             log_level=str(
                 getattr(config.get(options.LOG_LEVEL), "value", config.get(options.LOG_LEVEL))
             ),
@@ -147,8 +146,8 @@ class TaskManager:
             self._server = None
         if self._stop_metrics is not None:
             await asyncio.to_thread(self._stop_metrics)
-        if self._local_dir:
-            await asyncio.to_thread(shutil.rmtree, self._local_dir, True)
+        if self._working is not None:
+            await asyncio.to_thread(self._working.close)
         if self._fatal is not None and not self._fatal.done():
             self._fatal.cancel()
 
