@@ -244,6 +244,14 @@ RESTART_STRATEGY = ConfigOption(
     "When a failed job is started again.",
     aliases=("restart-strategy",),
 )
+RESTART_ON_USER_ERRORS = ConfigOption(
+    "restart-strategy.restart-on-user-errors",
+    bool,
+    True,
+    "Whether an exception of the user's code is tried again like any failure. A job that `lesto run`"
+    " or `python job.py` starts on a cluster of its own ends at the first one, unless"
+    " restart-strategy.type is set.",
+)
 FIXED_DELAY_ATTEMPTS = ConfigOption(
     "restart-strategy.fixed-delay.attempts", int, 1, "Restarts before the job fails.", minimum=0
 )

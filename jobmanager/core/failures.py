@@ -7,6 +7,8 @@ from lesto.proto import client_pb2, runtime_pb2
 
 #: Failures a job remembers.
 FAILURES_MAX = 16
+#: Codes of what the user's functions raise: area 6.
+USER_FUNCTION_CODES = "LESTO-6"
 
 
 def failure_of(error: LestoError) -> runtime_pb2.TaskFailure:
@@ -27,6 +29,17 @@ def failure_info(
     return client_pb2.FailureInfo(
         timestamp_ms=at_ms, failure=failure, task_name=task_name, location=slot
     )
+
+
+def is_user_error(failure: runtime_pb2.TaskFailure) -> bool:
+    """Whether the user's code raised, so that the same input will most likely raise again.
+
+    >>> is_user_error(runtime_pb2.TaskFailure(code="LESTO-6001"))
+    True
+    >>> is_user_error(runtime_pb2.TaskFailure(code="LESTO-4105"))
+    False
+    """
+    return failure.code.startswith(USER_FUNCTION_CODES)
 
 
 def one_line(failure: runtime_pb2.TaskFailure) -> str:

@@ -24,7 +24,13 @@ from lesto.jobmanager.core.execution_graph import (
     ExecutionGraph,
     ExecutionVertex,
 )
-from lesto.jobmanager.core.failures import FAILURES_MAX, failure_info, failure_of, one_line
+from lesto.jobmanager.core.failures import (
+    FAILURES_MAX,
+    failure_info,
+    failure_of,
+    is_user_error,
+    one_line,
+)
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.pending_checkpoint import CompletedCheckpoint, SavepointRequest
 from lesto.jobmanager.core.redistribution import (
@@ -53,12 +59,14 @@ class JobSettings:
         checkpoints: when to checkpoint.
         cancel_timeout_ms: a task that takes longer to cancel has its process killed; 0: never.
         retain_on_cancel: whether its checkpoints stay when it is cancelled.
+        restart_on_user_errors: whether an exception of the user's code is tried again.
     """
 
     restart: RestartStrategy
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     cancel_timeout_ms: int = 30_000
     retain_on_cancel: bool = True
+    restart_on_user_errors: bool = True
 
 
 class JobMaster:
@@ -453,10 +461,13 @@ class JobMaster:
         if self.state in {JobState.FAILING, JobState.CANCELLING}:
             return self._task_ended(now)
         waits = self._restart_at_ms is not None and now.mono_ms < self._restart_at_ms
-        if self.state is JobState.RESTARTING and failure.retryable:
+        retryable = failure.retryable and (
+            self.settings.restart_on_user_errors or not is_user_error(failure)
+        )
+        if self.state is JobState.RESTARTING and retryable:
             if self.execution.live() or waits:
                 return self._task_ended(now)
-        elif self.state is JobState.CREATED or not failure.retryable:
+        elif self.state is JobState.CREATED or not retryable:
             return self._go(JobState.FAILING, cause, now)
         decision = self.settings.restart.on_failure(now.mono_ms, self._jitter())
         if isinstance(decision, GiveUp):

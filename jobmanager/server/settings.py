@@ -53,6 +53,7 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
         restart=restart_strategy(config, graph),
         checkpoints=checkpoints,
         cancel_timeout_ms=milliseconds(config.get(options.TASK_CANCELLATION_TIMEOUT)),
+        restart_on_user_errors=config.get(options.RESTART_ON_USER_ERRORS),
         retain_on_cancel=retention is options.CheckpointRetention.RETAIN_ON_CANCELLATION,
     )
 

@@ -75,8 +75,9 @@ class Driver:
             out += self.state(name, TaskState.RUNNING, slot)
         return out
 
-    def fail(self, name, message="boom", *, retryable=True):
-        return self.task(name, failure={"message": message, "retryable": retryable})
+    def fail(self, name, message="boom", *, retryable=True, code=""):
+        failure = {"message": message, "retryable": retryable, "code": code}
+        return self.task(name, failure=failure)
 
 
 def commands(out, kind):
@@ -180,6 +181,19 @@ def test_a_failure_that_a_restart_cannot_mend_fails_the_job():
     assert driver.master.state is JobState.FAILING
     out = driver.state("numbers", TaskState.CANCELED)
     assert out[-1] == do.JobEnded(JobState.FAILED)
+
+
+def test_an_exception_of_the_users_ends_a_job_that_asks_for_that_but_a_lost_slot_does_not():
+    driver = Driver()
+    driver.master.settings.restart_on_user_errors = False
+    driver.running()
+    driver.fail("total", code="LESTO-4105")
+    assert driver.master.state is JobState.RESTARTING
+    driver = Driver()
+    driver.master.settings.restart_on_user_errors = False
+    driver.running()
+    driver.fail("total", code="LESTO-6001")
+    assert driver.master.state is JobState.FAILING
 
 
 def test_a_job_fails_when_its_restarts_are_used_up_and_says_so():
