@@ -248,8 +248,8 @@ RESTART_ON_USER_ERRORS = ConfigOption(
     "restart-strategy.restart-on-user-errors",
     bool,
     True,
-    "Whether an exception of the user's code is tried again like any failure. A job that `lesto run`"
-    " or `python job.py` starts on a cluster of its own ends at the first one, unless"
+    "Whether an exception of the user's code is tried again like any failure. A job that"
+    " `lesto run` or `python job.py` starts on a cluster of its own ends at the first one, unless"
     " restart-strategy.type is set.",
 )
 FIXED_DELAY_ATTEMPTS = ConfigOption(
