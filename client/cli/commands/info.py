@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from lesto.client.cli.commands.run import execute_script, parallelism, script_and_arguments
 from lesto.client.cli.exit_codes import ExitCode
+from lesto.client.cli.stop_signals import exit_on_sigterm
 from lesto.client.cli.target import configuration
 from lesto.client.errors import NoJobError
 from lesto.client.run_options import RunOptions
+from lesto.client.scratch import ScratchDirectory
 
 Plan = dict[str, Any]
 
@@ -22,8 +23,8 @@ def info(arguments: argparse.Namespace) -> int:
     """Print the plan as a tree or as JSON."""
     script, rest = script_and_arguments(arguments)
     config = configuration(arguments)
-    with tempfile.TemporaryDirectory(prefix="lesto-info-") as folder:
-        path = Path(folder) / "plan.json"
+    with exit_on_sigterm(), contextlib.closing(ScratchDirectory("info")) as folder:
+        path = folder.path / "plan.json"
         RunOptions(
             parallelism=parallelism(arguments), config=config.to_dict(), plan_path=str(path)
         ).export()

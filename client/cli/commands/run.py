@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import runpy
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from lesto.client.cli.failures import (
     format_user_traceback,
     job_failure_code,
 )
+from lesto.client.cli.stop_signals import exit_on_sigterm
 from lesto.client.cli.target import configuration
 from lesto.client.errors import NoJobError, ScriptNotFoundError
 from lesto.client.run_options import RunOptions
+from lesto.client.scratch import ScratchDirectory
 from lesto.common import options
 from lesto.common.errors import LestoError
 
@@ -31,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     jobmanager = arguments.jobmanager or os.environ.get("LESTO_JOBMANAGER", "")
     if jobmanager:
         _check_cluster(arguments, jobmanager)
-    with tempfile.TemporaryDirectory(prefix="lesto-run-") as folder:
-        submitted = Path(folder) / "submitted"
+    with exit_on_sigterm(), contextlib.closing(ScratchDirectory("run")) as folder:
+        submitted = folder.path / "submitted"
         RunOptions(
             jobmanager=jobmanager,
             parallelism=parallelism(arguments),

@@ -37,7 +37,7 @@ def environment(tmp_path):
 
 
 @contextlib.contextmanager
-def started(environment, *arguments, ready):
+def started(environment, *arguments, ready, stream="stdout"):
     """Run a server process of the command; yield it and its output so far."""
     process = subprocess.Popen(
         [*LESTO, *arguments],
@@ -48,19 +48,19 @@ def started(environment, *arguments, ready):
         start_new_session=True,
     )
     try:
-        yield process, read_until(process, ready)
+        yield process, read_until(process, getattr(process, stream), ready)
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
 
 
-def read_until(process, text):
+def read_until(process, stream, text):
     """Return the lines of a process's output up to the one with the text."""
     lines = []
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        line = process.stdout.readline()
+        line = stream.readline()
         if not line:
             break
         lines.append(line)
@@ -213,3 +213,25 @@ def test_the_plan_is_shown_without_running(environment, tmp_path):
     assert tree.stdout.splitlines()[-1].endswith("Source: Collection Source (1)")
     plan = run(environment, "info", "-o", "json", str(script))
     assert len(json.loads(plan.stdout)["nodes"]) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(environment, tmp_path, number):
+    script = tmp_path / "job.py"
+    source = "NumberSequenceSource(0, 10**12)"
+    script.write_text(
+        "from lesto.common import WatermarkStrategy\n"
+        "from lesto.connectors.datagen import NumberSequenceSource\n"
+        + JOB.replace(
+            "env.from_collection([1, 2, 3])",
+            f"env.from_source({source}, WatermarkStrategy.no_watermarks(), 'n')",
+        )
+        .replace("6 // x", "x")
+        .replace(".print()", ".filter(lambda x: x == 0).print()")
+    )
+    with started(environment, "run", str(script), ready="RUNNING", stream="stderr") as (process, _):
+        code, _, errors, left = stop(process, number)
+    assert code == 128 + number, errors
+    assert left == []
+    assert "Traceback" not in errors
+    assert files(tmp_path / "tmp") == []
