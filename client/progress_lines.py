@@ -55,15 +55,20 @@ def watch_lines(job_client: JobClient, stream: IO[str]) -> JobExecutionResult:
     for details in job_client.details():
         last = details
         for line in failures.news(details):
-            print(line, file=stream, flush=True)
+            _write(stream, line)
         now = time.monotonic()
         if details.summary.state != state or now - written_at >= LINE_EVERY_SECONDS:
             state, written_at = details.summary.state, now
             if state not in _SILENT:
-                print(progress_line(details), file=stream, flush=True)
+                _write(stream, progress_line(details))
     if last is not None:
-        print(summary_line(last), file=stream, flush=True)
+        _write(stream, summary_line(last))
     return job_client.ended_result()
+
+
+def _write(stream: IO[str], line: str) -> None:
+    stream.write(line + "\n")
+    stream.flush()
 
 
 def records_read(details: pb.JobDetails) -> int:

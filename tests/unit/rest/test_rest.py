@@ -22,6 +22,63 @@ JOB = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
 
 
+def vertices():
+    def subtask(number, state):
+        return pb.SubtaskDetails(subtask=number, state=state, start_time_ms=1_500 + number)
+
+    running, deploying = runtime_pb2.TASK_STATE_RUNNING, runtime_pb2.TASK_STATE_DEPLOYING
+    return [
+        pb.VertexDetails(
+            id="a",
+            name="Source: flights",
+            parallelism=2,
+            max_parallelism=128,
+            subtasks=[subtask(0, running), subtask(1, running)],
+            records_out=900,
+            bytes_out=9_000,
+        ),
+        pb.VertexDetails(
+            id="b",
+            name="window -> Sink",
+            parallelism=2,
+            max_parallelism=128,
+            subtasks=[subtask(0, running), subtask(1, deploying)],
+            records_in=900,
+            bytes_in=9_000,
+        ),
+    ]
+
+
+def checkpoints():
+    completed = pb.CheckpointStats(
+        checkpoint_id=2,
+        type=checkpoint_pb2.CHECKPOINT_TYPE_CHECKPOINT,
+        status="COMPLETED",
+        trigger_timestamp_ms=2_000,
+        duration_ms=30,
+        state_bytes=500,
+        uploaded_bytes=100,
+        path="/chk/2",
+        acknowledged=4,
+        expected=4,
+    )
+    return pb.CheckpointSummary(
+        completed=1,
+        failed=1,
+        history=[
+            completed,
+            pb.CheckpointStats(
+                checkpoint_id=1,
+                status="FAILED",
+                trigger_timestamp_ms=1_700,
+                duration_ms=5,
+                failure="declined",
+            ),
+        ],
+        latest_completed=completed,
+    )
+
+
 def details():
     """A running job: source (2 subtasks) -> hash -> window (2 subtasks, one deploying)."""
     graph = job_pb2.JobGraph(
@@ -39,22 +96,6 @@ def details():
         ],
     )
 
-    def subtask(number, state):
-        return pb.SubtaskDetails(subtask=number, state=state, start_time_ms=1_500 + number)
-
-    running, deploying = runtime_pb2.TASK_STATE_RUNNING, runtime_pb2.TASK_STATE_DEPLOYING
-    completed = pb.CheckpointStats(
-        checkpoint_id=2,
-        type=checkpoint_pb2.CHECKPOINT_TYPE_CHECKPOINT,
-        status="COMPLETED",
-        trigger_timestamp_ms=2_000,
-        duration_ms=30,
-        state_bytes=500,
-        uploaded_bytes=100,
-        path="/chk/2",
-        acknowledged=4,
-        expected=4,
-    )
     return pb.JobDetails(
         summary=pb.JobSummary(
             job_id=JOB,
@@ -64,26 +105,7 @@ def details():
             tasks_total=4,
             tasks_running=3,
         ),
-        vertices=[
-            pb.VertexDetails(
-                id="a",
-                name="Source: flights",
-                parallelism=2,
-                max_parallelism=128,
-                subtasks=[subtask(0, running), subtask(1, running)],
-                records_out=900,
-                bytes_out=9_000,
-            ),
-            pb.VertexDetails(
-                id="b",
-                name="window -> Sink",
-                parallelism=2,
-                max_parallelism=128,
-                subtasks=[subtask(0, running), subtask(1, deploying)],
-                records_in=900,
-                bytes_in=9_000,
-            ),
-        ],
+        vertices=vertices(),
         failures=[
             pb.FailureInfo(
                 timestamp_ms=1_900,
@@ -98,21 +120,7 @@ def details():
             ),
             pb.FailureInfo(timestamp_ms=1_800),
         ],
-        checkpoints=pb.CheckpointSummary(
-            completed=1,
-            failed=1,
-            history=[
-                completed,
-                pb.CheckpointStats(
-                    checkpoint_id=1,
-                    status="FAILED",
-                    trigger_timestamp_ms=1_700,
-                    duration_ms=5,
-                    failure="declined",
-                ),
-            ],
-            latest_completed=completed,
-        ),
+        checkpoints=checkpoints(),
         transitions=[
             pb.StateTransition(timestamp_ms=1_000, state=pb.JOB_STATE_CREATED),
             pb.StateTransition(timestamp_ms=1_100, state=pb.JOB_STATE_RUNNING),
