@@ -80,7 +80,7 @@ class SinkWriter(ABC):
         """Called when the input is idle: pass on what is buffered (print, sockets)."""
 
     def close(self) -> None:  # noqa: B027 - optional hook
-        """Release resources; uncommitted data is discarded, it will be written again after a restore."""
+        """Release resources; uncommitted data is discarded: a restore writes it again."""
 
 
 class Committer(ABC):
@@ -88,10 +88,10 @@ class Committer(ABC):
 
     @abstractmethod
     def commit(self, committables: Sequence[bytes]) -> None:
-        """Publish. Idempotent: it may be called again with the same committables after a failure."""
+        """Publish. Idempotent: a failure may bring the same committables again."""
 
     def finish(self, job_id: str, attempt: str) -> None:  # noqa: B027 - optional hook
-        """The job has ended normally and all is committed: remove what earlier attempts left behind."""
+        """The job has ended and all is committed: remove what earlier attempts left."""
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Release resources."""

@@ -108,7 +108,7 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def snapshot_state(self, checkpoint_id: int) -> bytes:
-        """Splits not yet assigned and what is known to be done, in a format of the source's own (no pickle)."""
+        """Splits not yet assigned and what is known to be done, in the source's format (no pickle)."""
 
     def start(self) -> None:  # noqa: B027 - optional hook
         """Called once before any other method; may list files, connect, and so on."""
@@ -161,7 +161,7 @@ class ReaderContext(Protocol):
 
 
 class SourceReader(ABC):
-    """Reads its splits; runs on the mailbox thread, so ``poll`` does a bounded piece of work and never waits."""
+    """Reads its splits on the mailbox thread: ``poll`` does a bounded piece of work, never waits."""
 
     @abstractmethod
     def poll(self) -> PollResult:
@@ -177,7 +177,7 @@ class SourceReader(ABC):
 
     @abstractmethod
     def snapshot_state(self, checkpoint_id: int) -> Sequence[SourceSplit]:
-        """The unfinished splits with their progress, exactly behind the last batch that ``poll`` returned."""
+        """The unfinished splits with their progress, exactly behind the last batch of ``poll``."""
 
     def start(self) -> None:  # noqa: B027 - optional hook
         """Called once, after restored splits were added; typically requests a first split."""
@@ -212,7 +212,7 @@ class Source(ABC):
 
     @abstractmethod
     def serialize_split(self, split: SourceSplit) -> bytes:
-        """A split with its progress as bytes that later versions can read (JSON or msgpack, never pickle)."""
+        """A split with its progress, readable by later versions (JSON or msgpack, never pickle)."""
 
     @abstractmethod
     def deserialize_split(self, data: bytes) -> SourceSplit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -47,13 +48,13 @@ def decode_range(data: bytes) -> RangeSplit:
 
 
 def even_ranges(total: int, parts: int) -> list[RangeSplit]:
-    """``parts`` ranges that cover ``[0, total)``, sizes differing by one at most; empty ones left out.
+    """At most ``parts`` ranges that cover ``[0, total)``, sizes differing by one; none is empty.
 
     >>> [(s.start, s.end) for s in even_ranges(10, 3)]
     [(0, 3), (3, 6), (6, 10)]
     """
     bounds = [total * i // parts for i in range(parts + 1)]
-    pairs = zip(bounds, bounds[1:], strict=False)
+    pairs = itertools.pairwise(bounds)
     return [RangeSplit(f"{lo}-{hi}", lo, lo, hi) for lo, hi in pairs if hi > lo]
 
 

@@ -116,7 +116,7 @@ def summarise(output):
         table.add_row(row["tailnum"], f"{row['tailnum_count']:,}", f"{row['total_delay_max']:,}")
     console.print(table)
     console.print(
-        f"{sum(by_carrier['departures_sum'].to_pylist()):,} departures in {hourly.num_rows:,} hourly results, "
+        f"{pc.sum(hourly['departures']).as_py():,} departures in {hourly.num_rows:,} hourly results, "
         f"{aircraft.num_rows:,} running totals of {last.num_rows:,} aircraft, in {output}"
     )
 

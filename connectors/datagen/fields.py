@@ -99,7 +99,7 @@ class random_float(Field):
 
 @dataclass
 class pool(Field):
-    """Strings ``<prefix><number>`` drawn uniformly from ``size`` distinct ones, in scattered order."""
+    """Strings ``<prefix><number>`` drawn uniformly from ``size`` distinct ones."""
 
     size: int
     prefix: str = "key-"

@@ -98,7 +98,7 @@ class DataGenSource(_GeneratedSource):
     """Columnar generated records.
 
     Args:
-        fields: column name to generator, for instance ``{"key": pool(100_000), "value": random_int(0, 9)}``.
+        fields: column name to generator: ``{"key": pool(100_000), "value": random_int(0, 9)}``.
         rows: number of records; None: endless.
         rows_per_second: limit for all readers together; None: full speed.
     """

@@ -35,7 +35,7 @@ class LineFormat(ABC):
     has_header: bool = False
 
     def bind(self, uris: Sequence[str]) -> LineFormat:
-        """The format with its schema known (inferred from the first file where it was not given)."""
+        """The format with its schema known (inferred from the first file if not given)."""
         return self
 
     def check_header(self, line: bytes, path: str) -> None:  # noqa: B027 - optional hook

@@ -26,12 +26,13 @@ class FileInfo:
 def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     """File system and path of a URI (``s3://bucket/x``, ``file:///x``) or of a local path."""
     if "://" in uri:
-        return fs.FileSystem.from_uri(uri)
+        system, path = fs.FileSystem.from_uri(uri)
+        return system, str(path)
     return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
 
 
 def is_hidden(path: str) -> bool:
-    """Files that are not data: Flink, Hadoop and Lesto hide what begins with a dot or an underscore."""
+    """Not data: Flink, Hadoop and Lesto hide what begins with a dot or an underscore."""
     return posixpath.basename(path)[:1] in {".", "_"}
 
 

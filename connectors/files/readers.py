@@ -42,7 +42,7 @@ class SplitReader(ABC):
 
 
 class LineSplitReader(SplitReader):
-    """Lines that *start* in ``[start, end)``: a line across the border belongs to the split it starts in."""
+    """Lines that *start* in ``[start, end)``; the last may end in the next split."""
 
     def __init__(
         self,

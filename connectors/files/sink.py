@@ -114,7 +114,7 @@ class OutputFileConfigBuilder:
 
 
 class FileSinkBuilder:
-    """Flink's ``FileSink`` builder. Files roll at each checkpoint, as exactly-once visibility asks."""
+    """Flink's ``FileSink`` builder. Files roll at each checkpoint, to be visible exactly once."""
 
     def __init__(self, base_path: str, encoder: EncoderFactory | str) -> None:
         self._path = base_path

@@ -1,7 +1,8 @@
-"""The file source: CSV, JSON Lines, Parquet and text; split by file and range; bounded or watched."""
+"""The file source: CSV, JSON Lines, Parquet, text; split by file and range; bounded or watched."""
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -149,7 +150,7 @@ class FileSource(Source):
                 groups = pq.ParquetFile(file).num_row_groups
             return [FileSplit(uri, info.path, g, g + 1, g) for g in range(groups)]
         bounds = [*range(0, info.size_bytes, SPLIT_BYTES), info.size_bytes]
-        pairs = zip(bounds, bounds[1:], strict=False)
+        pairs = itertools.pairwise(bounds)
         return [FileSplit(uri, info.path, lo, hi, lo) for lo, hi in pairs if hi > lo]
 
     def open_split(self, split: FileSplit, context: ReaderContext) -> SplitReader:
@@ -199,7 +200,7 @@ def _format(given: FileFormat | str | None, paths: Sequence[str]) -> FileFormat:
         return given
     name = given
     if name is None:
-        uri, info = list_files(paths)[0]
+        _, info = list_files(paths)[0]
         name = info.path.rsplit(".", 1)[-1].lower()
         name = {"txt": "text", "log": "text", "ndjson": "jsonl", "pq": "parquet"}.get(name, name)
     if name not in _BY_NAME:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Output(Protocol):
-    """Where an operator's results go. Emitting never blocks; the task parks itself when channels are full."""
+    """Where results go. Emitting never blocks; the task parks itself when channels are full."""
 
     def emit(self, batch: Batch) -> None:
         """A batch on the main output; empty batches are ignored."""
@@ -80,7 +80,7 @@ class OperatorContext(Protocol):
     def register_processing_timer(
         self, at_ms: int, callback: Callable[[int], None]
     ) -> Callable[[], None]:
-        """Call back on the mailbox thread at a wall-clock ms; returns a function that cancels it."""
+        """Call back (mailbox thread) at a wall-clock ms; returns a function that cancels it."""
         ...
 
     def run_blocking(
@@ -171,7 +171,7 @@ class Operator(ABC):
         """
 
     def pending_work(self) -> bool:
-        """Whether asynchronous work (commits, async functions) is still under way; a task finishes after it."""
+        """Whether commits or other asynchronous work is under way; a task finishes after it."""
         return False
 
     def idle(self) -> None:  # noqa: B027 - optional hook

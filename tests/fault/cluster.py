@@ -1,4 +1,4 @@
-"""A real cluster of processes for fault tests: one JobManager, TaskManagers that a watchdog replaces."""
+"""A cluster of processes for fault tests: a JobManager, TaskManagers that a watchdog replaces."""
 
 import contextlib
 import os
@@ -145,7 +145,8 @@ class Cluster:
             if job.summary.state == pb.JOB_STATE_FAILED or time.monotonic() > deadline:
                 log = (self.folder / "cluster.log").read_text()[-6000:]
                 raise AssertionError(
-                    f"job is {pb.JobState.Name(job.summary.state)}, wanted {pb.JobState.Name(state)}\n"
+                    f"job is {pb.JobState.Name(job.summary.state)}, "
+                    f"wanted {pb.JobState.Name(state)}\n"
                     f"{[f.failure.message + f.failure.full_traceback for f in job.failures]}\n{log}"
                 )
             time.sleep(0.05)

@@ -24,8 +24,8 @@ from tests.fault.cluster import Cluster, kill
 JOB = Path(__file__).parent / "job.py"
 ROOT = Path(__file__).parent.parent.parent
 MUST_BE_ZERO = (
-    "lost", "duplicated", "corrupted", "premature", "reordered", "wrong_state", "changed_after_publishing",
-    "windows_lost", "windows_duplicated", "windows_wrong",
+    "lost", "duplicated", "corrupted", "premature", "reordered", "wrong_state",
+    "changed_after_publishing", "windows_lost", "windows_duplicated", "windows_wrong",
 )  # fmt: skip
 PARALLELISM = 2
 

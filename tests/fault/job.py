@@ -1,4 +1,4 @@
-"""The job under fault: every record leaves a trace by which a verifier outside can judge the engine.
+"""The job under fault: each record leaves a trace by which a verifier can judge the engine.
 
 ``running``: each record with its key's running count and total (keyed state in Python, exactly
 once iff the

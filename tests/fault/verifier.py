@@ -1,4 +1,4 @@
-"""Judges a run of ``job.py`` from outside: own process, own ledger (SQLite), own model of the input.
+"""Judges a run of ``job.py`` from outside: own process, own ledger (SQLite), own model.
 
 It imports nothing of Lesto. While the job runs it records each published file once, at first
 sight, and
@@ -169,7 +169,7 @@ def _reordered(seen, lanes):
 
 
 def _wrong_state(seen):
-    """Records whose running count or total is not that of a state updated exactly once per record."""
+    """Records whose count or total is not that of a state updated once per record."""
     part = seen[np.lexsort((seen[:, 3], seen[:, 1]))]
     if not len(part):
         return 0

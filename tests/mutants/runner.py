@@ -1,7 +1,7 @@
 """Applies each mutant of mutants.toml to a copy of the tree and runs its named test there.
 
-Exit code 0: every named test is green on the unchanged copy and red on its mutant. The copy is imported
-instead of the installed checkout, which is verified.
+Exit code 0: every named test is green on the unchanged copy and red on its mutant. The copy is
+imported instead of the installed checkout, which is verified.
 """
 
 import os
@@ -45,7 +45,8 @@ def check_import(copy):
     """The copy is what tests import."""
     where = subprocess.run(
         [sys.executable, "-c", "import lesto.state; print(lesto.state.__file__)"],
-        cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True, text=True, check=True,
+        cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True, text=True,
+        check=True,
     ).stdout  # fmt: skip
     assert where.startswith(str(copy)), f"imports {where.strip()} instead of the copy"
 
@@ -66,7 +67,8 @@ def main():
             original = path.read_text()
             occurrences = original.count(mutant["find"])
             if occurrences != 1:
-                raise SystemExit(f"{mutant['name']}: `find` occurs {occurrences} times in {path.name}")
+                where = f"{occurrences} times in {path.name}"
+                raise SystemExit(f"{mutant['name']}: `find` occurs {where}")
             if not green[mutant["test"]]:
                 raise SystemExit(f"{mutant['test']} is red without any mutant")
             path.write_text(original.replace(mutant["find"], mutant["replace"]))

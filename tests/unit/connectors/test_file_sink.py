@@ -56,7 +56,8 @@ def test_json_lines_of_python_values(tmp_path):
             return {"k": 1}
 
     sink = FileSink(str(tmp_path), "jsonl")
-    _, committables = prepare(sink, [RowBatch([{"a": 1}, (1, "x"), "s", Thing(), Row(b=2), Row(3)])])
+    records = RowBatch([{"a": 1}, (1, "x"), "s", Thing(), Row(b=2), Row(3)])
+    _, committables = prepare(sink, [records])
     sink.create_committer().commit(committables)
     lines = (tmp_path / visible(tmp_path)[0]).read_text().splitlines()
     assert [json.loads(x) for x in lines] == [{"a": 1}, [1, "x"], "s", {"k": 1}, {"b": 2}, [3]]

@@ -194,8 +194,8 @@ def test_directories_globs_hidden_files_and_missing_paths(tmp_path):
         assert [r["id"] for r in read(source, all_splits(source))[0]] == [1, 2]
     with pytest.raises(InputNotFoundError, match="nowhere"):
         FileSource(str(tmp_path / "nowhere.csv"))
+    (tmp_path / "f.xyz").write_text("")
     with pytest.raises(ConnectorConfigError, match="'xyz'"):
-        (tmp_path / "f.xyz").write_text("")
         FileSource(str(tmp_path / "f.xyz"))
 
 
