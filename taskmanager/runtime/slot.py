@@ -36,7 +36,7 @@ class Slot:
     Args:
         environment: the slot's.
         config: the process's configuration; a job's goes on top.
-        ready: waits until the kernels are loaded; called before tasks run.
+        ready: waits until the kernels are loaded; called before tasks are built.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class Slot:
     # ------------------------------------------------------------------------------------- deploy
 
     def _deploy(self, command: runtime_pb2.DeployTasks) -> None:
+        # First of all: user code must not import while the other thread does (see KernelWarmer).
+        self._ready()
         fresh: list[Task] = []
         for deployment in command.tasks:
             self._remove_older(deployment.task)
@@ -86,7 +88,6 @@ class Slot:
             if task is not None:
                 fresh.append(task)
         self._order()
-        self._ready()
         # Downstream first, as they are polled: whoever emits while opening is heard.
         wanted = {id(task) for task in fresh}
         for task in [t for t in self._ordered() if id(t) in wanted]:

@@ -14,32 +14,30 @@ WAIT_MAX_SECONDS: Final = 3.0
 
 
 class KernelWarmer:
-    """Imports numba and loads every kernel on a thread of its own."""
+    """Imports numba and loads every kernel on a thread of its own.
+
+    Two threads that import packages with circular imports at the same time can deadlock, which Python
+    notices and answers with an exception in one of them. So tasks, whose code imports whatever it
+    likes, are built behind ``wait``.
+    """
 
     def __init__(self) -> None:
         self._thread = threading.Thread(target=self._warm, name="warm-kernels", daemon=True)
-        self._error: BaseException | None = None
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when the kernels are loaded, or after WAIT_MAX_SECONDS: they are being compiled.
-
-        Raises:
-            Exception: what loading raised: the slot cannot run tasks.
-        """
+        """Return when the kernels are loaded, or after WAIT_MAX_SECONDS: they are compiled then."""
         self._thread.join(WAIT_MAX_SECONDS)
         if self._thread.is_alive():
             get_logger("lesto.slot").info("kernels.compiling", waited_seconds=WAIT_MAX_SECONDS)
-        if self._error is not None:
-            raise self._error
 
     def _warm(self) -> None:
         from lesto.kernels import warm
 
         try:
             warm()
-        except BaseException as error:  # noqa: BLE001 - raised by ``wait``
-            self._error = error
+        except Exception as error:  # noqa: BLE001 - a kernel that is needed is loaded again and raises
+            get_logger("lesto.slot").warning("kernels.not_loaded", error=repr(error))
