@@ -108,7 +108,7 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def snapshot_state(self, checkpoint_id: int) -> bytes:
-        """Splits not yet assigned and what is known to be done, in the source's format (no pickle)."""
+        """Splits not yet assigned and what is known as done, in the source's format (no pickle)."""
 
     def start(self) -> None:  # noqa: B027 - optional hook
         """Called once before any other method; may list files, connect, and so on."""
@@ -161,7 +161,7 @@ class ReaderContext(Protocol):
 
 
 class SourceReader(ABC):
-    """Reads its splits on the mailbox thread: ``poll`` does a bounded piece of work, never waits."""
+    """Reads its splits on the mailbox thread: ``poll`` does bounded work and never waits."""
 
     @abstractmethod
     def poll(self) -> PollResult:

@@ -116,7 +116,8 @@ def summarise(output):
         table.add_row(row["tailnum"], f"{row['tailnum_count']:,}", f"{row['total_delay_max']:,}")
     console.print(table)
     console.print(
-        f"{pc.sum(hourly['departures']).as_py():,} departures in {hourly.num_rows:,} hourly results, "
+        f"{pc.sum(hourly['departures']).as_py():,} departures in {hourly.num_rows:,} "
+        "hourly results, "
         f"{aircraft.num_rows:,} running totals of {last.num_rows:,} aircraft, in {output}"
     )
 
