@@ -33,6 +33,8 @@ lesto_setup_venv() {
     if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
         echo "--- installing lesto[dev] into $lesto_venv"
         "$lesto_venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$lesto_root[dev]" || return 1
+        echo "--- compiling kernels (once; cached on disk)"
+        "$lesto_venv/bin/python" -P -c "from lesto.kernels import warm; warm()" || return 1
         echo "$want" >"$stamp"
     fi
     exec 9>&-
