@@ -32,6 +32,7 @@ class RunOptions:
         progress: show live progress on the terminal.
         plan_path: do not run: write the plan (JSON) to this file and end the script.
         submitted_path: append the id of each submitted job, a line each, to this file.
+        python_paths: folders and archives put on ``sys.path`` where functions run (``-pyfs``).
     """
 
     jobmanager: str = ""
@@ -43,6 +44,7 @@ class RunOptions:
     progress: bool = False
     plan_path: str = ""
     submitted_path: str = ""
+    python_paths: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> RunOptions:
@@ -66,6 +68,7 @@ class RunOptions:
             raise BadRunOptionsError(msg, remedy=f"unset {OPTIONS_VARIABLE}")
         jobmanager = env.get(JOBMANAGER_VARIABLE) or values.pop("jobmanager", "")
         values.pop("jobmanager", None)
+        values["python_paths"] = tuple(values.get("python_paths", ()))
         return cls(jobmanager=jobmanager, **values)
 
     def export(self, environment: MutableMapping[str, str] | None = None) -> None:

@@ -453,7 +453,7 @@ class StreamExecutionEnvironment:
             max_parallelism=limit if 0 < limit <= MAX_PARALLELISM_UPPER else None,
             chaining=self.is_chaining_enabled(),
             config={k: v for k, v in self._config.to_dict().items() if k not in secret},
-            python_paths=tuple(dict.fromkeys(self._python_paths)),
+            python_paths=tuple(dict.fromkeys([*run.python_paths, *self._python_paths])),
             restore_path=run.savepoint or self._config.get(options.SAVEPOINT_PATH) or "",
             allow_non_restored_state=run.allow_non_restored or ignore,
         )

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             config=config.to_dict(),
             progress=not arguments.quiet,
             submitted_path=str(submitted),
+            python_paths=python_paths(arguments),
         ).export()
         code = execute_script(script, rest, arguments)
         jobs = submitted.read_text().split() if submitted.exists() else []
@@ -113,11 +114,16 @@ def _similar_file(path: Path) -> str:
     return did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
 
 
+def python_paths(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What ``-pyfs`` puts on ``sys.path``: folders and archives as they are, files by their folder."""
+    entries = [os.path.abspath(e) for e in (arguments.pyFiles or "").split(",") if e]
+    return tuple(os.path.dirname(e) if e.endswith(".py") else e for e in entries)
+
+
 def execute_script(script: str, rest: Sequence[str], arguments: argparse.Namespace) -> int:
     """Run a script as ``__main__``; print what it raises, the user's frames first."""
-    for entry in reversed((arguments.pyFiles or "").split(",")):
-        if entry:
-            sys.path.insert(0, os.path.abspath(entry))
+    for entry in reversed(python_paths(arguments)):
+        sys.path.insert(0, entry)
     sys.argv = [script, *rest]
     try:
         if arguments.pyModule:

@@ -279,3 +279,13 @@ def test_a_wrong_parallelism_is_refused(tmp_path, parallelism, capsys):
 )
 def test_exit_codes_follow_the_error(code, expected):
     assert exit_code_of(code) == expected
+
+
+def test_python_files_are_importable_by_their_folder(tmp_path, monkeypatch):
+    from argparse import Namespace
+
+    from lesto.client.cli.commands.run import python_paths
+
+    monkeypatch.chdir(tmp_path)
+    found = python_paths(Namespace(pyFiles="lib/mine.py,more,code.zip"))
+    assert found == tuple(str(tmp_path / name) for name in ("lib", "more", "code.zip"))
