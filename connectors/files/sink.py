@@ -190,10 +190,16 @@ class _FileWriter(SinkWriter):
         return committables
 
     def close(self) -> None:
-        """Close without publishing."""
-        if self._stream is not None and not self._stream.closed:
-            self._stream.close()
+        """Close without publishing; files that no checkpoint knows are removed."""
+        unknown = list(self._closed)
+        if self._stream is not None:
+            unknown.append(self._name)
+            if not self._stream.closed:
+                self._stream.close()
         self._encoder = self._stream = None
+        self._closed.clear()
+        for name in unknown:
+            _delete_if_there(self._fs, posixpath.join(self._pending_dir, name))
 
 
 class _RenameCommitter(Committer):

@@ -117,6 +117,16 @@ def test_the_end_removes_leftovers_of_earlier_attempts_only(tmp_path):
     assert not (tmp_path / ".pending").exists()
 
 
+def test_closing_removes_what_no_checkpoint_knows_and_keeps_the_rest(tmp_path):
+    writer, committables = prepare(FileSink(str(tmp_path)), [BATCH])
+    (known,) = (tmp_path / ".pending").iterdir()
+    writer.write(BATCH)  # after a stop's barrier: the restored job writes it again
+    writer.close()
+    assert list((tmp_path / ".pending").iterdir()) == [known]
+    FileSink(str(tmp_path)).create_committer().commit(committables)
+    assert len(visible(tmp_path)) == 1
+
+
 def test_an_unknown_format_is_named(tmp_path):
     with pytest.raises(ConnectorConfigError, match="'orc'"):
         FileSink(str(tmp_path), "orc")

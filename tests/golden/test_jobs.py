@@ -1,0 +1,19 @@
+"""Each job straight, stopped in the middle and restored: the sink has what the model says."""
+
+import pytest
+
+from tests.golden import row_jobs
+from tests.golden.harness import Run
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.leaks_ok("one cluster serves all golden tests; its end is checked there"),
+]
+JOBS = [*row_jobs.JOBS]
+
+
+@pytest.mark.parametrize("golden", JOBS, ids=str)
+def test_job(cluster, tmp_path, golden):
+    run = Run(cluster, golden, tmp_path)
+    run.straight()
+    run.restored(run.stopped())
