@@ -100,8 +100,7 @@ def _run(setup: dict[str, Any]) -> None:
     )
     warmer = KernelWarmer()
     slot = Slot(environment, config, warmer.wait)
-    link.start(slot.handle)
-    warmer.start()
+    link.start(slot.handle, connected=warmer.start)
     try:
         mailbox.run()
     finally:

@@ -260,6 +260,8 @@ class TaskManager:
             seconds=round(time.monotonic() - slot.started, 3),
         )
         self._report(slot.info)
+        # An answer at once: the slot loads its kernels when it knows that it is accepted.
+        slot.send(runtime_pb2.ToSlot(heartbeat=runtime_pb2.Heartbeat(sequence=0)))
         return slot
 
     def slot_event(self, slot: SlotProcess, event: runtime_pb2.TaskEvent) -> None:

@@ -75,10 +75,14 @@ class SupervisorLink:
         """Send an event; thread-safe, in order."""
         self._out.put(runtime_pb2.FromSlot(task=event))
 
-    def start(self, handle: Callable[[runtime_pb2.TaskCommand], None]) -> None:
-        """Connect and begin to serve."""
+    def start(
+        self,
+        handle: Callable[[runtime_pb2.TaskCommand], None],
+        connected: Callable[[], None],
+    ) -> None:
+        """Connect and serve; ``connected`` is called once, when the supervisor has answered."""
         for target, name in (
-            (lambda: self._serve(handle), "supervisor-stream"),
+            (lambda: self._serve(handle, connected), "supervisor-stream"),
             (self._beat, "supervisor-heartbeat"),
             (self._watch_stdin, "supervisor-stdin"),
         ):
@@ -90,18 +94,28 @@ class SupervisorLink:
         while True:
             yield self._out.get()
 
-    def _serve(self, handle: Callable[[runtime_pb2.TaskCommand], None]) -> None:
+    def _serve(
+        self,
+        handle: Callable[[runtime_pb2.TaskCommand], None],
+        connected: Callable[[], None],
+    ) -> None:
         channel = grpc.insecure_channel(self._setup["gateway"], options=CHANNEL_OPTIONS)
         stub = runtime_pb2_grpc.SlotGatewayStub(channel)
         try:
             stream = stub.Connect(self._outgoing(), metadata=call_metadata(self._setup["token"]))
+            answered = False
             for message in stream:
                 self._heard = time.monotonic()
+                if not answered:
+                    answered = True
+                    connected()
                 if message.WhichOneof("message") == "command":
                     self._mailbox.post(self._mail(handle, message.command))
             reason = "the supervisor has closed the stream"
         except grpc.RpcError as error:
             reason = f"the stream to the supervisor broke: {error}"
+        except Exception as error:  # noqa: BLE001 - without this thread the process is of no use
+            reason = f"the stream to the supervisor failed: {error!r}"
         self._end(EXIT_SUPERVISOR_LOST, reason)
 
     def _mail(

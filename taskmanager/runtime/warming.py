@@ -16,8 +16,8 @@ WAIT_MAX_SECONDS: Final = 3.0
 class KernelWarmer:
     """Imports numba and loads every kernel on a thread of its own.
 
-    Two threads that import packages with circular imports at the same time can deadlock, which Python
-    notices and answers with an exception in one of them. So tasks, whose code imports whatever it
+    Two threads that import packages with circular imports at the same time can deadlock; Python
+    notices and raises in one of them. So tasks, whose code imports whatever it
     likes, are built behind ``wait``.
     """
 
