@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -17,15 +18,26 @@ GROUPS = ("hashing", "hashindex", "textindex", "rowkeys", "rows", "aggregates", 
 _COMPILED = Path(__file__).parent / "compiled"
 
 
-@functools.cache
+_ready: dict[str, ModuleType] = {}
+#: A slot warms kernels on one thread while tasks may already call them on another.
+_loading = threading.RLock()
+
+
 def native(group: str) -> ModuleType:
     """The module of compiled loops called ``group``, ready to run.
 
-    The first call imports numba and loads the group from the disk cache, or compiles it.
+    The first call imports numba and loads the group from the disk cache, or compiles it; other
+    threads wait for it.
     """
-    module = importlib.import_module(f"lesto.kernels.compiled.{group}")
-    decorator = importlib.import_module("lesto.kernels.compiled.decorator")
-    decorator.compile_group(module.__name__)
+    module = _ready.get(group)
+    if module is None:
+        with _loading:
+            module = _ready.get(group)
+            if module is None:
+                module = importlib.import_module(f"lesto.kernels.compiled.{group}")
+                decorator = importlib.import_module("lesto.kernels.compiled.decorator")
+                decorator.compile_group(module.__name__)
+                _ready[group] = module
     return module
 
 

@@ -78,3 +78,25 @@ def test_only_declared_signatures() -> None:
     assert jit.warm() == jit.warm() > 40
     with pytest.raises(TypeError):
         jit.native("rows").gather(1, 2, 3)
+
+
+def test_threads_that_load_a_group_at_once_wait_for_each_other(tmp_path):
+    """A slot's tasks may call kernels while they are still being compiled in the background."""
+    code = (
+        "import threading\n"
+        "from lesto.kernels import jit, hashing\n"
+        "import pyarrow as pa\n"
+        "errors = []\n"
+        "def use():\n"
+        "    try:\n"
+        "        for group in ('hashing',):\n"
+        "            jit.native(group)\n"
+        "        hashing.hash_column(pa.array(['a']))\n"
+        "    except BaseException as error:\n"
+        "        errors.append(repr(error))\n"
+        "threads = [threading.Thread(target=use) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "assert not errors, errors\n"
+    )
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=55)
