@@ -14,6 +14,7 @@ datetime.timedelta(seconds=300)
 
 from __future__ import annotations
 
+import difflib
 import enum
 import math
 import re
@@ -211,8 +212,10 @@ def _parse_enum(cls: type[enum.Enum], value: Any) -> enum.Enum:
     for member in cls:
         if wanted in {_enum_text(member.name), _enum_text(str(member.value))}:
             return member
-    names = [member.name for member in cls]
-    msg = f"not one of its values{did_you_mean(str(value).upper().replace('-', '_'), names)}"
+    texts = {_enum_text(str(member.value)): str(member.value) for member in cls}
+    near = difflib.get_close_matches(wanted, texts, n=1)
+    hint = f" (did you mean '{texts[near[0]]}'?)" if near else ""
+    msg = f"not one of its values{hint}"
     raise ValueError(msg)
 
 

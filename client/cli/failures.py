@@ -75,7 +75,20 @@ def format_user_traceback(error: BaseException, *, script: str) -> str:
         part = pending.pop()
         _keep_user_frames(part, script)
         pending += [other for other in (part.__cause__, part.__context__) if other is not None]
-    return "".join(summary.format()).rstrip()
+    text = "".join(summary.format()).rstrip()
+    return f"{text}\n{_INSIDE}" if _raised_inside(error) else text
+
+
+def _raised_inside(error: BaseException) -> bool:
+    """Whether our code, not the script's or a library's, raised what has no code of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _is_ours(frames[-1].filename)
+
+
+_INSIDE = (
+    "  note: this was raised inside Lesto. If the line above looks right, it may be a defect:"
+    " run again with --debug and report the output"
+)
 
 
 def _keep_user_frames(part: traceback.TracebackException, script: str) -> None:

@@ -55,6 +55,12 @@ class SchemaConflictError(JobBuildError):
     code = "LESTO-2007"
 
 
+class JobTooLargeError(JobBuildError):
+    """The job's functions hold more data than is sent with a job."""
+
+    code = "LESTO-2009"
+
+
 class InvalidParallelismError(JobBuildError):
     """A parallelism or key-group number that cannot be."""
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from lesto.client.datastream.errors import (
     DuplicateUidError,
     InvalidParallelismError,
+    JobTooLargeError,
     NoSinkError,
 )
 from lesto.client.datastream.pickling import dumps
@@ -30,6 +31,9 @@ from lesto.proto import job_pb2 as pb
 
 #: Flink's bounds of a derived number of key groups.
 MAX_PARALLELISM_LOWER = 128
+#: Largest job that is sent, in bytes: half of the message that the JobManager takes, because a
+#: deployment carries the job's functions and more.
+JOB_BYTES_MAX = 32 << 20
 MAX_PARALLELISM_UPPER = 32_768
 
 _KINDS = {
@@ -232,6 +236,7 @@ def build_job_graph(nodes: Sequence[PlannedNode], settings: GraphSettings) -> pb
 
     Raises:
         UnpicklableFunctionError: names the function and what is in the way.
+        JobTooLargeError: names the operator that holds most.
     """
     graph = pb.JobGraph(
         job_id=uuid.uuid4().hex,
@@ -265,7 +270,27 @@ def build_job_graph(nodes: Sequence[PlannedNode], settings: GraphSettings) -> pb
                     schema=schema_bytes(upstream.schema),
                 )
             )
+    _check_size(graph)
     return graph
+
+
+def _check_size(graph: pb.JobGraph) -> None:
+    """A job travels as one message, to every slot: data belongs into files, not into it."""
+    size = graph.ByteSize()
+    if size <= JOB_BYTES_MAX:
+        return
+    operators = [operator for vertex in graph.vertices for operator in vertex.operators]
+    largest = max(operators, key=lambda operator: operator.ByteSize())
+    msg = (
+        f"the job is {size / 2**20:.0f} MiB with all that its functions hold, more than the"
+        f" {JOB_BYTES_MAX >> 20} MiB that can be sent; '{largest.name}' holds"
+        f" {largest.ByteSize() / 2**20:.0f} MiB"
+    )
+    raise JobTooLargeError(
+        msg,
+        remedy="read the data in open() of a function class, or from a file with a FileSource",
+        location=largest.location,
+    )
 
 
 def _chains(nodes: Sequence[PlannedNode]) -> list[list[PlannedNode]]:

@@ -78,10 +78,25 @@ def dumps(value: Any, *, operator: str, location: str, functions: tuple[Any, ...
             way.
     """
     try:
-        data: bytes = cloudpickle.dumps(value)
+        return _pickled(value)
     except Exception as error:  # noqa: BLE001 - any __reduce__ of user code may raise anything
         raise _explain(error, operator, location, functions) from None
-    return data
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle, but it refuses open files: it would send a copy of their content unasked."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, io.TextIOWrapper):
+            msg = "cannot pickle an open file"
+            raise TypeError(msg)
+        return super().reducer_override(value)
+
+
+def _pickled(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(value)
+    return buffer.getvalue()
 
 
 def _explain(
@@ -121,7 +136,7 @@ def _reason(error: Exception) -> str:
 
 def _picklable(value: Any) -> bool:
     try:
-        cloudpickle.dump(value, io.BytesIO())
+        _pickled(value)
     except Exception:  # noqa: BLE001 - see dumps
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from lesto.common.errors import did_you_mean
 from lesto.connectors.errors import InputNotFoundError
 
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -31,6 +33,11 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
 
 
+def absolute(uri: str) -> str:
+    """A local path made absolute, from the directory in which the job is built; a URI as it is."""
+    return uri if "://" in uri else os.path.abspath(os.path.expanduser(uri))
+
+
 def is_hidden(path: str) -> bool:
     """Not data: Flink, Hadoop and Lesto hide what begins with a dot or an underscore."""
     return posixpath.basename(path)[:1] in {".", "_"}
@@ -46,12 +53,31 @@ def list_files(uris: Iterable[str], *, must_exist: bool = True) -> list[tuple[st
     for uri in uris:
         matches = _expand(uri)
         if not matches and must_exist:
-            msg = f"nothing to read at '{uri}'"
-            raise InputNotFoundError(
-                msg, remedy="check the path; relative ones start where the job is run"
-            )
+            raise _nothing_at(uri)
         found.extend((uri, info) for info in matches)
     return sorted(found, key=lambda pair: pair[1].path)
+
+
+def _nothing_at(uri: str) -> InputNotFoundError:
+    """Says whether the path is wrong or only empty, and what is there instead."""
+    system, path = resolve(uri)
+    wait = "give watch_interval to wait for files"
+    if _GLOB_CHARACTERS & set(path):
+        return InputNotFoundError(
+            f"no file matches '{uri}'", remedy=f"check the pattern, or {wait}"
+        )
+    if system.get_file_info(path).type == fs.FileType.Directory:
+        return InputNotFoundError(
+            f"the directory '{uri}' has no files to read",
+            remedy=f"put files there (names that begin with . or _ do not count), or {wait}",
+        )
+    parent, name = posixpath.split(path.rstrip("/"))
+    selector = fs.FileSelector(parent, allow_not_found=True)
+    near = did_you_mean(name, [i.base_name for i in system.get_file_info(selector)])
+    return InputNotFoundError(
+        f"'{uri}' does not exist{near}",
+        remedy="check the path; relative ones start in the directory where the job is built",
+    )
 
 
 def _expand(uri: str) -> Sequence[FileInfo]:

@@ -27,7 +27,7 @@ from lesto.common.source import (
 )
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.files.formats import CsvFormat, JsonLinesFormat, LineFormat, TextFormat
-from lesto.connectors.files.listing import FileInfo, list_files, resolve
+from lesto.connectors.files.listing import FileInfo, absolute, list_files, resolve
 from lesto.connectors.files.malformed import MalformedPolicy
 from lesto.connectors.files.readers import LineSplitReader, ParquetSplitReader, SplitReader
 from lesto.connectors.files.splits import FileSplit, decode_split, encode_split
@@ -111,7 +111,8 @@ class FileSource(Source):
         if not paths:
             msg = "a file source needs at least one path"
             raise ConnectorConfigError(msg)
-        self.paths = tuple(str(p) for p in paths)
+        # The JobManager lists them and slots read them, in directories of their own.
+        self.paths = tuple(absolute(str(p)) for p in paths)
         self.policy = MalformedPolicy.of(on_error, dead_letter_path)
         self.format = _format(format, self.paths).bind(self.paths)
         self.schema = self.format.schema
