@@ -21,7 +21,6 @@ from lesto.common.sink import Sink, SinkWriter
 from lesto.connectors.datagen import DataGenSource, pool, random_int, timestamps
 
 ROOT = Path(__file__).resolve().parent.parent
-LESTO = [sys.executable, "-P", "-m", "lesto.client.cli.main"]
 KEYS = 100_000
 EVENTS_PER_SECOND = 10_000
 WINDOW_SECONDS = 60
