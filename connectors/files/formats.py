@@ -184,7 +184,7 @@ class CsvFormat(LineFormat):
         header).
         header: the first line of each file names the columns; it is checked against the schema.
         delimiter: one character.
-        null_values: texts that mean null.
+        null_values: texts that mean null, unless they are quoted.
     """
 
     def __init__(
@@ -214,7 +214,9 @@ class CsvFormat(LineFormat):
             read_options=pacsv.ReadOptions(use_threads=False, block_size=INFERENCE_BYTES * 2),
             parse_options=pacsv.ParseOptions(delimiter=self.delimiter),
             convert_options=pacsv.ConvertOptions(
-                null_values=list(self.null_values), strings_can_be_null=True
+                null_values=list(self.null_values),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
             ),
         )
         return CsvFormat(
@@ -262,6 +264,7 @@ class CsvFormat(LineFormat):
                 column_types=self.schema,
                 null_values=list(self.null_values),
                 strings_can_be_null=True,
+                quoted_strings_can_be_null=False,  # the sink writes "" for an empty text
             ),
         )
         return _one_batch(table)

@@ -93,37 +93,47 @@ class AlignedWindows(WindowEngine):
         # A window [start, start + size) is late once the watermark has reached start + size - 1.
         open_from = max(watermark - self._size + 1, MIN_TIMESTAMP)
         used = np.zeros(len(values), dtype=bool)
+        rows, starts = [], []
         for back in range(0, self._size, self._slide):
-            starts = last - back
-            fits = starts > open_from
+            start = last - back
+            fits = start > open_from
             if back or self._slide > self._size:
-                fits &= starts > timestamps - self._size
-            self._add(starts, fits, keys, values)
+                fits &= start > timestamps - self._size
+            rows.append(np.flatnonzero(fits))
+            starts.append(start[rows[-1]])
             used |= fits
+        self._add(rows, starts, keys, values)
         if not used.all():
             dropped = ~used & (timestamps <= watermark)
             if dropped.any():
                 self._late.take(np.flatnonzero(dropped), values, timestamps)
 
     def _add(
-        self, starts: Timestamps, fits: np.ndarray[Any, Any], keys: list[Any], values: list[Any]
+        self,
+        rows_of: list[np.ndarray[Any, Any]],
+        starts_of: list[np.ndarray[Any, Any]],
+        keys: list[Any],
+        values: list[Any],
     ) -> None:
-        everything = bool(fits.all())
-        if not everything and not fits.any():
+        """Fold rows into the windows that start there, in each in the order they came."""
+        rows, starts = rows_of[0], starts_of[0]
+        sliding = len(rows_of) > 1
+        if sliding:
+            rows, starts = np.concatenate(rows_of), np.concatenate(starts_of)
+        if not len(rows):
             return
-        low = int(starts.min())
-        if everything and low == int(starts.max()):
-            self._fold(low, keys, values, None)
+        if len(rows) == len(values) and not sliding and starts.min() == starts.max():
+            self._fold(int(starts[0]), keys, values, None)
             return
-        rows = np.arange(len(values)) if everything else np.flatnonzero(fits)
-        picked = starts[rows]
-        order = np.argsort(picked, kind="stable")
-        rows, picked = rows[order], picked[order]
-        cuts = np.flatnonzero(picked[1:] != picked[:-1]) + 1
-        for part in np.split(rows, cuts):
+        # By start alone, a sliding window would take its newest slide before the older ones.
+        order = np.lexsort((rows, starts)) if sliding else np.argsort(starts, kind="stable")
+        rows, starts = rows[order], starts[order]
+        cuts = np.flatnonzero(starts[1:] != starts[:-1]) + 1
+        firsts = [0, *cuts.tolist()]
+        for first, part in zip(firsts, np.split(rows, cuts), strict=True):
             index = part.tolist()
-            start = int(starts[index[0]])
-            self._fold(start, [keys[i] for i in index], [values[i] for i in index], index)
+            picked_keys, picked = [keys[i] for i in index], [values[i] for i in index]
+            self._fold(int(starts[first]), picked_keys, picked, index)
 
     def _fold(
         self, start: int, keys: list[Any], values: list[Any], index: list[int] | None

@@ -77,6 +77,13 @@ def test_csv_columns_header_and_nulls(tmp_path):
     assert records == [{"id": 1, "name": "x"}, {"id": 2, "name": None}, {"id": 3, "name": "z"}]
 
 
+def test_a_quoted_text_is_never_null_so_that_what_the_sink_writes_is_read_again(tmp_path):
+    rows = [(1, '""'), (2, ""), (3, '"NA"'), (4, "NA")]
+    source = FileSource(write_csv(tmp_path / "a.csv", rows))
+    records, _ = read(source, all_splits(source))
+    assert [record["name"] for record in records] == ["", None, "NA", None]
+
+
 def test_csv_without_header_needs_a_schema(tmp_path):
     with pytest.raises(ConnectorConfigError, match="needs a schema"):
         CsvFormat(header=False)

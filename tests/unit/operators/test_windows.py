@@ -250,6 +250,22 @@ def test_windows_fire_in_order_before_their_watermark(harness):
     assert h.output.log[-1] == ("watermark", 29)
 
 
+@pytest.mark.parametrize("trigger", [None, SameTrigger()], ids=["quick", "general"])
+def test_a_sliding_window_takes_its_records_in_the_order_they_came(harness, trigger):
+    """Also those of different slides in one batch: a reduction need not commute."""
+    h = harness(
+        WindowOperator(
+            KEY,
+            SlidingEventTimeWindows.of(10, 5),
+            trigger,
+            reduce_fn=lambda a, b: (a[0], a[1] + b[1]),
+        )
+    )
+    h.feed([("a", "1"), ("a", "2"), ("a", "3"), ("a", "4")], [3, 7, 4, 8])
+    h.watermark(9)
+    assert h.output.rows == [("a", "13"), ("a", "1234")]
+
+
 def test_late_records_are_counted(harness):
     h = harness(WindowOperator(KEY, TumblingEventTimeWindows.of(10), aggregate_fn=Count()))
     h.watermark(9)
