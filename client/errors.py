@@ -119,7 +119,7 @@ class JobExecutionError(LestoError):
         return f"{leading}{super().__str__()}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        rebuild, arguments = super().__reduce__()  # type: ignore[misc]
+        rebuild, arguments = super().__reduce__()
         return (rebuild, arguments, dict(self.__dict__))
 
 

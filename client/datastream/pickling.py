@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from lesto.client.datastream.errors import UnpicklableFunctionError
 from lesto.client.datastream.location import code_location

@@ -115,7 +115,7 @@ def _similar_file(path: Path) -> str:
 
 
 def python_paths(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """What ``-pyfs`` puts on ``sys.path``: folders and archives as they are, files by their folder."""
+    """What ``-pyfs`` puts on ``sys.path``: folders and archives themselves, files by folder."""
     entries = [os.path.abspath(e) for e in (arguments.pyFiles or "").split(",") if e]
     return tuple(os.path.dirname(e) if e.endswith(".py") else e for e in entries)
 
