@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 
 from lesto.common.errors import LestoError
+from lesto.common.hosts import is_loopback_host
 from lesto.common.rpc import error_metadata, is_authorized
 from lesto.jobmanager.errors import InsecureBindError, UnauthenticatedError
-
-#: Metadata key under which processes of the cluster show the token.
-TOKEN_KEY = "lesto-token"
 
 
 def check_bind(host: str, token: str | None, *, insecure: bool) -> None:
@@ -23,26 +19,12 @@ def check_bind(host: str, token: str | None, *, insecure: bool) -> None:
     Raises:
         InsecureBindError: the host is not loopback, there is no token, and nobody insists.
     """
-    if token or insecure or is_loopback(host):
+    if token or insecure or is_loopback_host(host):
         return
     msg = f"listening on {host} without a token would let anyone who reaches it run code"
     raise InsecureBindError(
         msg, remedy="set security.token, bind 127.0.0.1, or insist with security.insecure: true"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
@@ -59,18 +41,9 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Pass the call on, or answer UNAUTHENTICATED."""
         metadata = [(key, value) for key, value in details.invocation_metadata or ()]
-        if is_authorized(self._token, metadata) or self._shows_token(metadata):
+        if is_authorized(self._token, metadata):
             return await continuation(details)
         return self._refusal
-
-    def _shows_token(self, metadata: list[tuple[str, str | bytes]]) -> bool:
-        shown = [value for key, value in metadata if key == TOKEN_KEY]
-        return any(
-            hmac.compare_digest(
-                value.encode() if isinstance(value, str) else value, self._token.encode()
-            )
-            for value in shown
-        )
 
 
 async def _refuse(_request: Any, context: Any) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc
 
+from lesto.common.rpc import call_metadata
 from lesto.proto import client_pb2 as pb
 from lesto.proto import client_pb2_grpc
 
@@ -95,7 +96,7 @@ class Cluster:
 
     def metadata(self):
         """What a call needs to be let in."""
-        return (("lesto-token", self.token),)
+        return call_metadata(self.token)
 
     def info(self):
         """The cluster as the JobManager sees it."""

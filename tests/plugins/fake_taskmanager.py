@@ -6,6 +6,7 @@ import itertools
 
 import grpc
 
+from lesto.common.rpc import call_metadata
 from lesto.proto import job_pb2, runtime_pb2, runtime_pb2_grpc
 
 _ids = itertools.count(1)
@@ -39,11 +40,10 @@ class FakeTaskManager:
         self.greedy = False
         self.ignore_cancel = False
         self.ended = set()
-        metadata = (("lesto-token", token),) if token else ()
         self._channel = grpc.aio.insecure_channel(address)
         stub = runtime_pb2_grpc.TaskManagerGatewayStub(self._channel)
         self._outbox = asyncio.Queue()
-        self.call = stub.Connect(self._outgoing(), metadata=metadata)
+        self.call = stub.Connect(self._outgoing(), metadata=call_metadata(token))
         self._reader = asyncio.create_task(self._read())
         register = runtime_pb2.RegisterTaskManager(
             taskmanager_id=self.id, host="127.0.0.1", pid=1, slots=self._slot_infos()
