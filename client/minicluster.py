@@ -23,9 +23,9 @@ from typing import Any, Self, TypeVar
 
 from lesto.client.errors import ClusterStartError
 from lesto.client.local_token import new_token
-from lesto.client.scratch import ScratchDirectory
 from lesto.common import options
 from lesto.common.config import Configuration
+from lesto.common.scratch import ScratchDirectory
 
 T = TypeVar("T")
 

@@ -26,12 +26,12 @@ from lesto.common.logs import get_logger
 from lesto.common.metrics import process_registry
 from lesto.common.metrics_server import serve_metrics
 from lesto.common.rpc import is_authorized
+from lesto.common.scratch import ScratchDirectory
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
 from lesto.taskmanager.runtime.errors import SlotStartError
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
 from lesto.taskmanager.runtime.slot_process import SlotProcess, SlotSetup
 from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
-from lesto.taskmanager.runtime.working_dir import WorkingDirectory
 
 LOOPBACK: Final = "127.0.0.1"
 #: Pause before a slot process that died before it was ready is replaced; doubled each time.
@@ -83,7 +83,7 @@ class TaskManager:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: grpc.aio.Server | None = None
         self._setup: SlotSetup | None = None
-        self._working: WorkingDirectory | None = None
+        self._working: ScratchDirectory | None = None
         self._stop_metrics: Callable[[], None] | None = None
         self._stopping = False
         self._fatal: asyncio.Future[None] | None = None
@@ -110,7 +110,7 @@ class TaskManager:
             process_registry(), metrics_host, self._metrics_port
         )
         parent = config.get(options.STATE_LOCAL_DIR) or config.get(options.TMP_DIRS)
-        self._working = await asyncio.to_thread(WorkingDirectory, parent)
+        self._working = await asyncio.to_thread(ScratchDirectory, "tm", parent)
         public = Configuration(config)
         public.remove(options.SECURITY_TOKEN)
         self._setup = SlotSetup(

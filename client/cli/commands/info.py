@@ -14,7 +14,7 @@ from lesto.client.cli.stop_signals import exit_on_sigterm
 from lesto.client.cli.target import configuration
 from lesto.client.errors import NoJobError
 from lesto.client.run_options import RunOptions
-from lesto.client.scratch import ScratchDirectory
+from lesto.common.scratch import ScratchDirectory
 
 Plan = dict[str, Any]
 

@@ -21,9 +21,9 @@ from lesto.client.cli.stop_signals import exit_on_sigterm
 from lesto.client.cli.target import configuration
 from lesto.client.errors import NoJobError, ScriptNotFoundError
 from lesto.client.run_options import RunOptions
-from lesto.client.scratch import ScratchDirectory
 from lesto.common import options
 from lesto.common.errors import LestoError
+from lesto.common.scratch import ScratchDirectory
 
 
 def run(arguments: argparse.Namespace) -> int:

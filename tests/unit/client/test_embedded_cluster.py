@@ -1,6 +1,5 @@
-"""The embedded cluster and what keeps it tidy: scratch directories, tokens, deaths of its owner."""
+"""The embedded cluster and what keeps it tidy: tokens, deaths of its owner."""
 
-import fcntl
 import os
 import signal
 import stat
@@ -11,52 +10,14 @@ import time
 import psutil
 import pytest
 
-from lesto.client import local_token, scratch
+from lesto.client import local_token
 from lesto.client.errors import ClusterStartError, NotAuthorizedError
 from lesto.client.jobmanager_client import JobManagerClient
 from lesto.client.minicluster import MiniCluster
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
-
-# ----------------------------------------------------------------------------------------- scratch
-
-
-def age(path, seconds=3600):
-    then = time.time() - seconds
-    os.utime(path / scratch.LOCK_NAME, (then, then))
-
-
-def test_a_scratch_directory_goes_with_close(tmp_path):
-    made = scratch.ScratchDirectory("x", str(tmp_path))
-    (made.path / "deep").mkdir()
-    (made.path / "deep" / "file").write_text("1")
-    made.close()
-    made.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_orphans_are_removed_and_living_ones_are_not(tmp_path):
-    living = scratch.ScratchDirectory("living", str(tmp_path))
-    age(living.path)
-    for name, seconds in (("lesto-dead", 3600), ("lesto-young", 1)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / scratch.LOCK_NAME).touch()
-        age(tmp_path / name, seconds)
-    (tmp_path / "lesto-foreign").mkdir()  # not one of ours: it has no lock
-    next_one = scratch.ScratchDirectory("next", str(tmp_path))
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {living.path.name, next_one.path.name, "lesto-young", "lesto-foreign"}
-    living.close()
-    next_one.close()
-
-
-def test_the_owner_holds_the_lock(tmp_path):
-    made = scratch.ScratchDirectory("x", str(tmp_path))
-    with (made.path / scratch.LOCK_NAME).open() as file, pytest.raises(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    made.close()
-
+from lesto.common.scratch import ScratchDirectory
 
 # ------------------------------------------------------------------------------------------ tokens
 
@@ -185,7 +146,5 @@ def test_nothing_outlives_the_owner_however_it_ends(tmp_path, ending, code):
         time.sleep(0.02)
     assert not [pid for pid in slots if psutil.pid_exists(pid)]
     if ending == signal.SIGKILL:  # nobody could clean up: the next cluster does
-        for folder in scratch_folder.iterdir():
-            age(folder)
-        scratch.ScratchDirectory("next", str(scratch_folder)).close()
+        ScratchDirectory("next", str(scratch_folder)).close()
     assert list(scratch_folder.iterdir()) == []

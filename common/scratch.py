@@ -1,8 +1,8 @@
-"""The working directory of a TaskManager, which does not outlive it for long.
+"""Temporary directories that do not outlive their process, not even when it is killed.
 
-Its owner holds a lock on a file in it. A TaskManager that was killed cannot remove its directory;
-the next one on the machine finds the lock free and does. A directory gets its final name when it is
-locked, so whatever has that name is either in use or an orphan.
+A directory's owner holds a lock on a file in it. Whoever makes the next one removes those whose
+owner is gone: the lock of a dead process is free. A directory gets its final name when it is
+locked, so whatever has such a name and a free lock is an orphan.
 """
 
 from __future__ import annotations
@@ -15,32 +15,38 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-PREFIX: Final = "lesto-tm-"
+PREFIX: Final = "lesto-"
 LOCK_NAME: Final = ".owner"
 
 
-class WorkingDirectory:
-    """A locked directory below ``parent`` (by default the system's temporary directory)."""
+class ScratchDirectory:
+    """A locked temporary directory; ``close`` removes it.
 
-    def __init__(self, parent: str | None) -> None:
+    Args:
+        purpose: part of its name.
+        parent: where it is made; by default the system's temporary directory.
+    """
+
+    def __init__(self, purpose: str, parent: str | None = None) -> None:
         folder = Path(parent or tempfile.gettempdir())
         folder.mkdir(parents=True, exist_ok=True)
         remove_orphans(folder)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=folder))
+        fresh = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-", dir=folder))
         self._lock: int | None = os.open(fresh / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = fresh.rename(folder / fresh.name.removeprefix("."))
 
     def close(self) -> None:
-        """Remove it. A second call does nothing."""
-        if self._lock is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
+        """Remove the directory and what is in it. A second call does nothing."""
+        if self._lock is None:
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+        self._lock = None
 
 
 def remove_orphans(folder: Path) -> list[Path]:
-    """Remove this user's working directories whose owner is dead; returns them."""
+    """Remove this user's scratch directories whose owner is dead; return them."""
     removed = []
     for lock in folder.glob(f"{PREFIX}*/{LOCK_NAME}"):
         with contextlib.suppress(OSError):  # in use, or just being removed by another
