@@ -190,7 +190,7 @@ class OperatorState(google.protobuf.message.Message):
     parallelism: builtins.int
     max_parallelism: builtins.int
     coordinator_state: builtins.bytes
-    """the source's enumerator"""
+    """the source's enumerator; may be empty, which is not absent"""
     @property
     def subtasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OperatorSubtaskState]: ...
     def __init__(
@@ -201,9 +201,11 @@ class OperatorState(google.protobuf.message.Message):
         parallelism: builtins.int = ...,
         max_parallelism: builtins.int = ...,
         subtasks: collections.abc.Iterable[Global___OperatorSubtaskState] | None = ...,
-        coordinator_state: builtins.bytes = ...,
+        coordinator_state: builtins.bytes | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["coordinator_state", b"coordinator_state", "max_parallelism", b"max_parallelism", "name", b"name", "parallelism", b"parallelism", "subtasks", b"subtasks", "uid", b"uid"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_coordinator_state", b"_coordinator_state", "coordinator_state", b"coordinator_state"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_coordinator_state", b"_coordinator_state", "coordinator_state", b"coordinator_state", "max_parallelism", b"max_parallelism", "name", b"name", "parallelism", b"parallelism", "subtasks", b"subtasks", "uid", b"uid"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_coordinator_state", b"_coordinator_state"]) -> typing.Literal["coordinator_state"] | None: ...
 
 Global___OperatorState: typing_extensions.TypeAlias = OperatorState
 

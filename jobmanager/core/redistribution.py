@@ -66,8 +66,10 @@ def redistribute(metadata: checkpoint_pb2.CheckpointMetadata, graph: job_pb2.Job
 
 
 def coordinator_states(metadata: checkpoint_pb2.CheckpointMetadata) -> Mapping[str, bytes]:
-    """Enumerator state by operator uid."""
-    return {s.uid: s.coordinator_state for s in metadata.operators if s.coordinator_state}
+    """Enumerator state by operator uid; a source without any was not in the checkpoint."""
+    return {
+        s.uid: s.coordinator_state for s in metadata.operators if s.HasField("coordinator_state")
+    }
 
 
 def _parts(

@@ -90,3 +90,12 @@ def test_enumerator_state_is_found_by_uid():
     metadata = checkpoint(1)
     metadata.operators[0].coordinator_state = b"left: 3"
     assert coordinator_states(metadata) == {"total": b"left: 3"}
+
+
+def test_an_empty_enumerator_state_is_a_state_and_not_a_fresh_start():
+    """A fresh enumerator would hand out every split again."""
+    metadata = checkpoint(1)
+    assert coordinator_states(metadata) == {}
+    metadata.operators[0].coordinator_state = b""
+    again = cp.CheckpointMetadata.FromString(metadata.SerializeToString())
+    assert coordinator_states(again) == {"total": b""}
