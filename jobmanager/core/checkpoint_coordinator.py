@@ -32,6 +32,7 @@ from lesto.jobmanager.core.pending_checkpoint import (
     PendingCheckpoint,
     Phase,
     SavepointRequest,
+    shared_files,
 )
 from lesto.jobmanager.errors import (
     CheckpointFailedError,
@@ -282,17 +283,33 @@ class CheckpointCoordinator:
         if pending is None or task in pending.acks:
             self.stale_messages += 1
             return []
-        strangers = [op.uid for op in ack.operators if op.uid not in self._uids[task[0]]]
-        if strangers:
-            reason = f"{task[0]}[{task[1]}] acknowledged state of {strangers}, not its operators"
+        given = {op.uid for op in ack.operators}
+        if given != self._uids[task[0]]:
+            wrong = sorted(given ^ self._uids[task[0]])
+            reason = f"{task[0]}[{task[1]}] acknowledged {sorted(given)}: {wrong} make it wrong"
             return self._abort(reason, now, counts=True) + self._trigger_next(now)
         pending.acks[task] = ack
         self.statistics.acknowledged(pending)
         if pending.missing:
             return []
+        gone = pending.built_on() - self._kept_files()
+        if gone:
+            reason = f"it builds on files of a checkpoint that is not kept any more: {min(gone)}"
+            return self._abort(reason, now, counts=False) + self._trigger_next(now)
         pending.phase = Phase.WRITING
         metadata = pending.metadata(self._graph, self._epoch, self._version)
         return [WriteMetadata(metadata, pending.request.target if pending.request else "")]
+
+    def _kept_files(self) -> set[str]:
+        """Files of earlier checkpoints that will not be deleted before the one under way is done.
+
+        A task builds on the newest checkpoint it has been told of. The news travels beside the
+        data, so a barrier may overtake it; then the task's base may have been given up meanwhile.
+        """
+        kept = [checkpoint.metadata for checkpoint in self.retained]
+        if self.latest is not None:
+            kept.append(self.latest.metadata)
+        return set().union(*map(shared_files, kept))
 
     def declined(
         self, task_name: str, decline: runtime_pb2.CheckpointDecline, now: Moment
@@ -353,10 +370,15 @@ class CheckpointCoordinator:
             self._abandoned.remove(checkpoint_id)
             self._leftovers.append(checkpoint_id)
             return []
-        if self._current(checkpoint_id, Phase.WRITING) is None:
+        pending = self._current(checkpoint_id, Phase.WRITING)
+        if pending is None:
             return []
         reason = f"its metadata could not be written: {error}"
-        return self._abort(reason, now, counts=True) + self._trigger_next(now)
+        out = self._abort(reason, now, counts=True)
+        # The write is over; no other answer will come.
+        self._abandoned.remove(checkpoint_id)
+        self._leftovers.append(checkpoint_id)
+        return out + self._trigger_next(now)
 
     def _current(self, checkpoint_id: int, phase: Phase) -> PendingCheckpoint | None:
         pending = self.pending

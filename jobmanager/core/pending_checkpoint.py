@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lesto.jobmanager.core.execution_graph import TaskKey
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+from lesto.state.paths import file_checkpoint
 
 #: Version of CheckpointMetadata's layout.
 FORMAT_VERSION = 1
@@ -76,6 +77,16 @@ class PendingCheckpoint:
         """Bytes written."""
         return sum(op.state.uploaded_bytes for ack in self.acks.values() for op in ack.operators)
 
+    def built_on(self) -> set[str]:
+        """Shared files it references that earlier checkpoints have written."""
+        return {
+            path
+            for ack in self.acks.values()
+            for op in ack.operators
+            for path in _shared_paths(op.state)
+            if file_checkpoint(path) != self.checkpoint_id
+        }
+
     def metadata(
         self, graph: job_pb2.JobGraph, epoch: int, version: str
     ) -> checkpoint_pb2.CheckpointMetadata:
@@ -112,7 +123,8 @@ class PendingCheckpoint:
             parallelism=vertex.parallelism,
             max_parallelism=vertex.max_parallelism,
             subtasks=subtasks,
-            coordinator_state=self.enumerators.get(operator.uid, b""),
+            # None: no enumerator. The state of one may be empty, and then means just that.
+            coordinator_state=self.enumerators.get(operator.uid),
         )
 
 
@@ -134,3 +146,17 @@ class CompletedCheckpoint:
     def checkpoint_id(self) -> int:
         """Its id."""
         return int(self.metadata.checkpoint_id)
+
+
+def shared_files(metadata: checkpoint_pb2.CheckpointMetadata) -> set[str]:
+    """Files of a checkpoint that others may reference too."""
+    return {
+        path
+        for operator in metadata.operators
+        for state in operator.subtasks
+        for path in _shared_paths(state)
+    }
+
+
+def _shared_paths(state: checkpoint_pb2.OperatorSubtaskState) -> Iterator[str]:
+    return (named.file.path for handle in state.keyed for named in handle.files if named.shared)

@@ -368,3 +368,59 @@ def test_requests_that_wait_are_bounded():
     answers = [driver.request_savepoint(request(f"r{n}"), driver.now) for n in range(17)]
     assert answers[:16] == [[]] * 16
     assert isinstance(answers[16][0], RequestFailed)
+
+
+def test_what_a_failed_write_left_goes_after_a_later_one_is_complete():
+    """Its files, and a metadata file that appeared although the storage reported a failure."""
+    driver = Driver(tolerable_failures=1).started()
+    driver.at(1_000)
+    driver.to_writing(1)
+    driver.metadata_failed(1, CheckpointFailedError("no answer"), driver.now)
+    driver.at(2_000)
+    (discard,) = [i for i in driver.complete(2) if isinstance(i, DiscardCheckpoint)]
+    assert (discard.checkpoint_id, discard.metadata) == (1, None)
+
+
+def file_of(checkpoint_id):
+    return f"shared/c{checkpoint_id}-e1-a1-{checkpoint_id:016x}.sst"
+
+
+def shared_ack(driver, task, checkpoint_id, path):
+    message = runtime_pb2.CheckpointAck(checkpoint_id=checkpoint_id)
+    state = checkpoint_pb2.OperatorSubtaskState()
+    handle = state.keyed.add(format="rocksdb")
+    handle.files.add(name="9.sst", file=checkpoint_pb2.FileHandle(path=path), shared=True)
+    message.operators.add(uid=task[0].removeprefix("v-"), state=state)
+    return driver.acknowledged(task, message, driver.now)
+
+
+def test_a_checkpoint_that_builds_on_files_already_given_up_is_aborted():
+    """A task that hears late of completed checkpoints builds on one that is not kept any more."""
+    driver = Driver(tolerable_failures=1, retained=1).started()
+    for number in (1, 2):
+        driver.at(number * 1_000)
+        driver.begin(number)
+        for task in TASKS:
+            out = shared_ack(driver, task, number, file_of(number))
+        assert isinstance(out[0], WriteMetadata)
+        driver.metadata_written(number, f"/ck/chk-{number}", driver.now)
+    driver.at(3_000)
+    driver.begin(3)
+    for task in TASKS[:-1]:
+        shared_ack(driver, task, 3, file_of(2))
+    out = shared_ack(driver, TASKS[-1], 3, file_of(1))
+    assert out == [NotifyCheckpoint(3, False)]
+    assert file_of(1) in driver.coordinator.statistics.history[0].failure
+    driver.at(4_000)
+    driver.begin(4)
+    for task in TASKS:
+        out = shared_ack(driver, task, 4, file_of(2))
+    assert isinstance(out[0], WriteMetadata)
+
+
+def test_an_acknowledgement_without_all_operators_aborts():
+    driver = Driver(tolerable_failures=1).started()
+    driver.at(1_000)
+    driver.begin(1)
+    empty = runtime_pb2.CheckpointAck(checkpoint_id=1)
+    assert driver.acknowledged(TASKS[0], empty, driver.now) == [NotifyCheckpoint(1, False)]

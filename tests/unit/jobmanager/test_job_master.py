@@ -56,9 +56,12 @@ class Driver:
         for kind, fields in event.items():
             message = getattr(made, kind)
             message.task.CopyFrom(ref)
-            for key, value in fields.items():
-                setattr(message, key, value)
+            message.MergeFrom(type(message)(**fields))
         return self.tell(ev.TaskReported(slot, made))
+
+    def ack(self, name, checkpoint_id):
+        parts = [runtime_pb2.OperatorAck(uid=name)]
+        return self.task(name, ack={"checkpoint_id": checkpoint_id, "operators": parts})
 
     def state(self, name, state, slot="s0"):
         return self.task(name, slot, state={"state": int(state)})
@@ -132,8 +135,8 @@ def test_when_all_data_is_processed_a_final_checkpoint_finishes_the_job():
     assert driver.task("total", end_of_data={}) == [do.SnapshotEnumerators(1, 1)]
     (trigger,) = commands(driver.tell(ev.EnumeratorsSnapshotted(1, 1, {})), "trigger")
     assert trigger.type == checkpoint_pb2.CHECKPOINT_TYPE_FINAL
-    driver.task("numbers", ack={"checkpoint_id": 1})
-    assert kinds(driver.task("total", ack={"checkpoint_id": 1})) == [do.WriteMetadata]
+    driver.ack("numbers", 1)
+    assert kinds(driver.ack("total", 1)) == [do.WriteMetadata]
     (notify,) = commands(driver.tell(ev.MetadataWritten(1, "/ck/chk-1")), "notify")
     assert notify.complete
     assert notify.finish
@@ -259,7 +262,7 @@ def test_a_restart_goes_on_from_the_latest_complete_checkpoint():
     driver.tell(ev.SavepointRequested("r", "/sp"))
     driver.tell(ev.EnumeratorsSnapshotted(1, 1, {"numbers": b"three left"}))
     for name in ("numbers", "total"):
-        driver.task(name, ack={"checkpoint_id": 1})
+        driver.ack(name, 1)
     driver.tell(ev.MetadataWritten(1, "/sp"))
     driver.fail("total")
     driver.state("numbers", TaskState.CANCELED)
