@@ -77,9 +77,9 @@ class Cluster:
         """
         job = self.dispatcher.get(job_id)
         while (runner := job.runner) is not None:
-            revision = runner.revision
+            revision, last = runner.revision, runner.ended.is_set()
             yield job.details()
-            if runner.ended.is_set():
+            if last:  # looked at before: it may end while the consumer takes the news before
                 return
             await asyncio.sleep(WATCH_PAUSE_SECONDS)
             await runner.changed_since(revision, interval_ms / 1000)
