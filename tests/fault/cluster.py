@@ -18,7 +18,7 @@ from lesto.proto import client_pb2 as pb
 from lesto.proto import client_pb2_grpc
 
 LESTO = [sys.executable, "-m", "lesto.client.cli.main"]
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 15
 
 

@@ -72,14 +72,18 @@ def one_run(folder, *, rows, rate, kills, seed, interval="500ms", backend="rocks
         finally:
             verifier.kill()
             verifier.wait()
-    report = json.loads(verdict)
-    report.update(
-        seed=seed,
-        killed=killed,
-        restarts=details.summary.restarts,
-        checkpoints=details.checkpoints.completed,
-    )
-    return report
+    return judge_run(verdict, details, seed=seed, killed=killed)
+
+
+def judge_run(verdict, details, *, seed, killed):
+    """The verifier's counts with facts of the run."""
+    return {
+        **json.loads(verdict),
+        "seed": seed,
+        "killed": killed,
+        "restarts": details.summary.restarts,
+        "checkpoints": details.checkpoints.completed,
+    }
 
 
 def violations(report):
