@@ -184,6 +184,18 @@ def wait_for(condition, job=None, seconds=WAIT_SECONDS, what="condition"):
     return value
 
 
+def stop(job, folder):
+    """Stop with a savepoint, without drain; its path. Says why when the job failed instead."""
+    try:
+        path = job.stop_with_savepoint(False, str(folder)).result(WAIT_SECONDS)
+    except Exception as error:
+        failures = job.client.job(job.job_id).failures
+        told = "\n".join(f.failure.full_traceback or f.failure.message for f in failures)
+        raise AssertionError(f"{error}\n{told}") from error
+    assert job.status() is JobStatus.FINISHED
+    return path
+
+
 def finish(job):
     """Wait for the job's end; its details."""
     try:
@@ -227,9 +239,7 @@ class Run:
     def straight(self):
         """To the end at parallelism 1."""
         golden = self.golden
-        stage, name = self._stage(
-            "straight", 1, golden.backends[0], pause_ms=golden.end_pause_ms
-        )
+        stage, name = self._stage("straight", 1, golden.backends[0], pause_ms=golden.end_pause_ms)
         stream = golden.build(stage)
         if golden.collect:
             with stream.execute_and_collect(name) as rows:
@@ -268,9 +278,7 @@ class Run:
             job.cancel_and_wait()
             assert job.status() is JobStatus.CANCELED
             return job.client.job(job.job_id).checkpoints.latest_completed.path
-        path = job.stop_with_savepoint(False, str(self.folder / "savepoints")).result(WAIT_SECONDS)
-        assert job.status() is JobStatus.FINISHED
-        return path
+        return stop(job, self.folder / "savepoints")
 
     def restored(self, path):
         """At parallelism 3 from ``path`` to the end."""

@@ -145,7 +145,9 @@ def _events():
     rng = random.Random(5)
     out = []
     for i in range(800):  # from before 1970 to after, up to 300 ms out of order
-        out.append((rng.choice("abcdefg") * rng.randint(1, 2), i, -4_000 + i * 10 + rng.randint(-300, 0)))
+        out.append(
+            (rng.choice("abcdefg") * rng.randint(1, 2), i, -4_000 + i * 10 + rng.randint(-300, 0))
+        )
     return out
 
 
@@ -436,7 +438,7 @@ JOBS = [
     Golden("fields", fields, fields_model, backends=("rocksdb", "rocksdb"), collect=True),
     Golden("states", states, states_model, backends=("rocksdb", "rocksdb"), from_checkpoint=True),
     Golden("states_across", states, states_model, backends=("hashmap", "rocksdb"), collect=True),
-    Golden("alarms", alarms, alarms_model, pause_ms=5, end_pause_ms=25, hold=0.8),
+    Golden("alarms", alarms, alarms_model, pause_ms=5, end_pause_ms=8),
     Golden("joined", joined, joined_model, view=joined_view, backends=("rocksdb", "hashmap")),
     Golden("partitioners", partitioners, partitioners_model, from_checkpoint=True, collect=True),
     Golden("few_groups", few_groups, few_groups_model, max_parallelism=3, backends=("rocksdb", "rocksdb"),
