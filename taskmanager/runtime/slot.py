@@ -130,7 +130,13 @@ class Slot:
         for key, task in list(self._tasks.items()):
             if key[0] == ref.job_id and key[3:] < (ref.epoch, ref.attempt):
                 task.cancel()
-                self._tasks.pop(key)
+                self._forget(key)
+
+    def _forget(self, key: TaskKey) -> None:
+        del self._tasks[key]
+        reporter = self._reporters.pop(key, None)
+        if reporter is not None:
+            reporter.close()
 
     def _order(self) -> None:
         self._environment.mailbox.set_tasklets(tuple(self._ordered()))
@@ -185,10 +191,7 @@ class Slot:
         """Forget tasks that have ended and let go of their channels."""
         for key, task in list(self._tasks.items()):
             if task.released:
-                del self._tasks[key]
-                reporter = self._reporters.pop(key, None)
-                if reporter is not None:
-                    reporter.close()
+                self._forget(key)
         self._order()
 
     # ---------------------------------------------------------------------------- other commands
