@@ -22,7 +22,7 @@ from pyarrow import fs
 
 from lesto.common.elements import Batch
 from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
-from lesto.connectors.errors import PublishError
+from lesto.connectors.errors import OutputError, PublishError
 from lesto.connectors.files.encoders import (
     EncoderFactory,
     FileEncoder,
@@ -139,7 +139,13 @@ class _FileWriter(SinkWriter):
         self._context = context
         self._fs, self._root = resolve(sink.path)
         self._pending_dir = posixpath.join(self._root, PENDING_DIRECTORY)
-        self._fs.create_dir(self._pending_dir, recursive=True)
+        try:
+            self._fs.create_dir(self._pending_dir, recursive=True)
+        except OSError as error:
+            msg = f"the output directory '{sink.path}' cannot be made or written: {error}"
+            raise OutputError(
+                msg, remedy="check the path and its permissions, on the machines of the workers"
+            ) from error
         # Two sinks of a job may share a directory: the operator is part of every name.
         operator = hashlib.sha256(context.operator_uid.encode()).hexdigest()[:6]
         self._operator = f"{operator}-{context.subtask}"
@@ -162,7 +168,12 @@ class _FileWriter(SinkWriter):
         job, attempt = self._context.job_id, self._context.attempt
         self._name = f"{job}-{attempt}-{self._operator}-{self._files}{self._sink.encoders.suffix}"
         self._files += 1
-        self._stream = self._fs.open_output_stream(posixpath.join(self._pending_dir, self._name))
+        path = posixpath.join(self._pending_dir, self._name)
+        try:
+            self._stream = self._fs.open_output_stream(path)
+        except FileNotFoundError:  # a subtask that has finished found the directory empty
+            self._fs.create_dir(self._pending_dir, recursive=True)
+            self._stream = self._fs.open_output_stream(path)
         self._encoder = self._sink.encoders.create(self._stream, self._context.input_schema)
 
     def _finish_part(self) -> None:

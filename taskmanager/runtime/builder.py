@@ -207,6 +207,7 @@ class TaskBuilder:
                 output_schema=schemas[index],
                 fail=task.fail,
                 on_mailbox=task.guarded,
+                on_timer=task.on_timer,
             )
             output = OperatorOutput(schemas[index])
             made = ChainedOperator(load_operator(node), node, context, output)

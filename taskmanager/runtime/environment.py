@@ -90,6 +90,7 @@ class TaskOperatorContext:
         output_schema: pa.Schema | None,
         fail: Callable[[BaseException, str], None],
         on_mailbox: Callable[[Callable[[], None], str], None],
+        on_timer: Callable[[Callable[[], None], str], None],
     ) -> None:
         task = deployment.task
         self._environment = environment
@@ -97,6 +98,7 @@ class TaskOperatorContext:
         self._node = node
         self._fail = fail
         self._on_mailbox = on_mailbox
+        self._on_timer = on_timer
         self._worker = SerialWorker(environment.io)
         self._backend: KeyedStateBackend | None = None
         self._timers: dict[int, Callable[[], None]] = {}
@@ -175,7 +177,7 @@ class TaskOperatorContext:
 
         def fire(due_ms: int) -> None:
             self._timers.pop(timer, None)
-            self._on_mailbox(lambda: callback(due_ms), self.operator_name)
+            self._on_timer(lambda: callback(due_ms), self.operator_name)
 
         remove = self._environment.mailbox.wall.add(at_ms, fire)
         self._timers[timer] = remove

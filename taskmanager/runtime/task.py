@@ -58,6 +58,7 @@ class Task:
         self._source: SourceDriver | None = None
         self._source_wake_ms: int | None = None
         self._stopped = False  # stop-with-savepoint: the source reads no more
+        self._quiet = False  # behind the barrier of a stop: timers belong to the next job
         self._ended = False  # end of data has been passed on
         self._finishing = False  # the job's last checkpoint is complete
         self._inputs_ended: set[int] = set()
@@ -293,6 +294,7 @@ class Task:
                 edge.control(barrier)
 
         self.snapshots.take(barrier, pass_on, alignment_us=alignment_us, start_delay_us=delay_us)
+        self._quiet = self._quiet or barrier.stop
 
     def notify_complete(self, checkpoint_id: int, *, finish: bool) -> None:
         """A checkpoint is complete; with ``finish`` it was the job's last."""
@@ -360,6 +362,15 @@ class Task:
             if operator:
                 mark_operator(error, operator)
             self.fail(error)
+
+    def on_timer(self, work: Callable[[], None], operator: str) -> None:
+        """Run what a processing-time timer asks for.
+
+        Nothing behind the barrier of a stop: the timer is in the savepoint, and the job that goes
+        on from there runs it. A stop that fails restarts the job.
+        """
+        if not self._quiet:
+            self.guarded(work, operator)
 
     def _try_finish(self) -> Activity:
         assert self.chain is not None, "finish before install"

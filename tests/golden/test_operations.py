@@ -1,7 +1,6 @@
 """What is done to running jobs: stopping, cancelling, failing, waiting for slots."""
 
-import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -18,7 +17,13 @@ NUMBERS = [[[i] for i in range(60)] for _ in range(3)]
 
 
 class Ticks(KeyedProcessFunction):
-    """Numbers its ticks, one a millisecond for ever, once a key has had a record."""
+    """Numbers its ticks, one a millisecond for ever, once a key has had a record.
+
+    Each goes to a log at once as well: what a sink without transactions would show.
+    """
+
+    def __init__(self, log):
+        self.log = log
 
     def open(self, runtime_context):
         self.number = runtime_context.get_state(ValueStateDescriptor("number", Types.LONG()))
@@ -31,6 +36,8 @@ class Ticks(KeyedProcessFunction):
     def on_timer(self, timestamp, ctx):
         self.number.update(self.number.value() + 1)
         self.arm(ctx)
+        with open(self.log, "a") as file:
+            file.write(f"{ctx.get_current_key()} {self.number.value()}\n")
         yield ctx.get_current_key(), self.number.value()
 
     def arm(self, ctx):
@@ -41,13 +48,13 @@ class Ticks(KeyedProcessFunction):
 
 def test_timers_do_not_disturb_a_stop_and_tick_exactly_once(cluster, tmp_path):
     """Ticks after the savepoint's barrier belong to the job that goes on from it."""
-    path = ""
+    path, log = "", tmp_path / "log"
     for round_ in range(4):
         env = environment(
             cluster, parallelism=3, savepoint=path, **{"execution.checkpointing.interval": "40 ms"}
         )
         stage = Stage(env, tmp_path, hold=0.99)
-        stream = stage.source(NUMBERS).key_by(lambda n: n).process(Ticks())
+        stream = stage.source(NUMBERS).key_by(lambda n: n).process(Ticks(str(log)))
         write(stream, tmp_path / "out", "text")
         with env.execute_async("ticks") as job:
             seen = len(published(tmp_path / "out", "text"))
@@ -58,4 +65,5 @@ def test_timers_do_not_disturb_a_stop_and_tick_exactly_once(cluster, tmp_path):
     for key, number in published(tmp_path / "out", "text"):
         ticks[key].append(number)
     assert set(ticks) <= set(range(60))
+    assert Counter(log.read_text().splitlines()) == Counter(f"{k} {n}" for k in ticks for n in ticks[k])
     assert all(sorted(n) == list(range(1, len(n) + 1)) for n in ticks.values())

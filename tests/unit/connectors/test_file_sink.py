@@ -127,6 +127,15 @@ def test_closing_removes_what_no_checkpoint_knows_and_keeps_the_rest(tmp_path):
     assert len(visible(tmp_path)) == 1
 
 
+def test_a_subtask_that_has_finished_takes_nothing_from_one_that_writes_on(tmp_path):
+    sink = FileSink(str(tmp_path))
+    writer = sink.create_writer(WriterContext())
+    sink.create_committer().finish("other", "1-1")
+    writer.write(BATCH)
+    sink.create_committer().commit(writer.prepare_commit(1))
+    assert len(visible(tmp_path)) == 1
+
+
 def test_an_unknown_format_is_named(tmp_path):
     with pytest.raises(ConnectorConfigError, match="'orc'"):
         FileSink(str(tmp_path), "orc")
