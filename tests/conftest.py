@@ -1,12 +1,16 @@
 """Settings for the whole suite: the leak check, and guards on what may be imported and how."""
 
 import io
+import subprocess
 import sys
 
+import hypothesis
 import pyarrow.csv
 import pytest
+from hypothesis_profiles import PROFILE
 
 pytest_plugins = ["leaks"]
+hypothesis.settings.load_profile(PROFILE)
 
 # Arrow opens a pipe for Ctrl-C at its first cancellable read and keeps it; it is not a test's leak.
 pyarrow.csv.read_csv(io.BytesIO(b"a\n1\n"))
@@ -21,6 +25,17 @@ ROOMS = (
     "state",
     "taskmanager",
 )
+
+
+def pytest_collection_finish(session):
+    """Fill the disk cache of compiled kernels, outside any test's time limit.
+
+    In a process of its own, so that tests still see kernels load lazily in this one; processes
+    that tests start read the same cache.
+    """
+    if session.items and not session.config.option.collectonly:
+        code = "from lesto.kernels import warm; warm()"
+        subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

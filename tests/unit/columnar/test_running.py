@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lesto.common.elements import ColumnarBatch, RowKind
@@ -65,7 +65,6 @@ def owner(key, parallelism):
 
 
 @pytest.mark.parametrize("keys", [["k"], ["n"], ["k", "n"]], ids="+".join)
-@settings(max_examples=50, deadline=None)
 @given(batches=BATCHES, restore_at=st.integers(0, 8))
 def test_every_record_gives_its_keys_aggregates_so_far(rig, store, keys, batches, restore_at):
     def make():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lesto.common.elements import ColumnarBatch
@@ -26,7 +26,6 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(rows=ROWS, pad=st.integers(0, 9))
 def test_filter_keeps_rows_with_their_times_and_kinds_and_drops_null_conditions(rig, rows, pad):
     r = rig(FilterOperator((col("x") > 0) | col("b")), SCHEMA)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from lesto.kernels.hashing import hash_value
 from lesto.kernels.keygroups import key_group_for_hash
@@ -50,7 +51,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(100))
 @given(operations=OPERATIONS)
 def test_changes_applied_one_after_the_other_give_the_table(store, operations):
     t, disk, model, version = table(namespaced=True), store(), {}, 0

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from lesto.common.elements import MAX_TIMESTAMP, ColumnarBatch
 from lesto.common.expressions import col, count, lit, window_end, window_start
@@ -158,7 +159,6 @@ def owner(key):
 
 
 @pytest.mark.parametrize("assigner", SHAPES, ids=repr)
-@settings(max_examples=60, deadline=None)
 @given(batches=BATCHES, lateness=st.sampled_from([0, 0, 7]), restore_at=st.integers(0, 9))
 def test_results_equal_those_of_one_record_at_a_time(
     rig, store, assigner, batches, lateness, restore_at
@@ -216,7 +216,7 @@ SESSION_BATCHES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150))
 @given(batches=SESSION_BATCHES, lateness=st.sampled_from([0, 7]), restore_at=st.integers(0, 11))
 def test_sessions_merge_across_batches_and_survive_a_restore(
     rig, store, batches, lateness, restore_at

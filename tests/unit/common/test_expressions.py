@@ -7,7 +7,7 @@ import pickle
 import cloudpickle
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lesto.common.errors import Domain
@@ -55,7 +55,6 @@ def compute(expr, rows, schema=SCHEMA):
 WHOLE = st.one_of(st.none(), st.integers(-(2**62), 2**62), st.integers(-7, 7))
 
 
-@settings(max_examples=150, deadline=None)
 @given(pairs=st.lists(st.tuples(WHOLE, st.one_of(st.none(), st.integers(-9, 9).filter(bool)))))
 @pytest.mark.parametrize(
     "op", [operator.floordiv, operator.mod, operator.truediv, operator.add, operator.sub]
@@ -72,7 +71,6 @@ def test_whole_number_arithmetic_is_pythons(op, pairs):
     assert got == wanted
 
 
-@settings(max_examples=60, deadline=None)
 @given(values=st.lists(st.tuples(*[st.sampled_from([True, False, None])] * 2)))
 def test_logic_has_three_values(values):
     schema = pa.schema([("a", pa.bool_()), ("b", pa.bool_())])

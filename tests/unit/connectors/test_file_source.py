@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lesto.connectors.errors import (
@@ -39,7 +39,6 @@ def restart(source, reader):
     return [source.deserialize_split(source.serialize_split(s)) for s in reader.snapshot_state(1)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     lines=st.lists(
         st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=20), max_size=30

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -56,7 +56,6 @@ def columns(types: list[pa.DataType], rows: list[tuple[Any, ...]]) -> list[pa.Ar
 
 @pytest.mark.parametrize("spaced", [False, True])
 @pytest.mark.parametrize("name", SHAPES)
-@settings(max_examples=40)
 @given(data=st.data())
 def test_agrees_with_a_dict(name: str, spaced: bool, data: st.DataObject) -> None:
     types, row = SHAPES[name]

@@ -1,7 +1,7 @@
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from operator_harness import Harness, owner
 
@@ -73,7 +73,6 @@ def slices(records, cuts):
     return [records[a:b] for a, b in itertools.pairwise(edges)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(records=records_of, cuts=st.lists(st.integers(0, 50), max_size=5))
 @pytest.mark.parametrize(
     "make",

@@ -358,3 +358,36 @@ def test_each_split_has_a_custom_generator_of_its_own(harness):
     poll_all(h, 3)
     assert h.output.watermarks == [4, 10]
     assert h.operator.poll().wake_at_ms is not None
+
+
+def test_event_time_goes_on_from_the_checkpoint(harness):
+    """Else records that were late before a failure would not be late behind it."""
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness(2)
+    h = harness(SourceOperator(ScriptedSource(rows("s", 5, 20)), strategy))
+    poll_all(h, 1)
+    assert h.output.watermarks == [17]
+    saved = h.snapshot()
+    again = harness(SourceOperator(ScriptedSource(rows("s", 9)), strategy), restore=[saved])
+    poll_all(again, 1)
+    assert again.output.log == [("watermark", 17), ("rows", ["s9"])]
+
+
+def test_event_time_behind_a_rescale_is_that_of_the_slowest_reader(harness):
+    saved = []
+    for subtask, time in enumerate((30, 20, 50)):
+        source = ScriptedSource(rows("s", time))
+        h = harness(SourceOperator(source, MONOTONOUS), parallelism=3, subtask=subtask)
+        poll_all(h, 1)
+        saved.append(h.snapshot())
+    own = harness(
+        SourceOperator(ScriptedSource(), MONOTONOUS), restore=saved, parallelism=3, subtask=2
+    )
+    assert own.output.watermarks == [49]
+    fewer = harness(SourceOperator(ScriptedSource(), MONOTONOUS), restore=saved, parallelism=2)
+    assert fewer.output.watermarks == [19]
+
+
+def test_a_source_that_has_no_event_time_yet_restores_none(harness):
+    h = harness(SourceOperator(ScriptedSource(), MONOTONOUS))
+    again = harness(SourceOperator(ScriptedSource(), MONOTONOUS), restore=[h.snapshot()])
+    assert again.output.log == []

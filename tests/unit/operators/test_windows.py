@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from operator_harness import Harness, owner
 from window_model import Model
@@ -126,7 +126,6 @@ def by_window(rows):
     return sorted((k, s, e, sorted(values)) for k, s, e, values in rows)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(script=events)
 @pytest.mark.parametrize("name", ASSIGNERS)
 @pytest.mark.parametrize("trigger", [None, SameTrigger()], ids=["default", "general"])
@@ -144,7 +143,6 @@ def test_windows_are_those_of_the_model(tmp_path_factory, name, trigger, script)
         h.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(script=events, data=st.data())
 @pytest.mark.parametrize("name", ASSIGNERS)
 @pytest.mark.parametrize("kind", ["list", "reduce", "aggregate"])

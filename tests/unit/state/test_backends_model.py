@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from hypothesis_profiles import examples
 
 from lesto.kernels import keygroups
 from lesto.kernels.hashing import hash_value
@@ -335,9 +336,8 @@ def test_backends_behave_as_dicts(monkeypatch, entries_min):
     run_state_machine_as_test(
         BackendMachine,
         settings=settings(
-            max_examples=40,
+            max_examples=examples(30),
             stateful_step_count=50,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

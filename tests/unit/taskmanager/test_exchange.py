@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lesto.common.convert import SchemaMismatchError
@@ -358,7 +358,6 @@ def test_forms_and_schemas_are_made_to_fit_the_edge():
     assert list(drained(plain)[0].values[0]) == ["k7", 7]
 
 
-@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.integers(0, 1000), min_size=1, max_size=20), min_size=1, max_size=10),
     st.integers(2, 5),
