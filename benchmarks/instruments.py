@@ -1,5 +1,5 @@
-"""What the benchmarks measure with: a source that notes its first record, a sink that counts what it
-drops, and sampling of the slot processes.
+"""What the benchmarks measure with: a source that notes its first record, a sink that counts what
+it drops, and sampling of the slot processes.
 
 Notes are small files in a folder that all processes of the machine see: moments are of
 ``time.monotonic()``, which is one clock for all of them.

@@ -1,10 +1,11 @@
-"""Latency from source to sink through a keyed shuffle with state, at a steady rate, default settings.
+"""Latency from source to sink through a keyed shuffle with state, at a steady rate, default
+settings.
 
     python benchmarks/latency.py --form rows --rate 10000 --seconds 20
 
-Each record is stamped when it leaves the source (columns: when it is made; rows: in a map behind the
-source); the sink takes the difference when it gets the record. Two slots on an embedded cluster. The
-first seconds are left out. Prints one line of JSON, in milliseconds.
+Each record is stamped when it leaves the source (columns: when it is made; rows: in a map behind
+the source); the sink takes the difference when it gets the record. Two slots on an embedded
+cluster. The first seconds are left out. Prints one line of JSON, in milliseconds.
 """
 
 import argparse

@@ -2,13 +2,14 @@
 
     python benchmarks/recovery.py --runs 5
 
-A job with 100,000 keys of state in RocksDB, checkpoints every second and the default restart strategy
-runs on real processes. Three deaths: of one slot process; of a TaskManager while another one stands by;
-of the only TaskManager, which is started again at once. Output counts as back when every sink writer
-of the new attempt has written. Prints one line of JSON a death.
+A job with 100,000 keys of state in RocksDB, checkpoints every second and the default restart
+strategy runs on real processes. Three deaths: of one slot process; of a TaskManager while another
+one stands by; of the only TaskManager, which is started again at once. Output counts as back when
+every sink writer of the new attempt has written. Prints one line of JSON a death.
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
@@ -29,7 +30,7 @@ CHECKPOINTS_BEFORE = 4
 TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.02
 OPTIONS = {"execution.checkpointing.interval": "1 s", "state.backend.type": "rocksdb"}
-#: TaskManagers of two slots each; the job takes two slots, so with two TaskManagers one of them alone
+#: TaskManagers of two slots each; the job takes two slots, so that of two TaskManagers one alone
 #: could run it.
 DEATHS = {"slot": 1, "taskmanager_standby": 2, "taskmanager_replaced": 1}
 
@@ -64,7 +65,10 @@ def one_run(folder, death, rate):
     """Seconds from the kill to output from all writers."""
     notes = Notes(folder / "notes")
     Path(notes.folder).mkdir(parents=True)
-    with Cluster(folder, taskmanagers=DEATHS[death], slots=PARALLELISM, options=OPTIONS) as cluster:
+    cluster = Cluster(folder, taskmanagers=DEATHS[death], slots=PARALLELISM, options=OPTIONS)
+    with contextlib.ExitStack() as stack:
+        stack.push(cluster)  # first: a cluster that does not come up must go down as well
+        cluster.__enter__()
         job = cluster.submit(
             JOB, "--rate", rate, "--notes", notes.folder, parallelism=PARALLELISM, options=OPTIONS
         )

@@ -1,4 +1,4 @@
-"""The job of ``recovery.py``: keyed state in Python, and a sink that notes each writer's first output."""
+"""The job of ``recovery.py``: keyed state in Python; the sink notes each writer's first output."""
 
 import argparse
 import time

@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py
 
-Seconds of ``lesto --help``, ``import lesto``, ``lesto run examples/word_count.py`` to its first output
-and ``lesto dev`` until its slots are ready; memory and CPU of that idle cluster; installed size with
-everything it depends on. Prints one line of JSON each.
+Seconds of ``lesto --help``, ``import lesto``, ``lesto run examples/word_count.py`` to its first
+output and ``lesto dev`` until its slots are ready; memory and CPU of that idle cluster; installed
+size with everything it depends on. Prints one line of JSON each.
 """
 
 import argparse

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import bytewax.operators as op
@@ -28,7 +28,7 @@ KEYS = 100_000
 EVENTS_PER_SECOND = 10_000
 PROCESSES = 2
 BATCH_ROWS = 1024
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GOLDEN, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 

@@ -1,6 +1,6 @@
-"""CPU seconds of a process and everything below it, read from /proc; needs only the standard library.
+"""CPU seconds of a process and everything below it, read from /proc.
 
-Peers import it in environments that have neither Lesto nor psutil.
+Peers import it in environments that have neither Lesto nor psutil: the standard library must do.
 """
 
 import os
@@ -41,7 +41,7 @@ def _stat(pid):
 
 
 class CpuSampler(threading.Thread):
-    """Samples the CPU time of a tree of processes, so that any stretch of it can be asked for later.
+    """Samples the CPU time of a tree of processes; any stretch of it can be asked for later.
 
     A process that ends keeps counting with what was last seen of it.
     """

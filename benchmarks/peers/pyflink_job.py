@@ -1,8 +1,9 @@
-"""The benchmarks' two jobs on PyFlink: keyed state and windows in Python, parallelism 2, exactly-once.
+"""The benchmarks' two jobs on PyFlink: keyed state and windows in Python, parallelism 2,
+exactly-once.
 
 python pyflink_job.py running_sum|window_count --rows N [--mode process|thread] [--backend rocksdb]:
-prints one line of JSON. Source, event time and sink are Java (``java/``), so that only what is asked
-about runs in Python. Run ``setup`` first.
+prints one line of JSON. Source, event time and sink are Java (``java/``), so that only what is
+asked about runs in Python. Run ``setup`` first.
 """
 
 import argparse
