@@ -343,7 +343,7 @@ class StreamExecutionEnvironment:
         return self.from_collection(list(elements), type_info)
 
     def from_sequence(self, from_: int, to: int) -> DataStream:
-        """The numbers from ``from_`` to ``to``, both included, as a column ``value``."""
+        """The numbers from ``from_`` to ``to``, both included, as plain ints."""
         from lesto.connectors.datagen import NumberSequenceSource
 
         for value in (from_, to):

@@ -21,7 +21,6 @@ from lesto.common.source import (
     SplitEnumerator,
 )
 from lesto.connectors.datagen.fields import Field, Positions
-from lesto.connectors.datagen.fields import sequence as sequence_field
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.memory.collection import RangeReader
 from lesto.connectors.splits import (
@@ -122,11 +121,18 @@ class DataGenSource(_GeneratedSource):
         return ColumnarBatch(pa.RecordBatch.from_arrays(columns, schema=self.schema))
 
 
-class NumberSequenceSource(DataGenSource):
-    """The numbers ``start..end`` inclusive as one int64 column ``value``."""
+class NumberSequenceSource(_GeneratedSource):
+    """The numbers ``start..end`` inclusive, as plain ints as in Flink.
+
+    ``DataGenSource({"value": sequence(start)}, rows=n)`` gives the same numbers as a column.
+    """
 
     def __init__(self, start: int, end: int) -> None:
-        super().__init__({"value": sequence_field(start)}, rows=max(0, end - start + 1))
+        super().__init__(max(0, end - start + 1), None)
+        self._start = start
+
+    def _generate(self, positions: Positions) -> Batch:
+        return RowBatch((positions.astype(np.int64) + self._start).tolist())
 
 
 class RowGenSource(_GeneratedSource):

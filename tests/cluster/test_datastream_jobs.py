@@ -311,7 +311,7 @@ JOBS = {
         lambda e: e.from_collection([1]).union(e.from_collection([2])).map(lambda v: v * 10),
         [10, 20],
     ),
-    "sequence": (lambda e: e.from_sequence(1, 3), [Row(value=1), Row(value=2), Row(value=3)]),
+    "sequence": (lambda e: e.from_sequence(1, 3).map(lambda n: n * 2), [2, 4, 6]),
     "project": (lambda e: columns(e).project(0, 3).filter(col("s") == "q"), [Row(k="b", s="q")]),
     "broadcast": (
         lambda e: e.set_parallelism(2).from_collection([1, 2]).broadcast().map(lambda v: v),
