@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from lesto.common import options
 from lesto.common.clock import Clock
 from lesto.common.elements import MIN_TIMESTAMP, Batch, Form
@@ -31,7 +33,11 @@ from lesto.taskmanager.operators.source_api import (
 )
 
 SPLITS_STATE: Final = "splits"
+#: Union list state: (subtask, event time in ms) of each reader.
+EVENT_TIME_STATE: Final = "event-time"
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_encode_time = msgspec.msgpack.Encoder().encode
+_decode_time = msgspec.msgpack.Decoder(tuple[int, int]).decode
 
 
 class OperatorReaderContext:
@@ -188,7 +194,24 @@ class SourceOperator(Operator):
         restored = context.restored_list(SPLITS_STATE)
         if restored:
             self.add_splits(restored)
+        self._restore_event_time()
         self._reader.start()
+
+    def _restore_event_time(self) -> None:
+        """Go on with the event time of the checkpoint.
+
+        Would it begin anew, records that were late before a failure were not late behind it, and
+        windows that have fired would fire again. With another parallelism splits have moved, so the
+        slowest reader decides.
+        """
+        times = dict(map(_decode_time, self.context.restored_list(EVENT_TIME_STATE)))
+        if not times:
+            return
+        same = len(times) == self.context.parallelism
+        restored = times[self.context.subtask] if same else min(times.values())
+        if restored > MIN_TIMESTAMP:
+            self._watermarks.watermark = self._emitted = restored
+            self.output.emit_watermark(restored)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """A source has no input."""
@@ -262,10 +285,13 @@ class SourceOperator(Operator):
         self._emit_status()
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
-        """The unfinished splits, exactly behind the last batch emitted."""
+        """The unfinished splits, exactly behind the last batch emitted, and event time."""
         splits = self._reader.snapshot_state(checkpoint_id)
         serialize = self._source.serialize_split
-        return OperatorSnapshot(lists={SPLITS_STATE: [serialize(split) for split in splits]})
+        return OperatorSnapshot(
+            lists={SPLITS_STATE: [serialize(split) for split in splits]},
+            union_lists={EVENT_TIME_STATE: [_encode_time((self.context.subtask, self._emitted))]},
+        )
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Tell the reader."""
