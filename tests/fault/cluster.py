@@ -100,7 +100,7 @@ class Cluster:
 
     def info(self):
         """The cluster as the JobManager sees it."""
-        return self.stub.GetCluster(pb.GetClusterRequest(), metadata=self.metadata(), timeout=5)
+        return self.stub.GetCluster(pb.GetClusterRequest(), metadata=self.metadata(), timeout=30)
 
     def wait_for_slots(self, n):
         """Until ``n`` slots are registered."""
@@ -122,19 +122,19 @@ class Cluster:
         before = {j.job_id for j in self.jobs()}
         command = [*LESTO, "run", "-d", "-m", self.address, "-p", str(parallelism)]
         command += ["-D", f"security.token={self.token}", *more, str(script), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         (job,) = {j.job_id for j in self.jobs()} - before
         return job
 
     def jobs(self):
         """Summaries of all jobs."""
-        return self.stub.ListJobs(pb.ListJobsRequest(), metadata=self.metadata(), timeout=5).jobs
+        return self.stub.ListJobs(pb.ListJobsRequest(), metadata=self.metadata(), timeout=30).jobs
 
     def job(self, job_id):
         """Details of one job."""
         request = pb.GetJobRequest(job_id=job_id)
-        return self.stub.GetJob(request, metadata=self.metadata(), timeout=5)
+        return self.stub.GetJob(request, metadata=self.metadata(), timeout=30)
 
     def wait_for(self, job_id, state, seconds):
         """Until the job is in ``state``."""

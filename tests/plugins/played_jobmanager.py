@@ -17,7 +17,7 @@ from lesto.proto import job_pb2, runtime_pb2, runtime_pb2_grpc
 from lesto.taskmanager.operators.base import SimpleFactory
 from lesto.taskmanager.runtime.supervisor import TaskManager
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 90.0  # of a busy machine
 
 
 class FakeJobManager(runtime_pb2_grpc.TaskManagerGatewayServicer):
@@ -41,7 +41,7 @@ class FakeJobManager(runtime_pb2_grpc.TaskManagerGatewayServicer):
         out = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(request_iterator, out), daemon=True).start()
         registered = runtime_pb2.Registered(
-            jobmanager_id="jm", heartbeat_interval_ms=200, heartbeat_timeout_ms=1000
+            jobmanager_id="jm", heartbeat_interval_ms=200, heartbeat_timeout_ms=20_000
         )
         yield runtime_pb2.ToTaskManager(registered=registered)
         with self._cond:

@@ -23,7 +23,7 @@ def _run(folder, source):
         "addopts = --strict-markers -p no:cacheprovider\n"
     )
     (folder / "test_it.py").write_text(PRELUDE + source)
-    environment = os.environ | {"PYTHONPATH": str(PLUGINS)}
+    environment = os.environ | {"PYTHONPATH": str(PLUGINS), "LESTO_TEST_GRACE_SECONDS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "leaks", "test_it.py"],
         cwd=folder,
@@ -31,13 +31,13 @@ def _run(folder, source):
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=120,
     )
     return done.stdout + done.stderr
 
 
 LEAKS = {
-    "threads": "def test(): threading.Thread(target=time.sleep, args=(8,), daemon=True).start()",
+    "threads": "def test(): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
     "fds": "def test(): KEEP.append(os.open(__file__, os.O_RDONLY))",
     "files": "def test(): open(os.path.join(tempfile.gettempdir(), 'left'), 'w').close()",
     "processes": "def test():\n    KEEP.append(subprocess.Popen(SLEEP))\n"
@@ -71,14 +71,14 @@ def test_an_orphan_whose_parent_died_is_found(tmp_path):
         tmp_path,
         """
 CODE = "import subprocess, sys;"
-CODE += "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(6)'],"
+CODE += "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
 CODE += " stdout=subprocess.DEVNULL).pid)"
 def test():
     subprocess.run([sys.executable, "-c", CODE], check=True)
 """,
     )
     assert "1 passed, 1 error" in output
-    assert "time.sleep(6)" in output
+    assert "time.sleep(60)" in output
 
 
 def test_what_a_session_fixture_holds_is_not_the_tests_leak(tmp_path):
@@ -140,5 +140,5 @@ def test_two(cluster): pass
 
 
 def test_a_thread_that_ends_within_the_grace_period_is_no_leak(tmp_path):
-    source = "def test(): threading.Thread(target=time.sleep, args=(0.5,)).start()"
+    source = "def test(): threading.Thread(target=time.sleep, args=(0.3,)).start()"
     assert "1 passed in" in _run(tmp_path, source)

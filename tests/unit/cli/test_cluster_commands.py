@@ -18,8 +18,8 @@ from lesto.client.cli.exit_codes import ExitCode
 
 pytestmark = pytest.mark.cluster
 LESTO = [sys.executable, "-m", "lesto.client.cli.main"]
-START_SECONDS = 40.0
-STOP_SECONDS = 15.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def run(environment, *arguments):
         capture_output=True,
         text=True,
         check=False,
-        timeout=45,
+        timeout=120,
     )
 
 
@@ -110,7 +110,7 @@ def test_dev_is_ready_soon_and_leaves_nothing(environment, tmp_path, number):
         seconds = float(re.search(r"ready after ([\d.]+) s", output)[1])
         address = re.search(r"JobManager\s+(\S+)", output)[1]
         rest = re.search(r"REST\s+(\S+)", output)[1]
-        with urllib.request.urlopen(f"{rest}/overview", timeout=5) as answer:
+        with urllib.request.urlopen(f"{rest}/overview", timeout=60) as answer:
             assert json.load(answer)["slots-available"] == 2
         listed = run(environment, "list", "-m", address, "-o", "json")
         assert (listed.returncode, json.loads(listed.stdout)) == (0, [])
@@ -155,7 +155,7 @@ def test_a_cluster_of_separate_processes(environment, tmp_path):
         with started(environment, *worker_command, ready="registered") as (worker, _):
             deadline = time.monotonic() + START_SECONDS
             while True:
-                with urllib.request.urlopen(f"{rest}/overview", timeout=5) as answer:
+                with urllib.request.urlopen(f"{rest}/overview", timeout=60) as answer:
                     if json.load(answer)["slots-available"] == 1:
                         break
                 assert time.monotonic() < deadline

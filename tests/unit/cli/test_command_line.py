@@ -22,7 +22,7 @@ def lesto(*arguments, env=None, cwd=None):
         [sys.executable, "-m", "lesto.client.cli.main", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         cwd=cwd,
         env={**environment, **(env or {})},

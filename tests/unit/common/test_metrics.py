@@ -150,11 +150,11 @@ def test_the_endpoint_serves_and_stops():
     registry.group(job="j").counter("records_in").inc(3)
     address, stop = serve_metrics(registry)
     try:
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as response:
             assert "lesto_records_in_total" in response.read().decode()
             assert response.headers["Content-Type"].startswith("text/plain")
         with pytest.raises(urllib.error.HTTPError, match="404") as caught:
-            urllib.request.urlopen(f"http://{address}/etc/passwd", timeout=5)
+            urllib.request.urlopen(f"http://{address}/etc/passwd", timeout=60)
         caught.value.close()
         port = int(address.rpartition(":")[2])
         with pytest.raises(MetricsPortError, match="metrics"):
@@ -162,7 +162,7 @@ def test_the_endpoint_serves_and_stops():
     finally:
         stop()
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"http://{address}/metrics", timeout=5)
+        urllib.request.urlopen(f"http://{address}/metrics", timeout=60)
 
 
 def test_users_groups_and_names_become_labels_and_prometheus_names():

@@ -22,7 +22,7 @@ from lesto.proto import client_pb2 as pb
 from lesto.proto import client_pb2_grpc, runtime_pb2
 from lesto.proto.checkpoint_pb2 import CHECKPOINT_TYPE_FINAL, CHECKPOINT_TYPE_SAVEPOINT
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ async def coordinator(script):
 
 
 async def take(posted):
-    return await asyncio.to_thread(posted.get, timeout=5)
+    return await asyncio.to_thread(posted.get, timeout=60)
 
 
 def assigned(attempt, subtask, *splits, end=False):

@@ -205,7 +205,7 @@ class Client:
         self.address = address
 
     def request(self, method, path, json=None, headers=None):
-        connection = http.client.HTTPConnection(self.address, timeout=10)
+        connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
             body = None if json is None else dumps(json)
             connection.request(method, path, body=body, headers=headers or {})
@@ -239,7 +239,7 @@ def client(server, jobmanager):
 
 
 def wait_completed(client, path):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (answer := client.get(path).json())["status"]["id"] != "COMPLETED":
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -160,7 +160,7 @@ class Ends:
         self.outputs.append(output)
         return output
 
-    def until(self, condition, seconds=5):
+    def until(self, condition, seconds=60):
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, self.failures
