@@ -82,7 +82,11 @@ class Cluster:
             self.watchdogs.append(thread)
         self._channel = grpc.insecure_channel(self.address)
         self.stub = client_pb2_grpc.JobManagerServiceStub(self._channel)
-        self.wait_for_slots(self.taskmanagers * self.slots)
+        try:
+            self.wait_for_slots(self.taskmanagers * self.slots)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
