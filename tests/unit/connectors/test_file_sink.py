@@ -143,3 +143,13 @@ def test_an_unknown_format_is_named(tmp_path):
     with pytest.raises(ConnectorConfigError, match="need columns"):
         writer.write(RowBatch([1]))
     writer.close()
+
+
+def test_a_job_that_finishes_does_not_disturb_another_that_writes_beside_it(tmp_path):
+    sink = FileSink(str(tmp_path), "jsonl")
+    writer = sink.create_writer(WriterContext())
+    sink.create_committer().finish("f" * 32, "1-1")
+    assert not (tmp_path / ".pending").exists()
+    writer.write(RowBatch([{"a": 1}]))
+    sink.create_committer().commit(writer.prepare_commit(1))
+    assert len(visible(tmp_path)) == 1
