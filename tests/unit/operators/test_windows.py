@@ -2,15 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_harness import Harness, owner
+from window_functions import KEY, Count
 from window_model import Model
 
-from lesto.common.functions import AggregateFunction, OutputTag, ProcessWindowFunction
-from lesto.common.keys import KeySpec
-from lesto.common.triggers import EventTimeTrigger, PurgingTrigger, Trigger, TriggerResult
+from lesto.common.functions import OutputTag, ProcessWindowFunction
+from lesto.common.triggers import EventTimeTrigger
 from lesto.common.windowing import (
     DynamicEventTimeSessionWindows,
     EventTimeSessionWindows,
-    GlobalWindows,
     ProcessingTimeSessionWindows,
     SlidingEventTimeWindows,
     TimeWindow,
@@ -18,24 +17,14 @@ from lesto.common.windowing import (
     TumblingProcessingTimeWindows,
 )
 from lesto.state.descriptors import ListStateDescriptor, ValueStateDescriptor
-from lesto.taskmanager.operators.count_windows import (
-    ContinuousEventTimeTrigger,
-    ContinuousProcessingTimeTrigger,
-    CountSlidingWindowAssigner,
-    CountTrigger,
-    CountTumblingWindowAssigner,
-)
 from lesto.taskmanager.operators.errors import (
     InvalidFunctionError,
     InvalidResultError,
     KeyedStateUnavailableError,
     MissingTimestampError,
-    UnsupportedMergeError,
     UserFunctionError,
 )
 from lesto.taskmanager.operators.window import WindowOperator
-
-KEY = KeySpec(selector=lambda v: v[0])
 
 
 class Whole(ProcessWindowFunction):
@@ -44,20 +33,6 @@ class Whole(ProcessWindowFunction):
     def process(self, key, context, elements):
         window = context.window()
         yield key, window.start, window.end, [v[1] for v in elements]
-
-
-class Count(AggregateFunction):
-    def create_accumulator(self):
-        return 0
-
-    def add(self, value, accumulator):
-        return accumulator + 1
-
-    def get_result(self, accumulator):
-        return accumulator
-
-    def merge(self, acc_a, acc_b):
-        return acc_a + acc_b
 
 
 class SameTrigger(EventTimeTrigger):
@@ -344,177 +319,6 @@ def test_processing_time_windows_fire_by_the_clock_and_survive_a_restore(harness
     restored.advance(50)
     assert sorted(restored.output.rows) == [1, 3]
     assert len(restored.backend().timers("processing")) == 0
-
-
-def test_count_windows(harness):
-    h = harness(
-        WindowOperator(
-            KEY,
-            CountTumblingWindowAssigner.of(3),
-            window_fn=lambda k, w, e: [(k, [v[1] for v in e])],
-        )
-    )
-    h.feed([("a" if i % 2 else "b", i) for i in range(10)])
-    saved = h.snapshot()
-    assert h.output.rows == [("b", [0, 2, 4]), ("a", [1, 3, 5])]
-    r = harness(
-        WindowOperator(
-            KEY,
-            CountTumblingWindowAssigner.of(3),
-            window_fn=lambda k, w, e: [(k, [v[1] for v in e])],
-        ),
-        restore=[saved],
-    )
-    r.feed([("a", 11), ("b", 10)])
-    assert r.output.rows == [("a", [7, 9, 11]), ("b", [6, 8, 10])]
-
-
-def test_sliding_count_windows_start_with_the_first_full_one(harness):
-    h = harness(
-        WindowOperator(
-            KEY, CountSlidingWindowAssigner.of(4, 2), window_fn=lambda k, w, e: [[v[1] for v in e]]
-        )
-    )
-    h.feed([("a", i) for i in range(9)])
-    assert h.output.rows == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
-    gaps = harness(
-        WindowOperator(
-            KEY, CountSlidingWindowAssigner.of(2, 3), window_fn=lambda k, w, e: [[v[1] for v in e]]
-        )
-    )
-    gaps.feed([("a", i) for i in range(9)])
-    assert gaps.output.rows == [[0, 1], [3, 4], [6, 7]]
-
-
-def test_global_window_with_purging_count_trigger(harness):
-    trigger = PurgingTrigger.of(CountTrigger.of(2))
-    h = harness(
-        WindowOperator(
-            KEY, GlobalWindows.create(), trigger, reduce_fn=lambda a, b: (a[0], a[1] + b[1])
-        )
-    )
-    h.feed([("a", 1), ("a", 2), ("b", 5), ("a", 10), ("a", 20)])
-    assert h.output.rows == [("a", 3), ("a", 30)]
-    h.watermark(10**12)
-    assert h.output.rows == [("a", 3), ("a", 30)]
-
-
-def test_a_trigger_that_does_not_purge_keeps_adding(harness):
-    h = harness(
-        WindowOperator(KEY, GlobalWindows.create(), CountTrigger.of(2), aggregate_fn=Count())
-    )
-    h.feed([("a", 1)] * 5)
-    assert h.output.rows == [2, 4]
-
-
-def test_continuous_event_time_trigger(harness):
-    h = harness(
-        WindowOperator(
-            KEY,
-            TumblingEventTimeWindows.of(100),
-            ContinuousEventTimeTrigger.of(30),
-            aggregate_fn=Count(),
-        )
-    )
-    h.feed([("a", 1), ("a", 1)], [10, 95])
-    h.watermark(30)
-    h.watermark(59)
-    assert h.output.take() == [2]
-    h.feed([("a", 1)], [61])
-    h.watermark(98)
-    assert h.output.take() == [3, 3]
-    h.watermark(99)
-    assert h.output.take() == [3]
-    assert len(h.backend().timers("event")) == 0
-
-
-def test_continuous_event_time_trigger_merges(harness):
-    h = harness(
-        WindowOperator(
-            KEY,
-            EventTimeSessionWindows.with_gap(50),
-            ContinuousEventTimeTrigger.of(20),
-            aggregate_fn=Count(),
-        )
-    )
-    h.feed([("a", 1), ("a", 1), ("a", 1)], [0, 60, 30])
-    h.watermark(20)
-    assert h.output.take() == [3]
-    h.watermark(500)
-    assert set(h.output.take()) == {3}
-    assert len(h.backend().timers("event")) == 0
-
-
-def test_continuous_processing_time_trigger(harness):
-    h = harness(
-        WindowOperator(
-            KEY,
-            GlobalWindows.create(),
-            ContinuousProcessingTimeTrigger.of(10),
-            aggregate_fn=Count(),
-        )
-    )
-    h.feed([("a", 1)])
-    h.advance(10)
-    assert h.output.take() == [1]
-    h.feed([("a", 1)])
-    h.advance(20)
-    assert h.output.take() == [2, 2]
-
-
-class EverySecond(Trigger):
-    """Keeps its own count in state, fires on even counts, purges on 4."""
-
-    def on_element(self, element, timestamp, window, ctx):
-        state = ctx.get_partitioned_state(ValueStateDescriptor("n"))
-        n = (state.value() or 0) + 1
-        state.update(n)
-        if n == 4:
-            state.clear()
-            return TriggerResult.FIRE_AND_PURGE
-        return TriggerResult.FIRE if n % 2 == 0 else TriggerResult.CONTINUE
-
-    def on_processing_time(self, time, window, ctx):
-        return TriggerResult.CONTINUE
-
-    def on_event_time(self, time, window, ctx):
-        return TriggerResult.CONTINUE
-
-    def on_merge(self, window, ctx):
-        raise AssertionError
-
-    def clear(self, window, ctx):
-        ctx.get_partitioned_state(ValueStateDescriptor("n")).clear()
-
-
-@pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
-def test_custom_trigger_keeps_state_a_key_and_window(harness, backend):
-    def make(**options):
-        return harness(
-            WindowOperator(
-                KEY, TumblingEventTimeWindows.of(10), EverySecond(), aggregate_fn=Count()
-            ),
-            backend=backend,
-            **options,
-        )
-
-    h = make()
-    h.feed([("a", 1), ("b", 1), ("a", 1), ("a", 1)], [1, 1, 12, 2])
-    assert h.output.rows == [2]
-    r = make(restore=[h.snapshot()])
-    r.feed([("a", 1), ("a", 1), ("a", 1), ("b", 1)], [3, 4, 13, 2])
-    assert r.output.rows == [4, 2, 2]
-    r.watermark(100)
-    assert list(r.backend().keys("n", (0, 10))) == []
-
-
-def test_a_trigger_that_cannot_merge_is_refused_with_sessions(harness):
-    with pytest.raises(UnsupportedMergeError, match="EverySecond"):
-        harness(
-            WindowOperator(
-                KEY, EventTimeSessionWindows.with_gap(5), EverySecond(), aggregate_fn=Count()
-            )
-        )
 
 
 class Remembers(ProcessWindowFunction):
