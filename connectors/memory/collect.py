@@ -33,7 +33,7 @@ PART_BYTES: Final = 16 << 20
 class CollectOverflowError(ConnectorError):
     """More was collected between two checkpoints than a client should take."""
 
-    code = "LESTO-3006"
+    code = "LESTO-3008"
     retryable = False
 
 

@@ -120,12 +120,10 @@ def test_the_console_script_is_installed(installed_python):
     assert (installed_python.parent / "lesto").exists()
 
 
-@pytest.mark.skipif(not (ROOT / "client/cli/main.py").exists(), reason="no CLI yet")
 def test_the_console_script_prints_its_help(installed_python):
-    assert "Usage" in _run(installed_python.parent / "lesto", "--help")
+    assert "usage: lesto" in _run(installed_python.parent / "lesto", "--help")
 
 
-@pytest.mark.skipif(not SMOKE_JOB.exists(), reason="no smoke job yet")
 def test_the_smoke_job_runs(installed_python, tmp_path):
     _run(installed_python, SMOKE_JOB, cwd=tmp_path, timeout_s=120)
 
