@@ -48,3 +48,17 @@ class PublishError(ConnectorError):
     """Prepared data cannot be published."""
 
     code = "LESTO-3005"
+
+
+class OutputError(ConnectorError):
+    """The place to write to cannot be written."""
+
+    code = "LESTO-3006"
+
+
+class UnreadableFileError(ConnectorError):
+    """A file of the input is not of the format it is read as, or is damaged."""
+
+    code = "LESTO-3007"
+    domain = Domain.USER
+    retryable = False

@@ -49,7 +49,10 @@ def job_failure_code(error: LestoError) -> ExitCode:
 def format_error(error: LestoError) -> str:
     """Return an error as lines: the user's traceback, code and what, where, why, what to do."""
     if isinstance(error, JobExecutionError):
-        return str(error)  # it leads with the user's traceback
+        text = str(error)  # it leads with the user's traceback
+        if debug_wanted() and error.full_traceback:
+            text = f"{text}\nIn the task:\n{error.full_traceback.rstrip()}"
+        return text
     lines = [f"{error.code}: {error.message}"]
     if error.location:
         lines.append(f"  at: {error.location}")

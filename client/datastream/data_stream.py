@@ -30,6 +30,7 @@ from lesto.client.datastream.transformations import (
     Upstream,
 )
 from lesto.common.checking import is_a
+from lesto.common.elements import Form
 from lesto.common.evaluator import Predicate, Projection, resolve_column
 from lesto.common.expressions import Alias, Column, Expr, to_expr
 from lesto.common.functions import (
@@ -390,6 +391,8 @@ class DataStream(NodeSettings):
     def sink_to(self, sink: Sink) -> DataStreamSink:
         """Write to a sink."""
         check_instance("sink_to", "a Sink", sink, Sink)
+        if sink.input_form is Form.COLUMNAR and any(up.schema is None for up in self._upstreams):
+            require_schema(f"sink_to({type(sink).__name__})", None)
         return self._sink(sink, "Sink", ())
 
     def add_sink(self, sink_func: Any) -> DataStreamSink:

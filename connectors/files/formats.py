@@ -14,6 +14,7 @@ import pyarrow.json as pajson
 
 from lesto.common.elements import Batch, ColumnarBatch, RowBatch
 from lesto.connectors.errors import ConnectorConfigError, SchemaMismatchError
+from lesto.connectors.files.damaged import readable
 from lesto.connectors.files.listing import list_files, resolve
 from lesto.connectors.files.malformed import BadRecord
 
@@ -115,7 +116,9 @@ class JsonLinesFormat(LineFormat):
         """Infer the schema if it was not given."""
         if self.rows or self.schema is not None:
             return self
-        table = pajson.read_json(io.BytesIO(_sample(uris)), read_options=_json_options(1 << 24))
+        path, sample = _sample(uris)
+        with readable(path, "JSON Lines to infer a schema"):
+            table = pajson.read_json(io.BytesIO(sample), read_options=_json_options(1 << 24))
         return JsonLinesFormat(table.schema)
 
     def parse(self, chunk: bytes, offset: int) -> Parsed:
@@ -209,16 +212,18 @@ class CsvFormat(LineFormat):
         """Infer the schema if it was not given."""
         if self.schema is not None:
             return self
-        table = pacsv.read_csv(
-            io.BytesIO(_sample(uris)),
-            read_options=pacsv.ReadOptions(use_threads=False, block_size=INFERENCE_BYTES * 2),
-            parse_options=pacsv.ParseOptions(delimiter=self.delimiter),
-            convert_options=pacsv.ConvertOptions(
-                null_values=list(self.null_values),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
+        path, sample = _sample(uris)
+        with readable(path, "CSV to infer a schema"):
+            table = pacsv.read_csv(
+                io.BytesIO(sample),
+                read_options=pacsv.ReadOptions(use_threads=False, block_size=INFERENCE_BYTES * 2),
+                parse_options=pacsv.ParseOptions(delimiter=self.delimiter),
+                convert_options=pacsv.ConvertOptions(
+                    null_values=list(self.null_values),
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
         return CsvFormat(
             table.schema, header=True, delimiter=self.delimiter, null_values=self.null_values
         )
@@ -236,11 +241,14 @@ class CsvFormat(LineFormat):
         if names != self.schema.names:
             missing = [n for n in self.schema.names if n not in names]
             extra = [n for n in names if n not in self.schema.names]
-            msg = f"the header does not fit the schema (missing: {missing}, unexpected: {extra})"
+            found = [f"missing: {', '.join(missing)}"] if missing else []
+            found += [f"unexpected: {', '.join(extra)}"] if extra else []
+            msg = f"the header does not fit the schema: {'; '.join(found) or 'another order'}"
             raise SchemaMismatchError(
                 msg,
                 location=f"{path}:1",
-                remedy=f"expected columns: {', '.join(self.schema.names)}",
+                remedy=f"the schema's columns are {', '.join(self.schema.names)}; if the first line"
+                " is a record, say CsvFormat(..., header=False)",
             )
 
     def parse(self, chunk: bytes, offset: int) -> Parsed:
@@ -290,12 +298,12 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else _empty(table.schema)
 
 
-def _sample(uris: Sequence[str]) -> bytes:
-    """Whole lines from the start of the first file."""
+def _sample(uris: Sequence[str]) -> tuple[str, bytes]:
+    """The first file's path, and whole lines from its start."""
     uri, info = list_files(uris)[0]
     system, _ = resolve(uri)
     with system.open_input_file(info.path) as file:
         data: bytes = file.read(INFERENCE_BYTES)
     if info.size_bytes > len(data):
         data = data[: data.rfind(b"\n") + 1]
-    return data
+    return info.path, data

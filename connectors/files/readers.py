@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from lesto.common.elements import Batch, ColumnarBatch
 from lesto.connectors.errors import MalformedRecordError, SchemaMismatchError
+from lesto.connectors.files.damaged import readable
 from lesto.connectors.files.formats import LineFormat
 from lesto.connectors.files.listing import resolve
 from lesto.connectors.files.malformed import LineCounter, MalformedPolicy
@@ -132,7 +133,8 @@ class ParquetSplitReader(SplitReader):
     ) -> None:
         system, _ = resolve(split.uri)
         self._source = system.open_input_file(split.path)
-        self._file = pq.ParquetFile(self._source)
+        with readable(split.path, "Parquet"):
+            self._file = pq.ParquetFile(self._source)
         self._schema = schema
         self._columns = None if columns is None else list(columns)
         self._batch_rows = batch_rows
@@ -156,7 +158,8 @@ class ParquetSplitReader(SplitReader):
         while self.split.position < self.split.end:
             if self._batches is None:
                 self._open_row_group()
-            batch = next(self._batches, None)
+            with readable(self.split.path, "Parquet"):
+                batch = next(self._batches, None)
             if batch is not None:
                 self.split = replace(self.split, skip=self.split.skip + batch.num_rows)
                 return ColumnarBatch(batch.select(self._schema.names).cast(self._schema))

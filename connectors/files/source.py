@@ -26,6 +26,7 @@ from lesto.common.source import (
     SplitFinished,
 )
 from lesto.connectors.errors import ConnectorConfigError
+from lesto.connectors.files.damaged import readable
 from lesto.connectors.files.formats import CsvFormat, JsonLinesFormat, LineFormat, TextFormat
 from lesto.connectors.files.listing import FileInfo, absolute, list_files, resolve
 from lesto.connectors.files.malformed import MalformedPolicy
@@ -60,7 +61,7 @@ class ParquetFormat:
         if schema is None:
             uri, info = list_files(uris)[0]
             system, _ = resolve(uri)
-            with system.open_input_file(info.path) as file:
+            with system.open_input_file(info.path) as file, readable(info.path, "Parquet"):
                 schema = pq.read_schema(file).remove_metadata()
         if self.columns is not None:
             from lesto.common.evaluator import resolve_column
@@ -147,7 +148,7 @@ class FileSource(Source):
         """The splits of one file."""
         if isinstance(self.format, ParquetFormat):
             system, _ = resolve(uri)
-            with system.open_input_file(info.path) as file:
+            with system.open_input_file(info.path) as file, readable(info.path, "Parquet"):
                 groups = pq.ParquetFile(file).num_row_groups
             return [FileSplit(uri, info.path, g, g + 1, g) for g in range(groups)]
         bounds = [*range(0, info.size_bytes, SPLIT_BYTES), info.size_bytes]

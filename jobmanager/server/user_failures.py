@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import traceback
-from types import TracebackType
 
 from lesto.common.errors import LestoError
+from lesto.common.user_frames import user_frames
 from lesto.jobmanager.errors import SourceCoordinatorError
 from lesto.proto import job_pb2, runtime_pb2
 
 #: Characters of a traceback that are kept.
 TRACEBACK_CHARS_MAX = 32_768
-_OURS = ("lesto.", "concurrent.futures", "threading", "cloudpickle", "importlib.")
 
 
 def describe(error: BaseException, node: job_pb2.OperatorNode) -> runtime_pb2.TaskFailure:
     """The failure of a source's enumerator."""
-    frames = _user_frames(error.__traceback__)
+    frames, line = user_frames(error.__traceback__)
     location, user = node.location, ""
     if frames:
         lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
         user = "".join([*lines, *traceback.format_exception_only(error)])
-        location = f"{frames[-1].filename}:{frames[-1].lineno}"
+        location = line
     if isinstance(error, LestoError):
         code, text, remedy, retryable = error.code, error.message, error.remedy, error.retryable
+        location = error.location or location
     else:
-        code, remedy = SourceCoordinatorError.code, ""
+        code, remedy = SourceCoordinatorError.code, "correct the source"
         text = "".join(traceback.format_exception_only(error)).strip()
         # What cannot be loaded now cannot be loaded later either.
         retryable = not isinstance(error, ImportError | AttributeError)
@@ -39,13 +39,3 @@ def describe(error: BaseException, node: job_pb2.OperatorNode) -> runtime_pb2.Ta
         remedy=remedy,
         location=location,
     )
-
-
-def _user_frames(found: TracebackType | None) -> list[traceback.FrameSummary]:
-    frames = []
-    while found is not None:
-        module = found.tb_frame.f_globals.get("__name__", "")
-        if not module.startswith(_OURS):
-            frames.append((found.tb_frame, found.tb_lineno))
-        found = found.tb_next
-    return list(traceback.StackSummary.extract(iter(frames)))

@@ -73,6 +73,8 @@ class KeyedProcessOperator(UserFunctionOperator):
     _timers: InternalTimers
     _ctx: KeyedProcessContext
 
+    iterates = True
+
     def __init__(self, function: Any, key: KeySpec) -> None:
         super().__init__(function)
         self._process: Callable[..., Any] = bound_method(function, "process_element")
@@ -163,7 +165,7 @@ class KeyedProcessOperator(UserFunctionOperator):
                 fired.extend(found)
         except Exception as error:
             name = f"{function_name(self._function)}.on_timer"
-            raise function_error(self.context.operator_name, name, error) from error
+            raise function_error(self.context.operator_name, name, error, iterates=True) from error
         self._fired_at.extend(repeat(timestamp, len(fired) - before))
 
     def _flush_processing(self) -> None:

@@ -25,9 +25,14 @@ from lesto.taskmanager.operators.user_functions import (
 
 
 class UserFunctionOperator(Operator):
-    """Base of the row operators with one user function: its life cycle and its errors."""
+    """Base of the row operators with one user function: its life cycle and its errors.
+
+    Attributes:
+        iterates: what the function gives is iterated over.
+    """
 
     input_form = Form.ROWS
+    iterates = False
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -43,7 +48,12 @@ class UserFunctionOperator(Operator):
 
     def _row_error(self, error: Exception, rows: Iterator[Any], total: int) -> Exception:
         return row_error(
-            self.context.operator_name, function_name(self._function), error, rows, total
+            self.context.operator_name,
+            function_name(self._function),
+            error,
+            rows,
+            total,
+            iterates=self.iterates,
         )
 
     def close(self) -> None:
@@ -110,6 +120,8 @@ class FilterOperator(UserFunctionOperator):
 
 class FlatMapOperator(UserFunctionOperator):
     """Any number of results a record: ``flat_map(value)`` gives an iterable or None."""
+
+    iterates = True
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
@@ -233,6 +245,8 @@ class _ProcessContext(RowContext):
 
 class ProcessOperator(UserFunctionOperator):
     """``process_element(value, ctx)`` yields results, and ``tag, value`` for side outputs."""
+
+    iterates = True
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)

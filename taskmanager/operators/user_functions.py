@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from lesto.common.errors import LestoError
-from lesto.taskmanager.operators.errors import InvalidFunctionError, UserFunctionError
+from lesto.common.user_frames import user_frames
+from lesto.taskmanager.operators.errors import (
+    InvalidFunctionError,
+    InvalidResultError,
+    UserFunctionError,
+)
 
 
 def bound_method(function: Any, method: str) -> Callable[..., Any]:
@@ -52,21 +57,51 @@ def user_errors(operator: str, function: str) -> Iterator[None]:
     """Turn an exception of user code into a UserFunctionError; not for the per-row loop."""
     try:
         yield
+    except LestoError:
+        raise
     except Exception as error:
         raise function_error(operator, function, error) from error
 
 
 def function_error(
-    operator: str, function: str, error: Exception, record_index: int | None = None
+    operator: str,
+    function: str,
+    error: Exception,
+    record_index: int | None = None,
+    *,
+    iterates: bool = False,
 ) -> Exception:
-    """The error to raise for an exception of user code; the engine's own stay as they are."""
+    """The error to raise for an exception of user code; the engine's own stay as they are.
+
+    Args:
+        operator: the operator's name.
+        function: the function's name.
+        error: what was raised.
+        record_index: index of the record in its batch, if one was being processed.
+        iterates: what the function gives is iterated over, so it may be that which raised.
+    """
     if isinstance(error, LestoError):
         return error
+    if iterates and isinstance(error, TypeError) and str(error).endswith("is not iterable"):
+        frames, _ = user_frames(error.__traceback__)
+        if not frames:
+            msg = f"{function} of operator {operator!r} returned what cannot be iterated: {error}"
+            return InvalidResultError(
+                msg,
+                remedy="yield the results or return a list of them (None for no result);"
+                " for exactly one result a record there is map",
+            )
     return UserFunctionError(operator, function, error, record_index)
 
 
 def row_error(
-    operator: str, function: str, error: Exception, rows: Iterator[Any], total: int
+    operator: str,
+    function: str,
+    error: Exception,
+    rows: Iterator[Any],
+    total: int,
+    *,
+    iterates: bool = False,
 ) -> Exception:
     """The error to raise for an exception in a per-row loop.
 
@@ -77,10 +112,10 @@ def row_error(
         rows: the list iterator the loop ran over; what it has left tells which row failed, so the
             loop itself does not count.
         total: rows in the batch.
+        iterates: see ``function_error``.
     """
-    if isinstance(error, LestoError):
-        return error
-    return UserFunctionError(operator, function, error, current_row(rows, total))
+    row = current_row(rows, total)
+    return function_error(operator, function, error, row, iterates=iterates)
 
 
 def current_row(rows: Iterator[Any], total: int) -> int:

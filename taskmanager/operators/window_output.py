@@ -144,7 +144,7 @@ class WindowResults:
                 self.add(found, window.max_timestamp())
         except Exception as error:
             name = function_name(self.function)
-            raise function_error(self._operator, name, error) from error
+            raise function_error(self._operator, name, error, iterates=True) from error
 
     def add(self, found: Iterable[Any], timestamp: int) -> None:
         """Results of one event time."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from types import FrameType, TracebackType
 
-from lesto.common.errors import LestoError
+from lesto.common.errors import InternalError, LestoError
+from lesto.common.user_frames import user_frames
 from lesto.proto import runtime_pb2
 from lesto.taskmanager.operators.errors import UserFunctionError
 
 #: Longest traceback sent, characters; the middle of a longer one is left out.
 TRACEBACK_MAX = 32_768
 MESSAGE_MAX = 2_000
-_ENGINE = ("lesto.", "importlib.", "cloudpickle.", "concurrent.futures")
+#: Longest chain of our own errors that is followed to what caused them.
+CAUSES_MAX = 8
+USER_REMEDY = "correct the code at that line"
+INTERNAL_REMEDY = "no code of yours took part; run with --debug to see where it was raised"
 _NOTE = "_lesto_operator"
 
 
@@ -42,20 +45,26 @@ def describe(
             user.
     """
     culprit = _users_exception(error)
-    frames = _user_frames(culprit.__traceback__)
+    frames, line = user_frames(culprit.__traceback__)
     user = ""
     if frames:
         lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
-        lines += traceback.format_exception_only(culprit)
+        if isinstance(culprit, LestoError):  # its remedy and code follow the traceback
+            lines.append(f"{type(culprit).__name__}: {culprit.message}\n")
+        else:
+            lines += traceback.format_exception_only(culprit)
         user = "".join(lines)
-        location = f"{frames[-1].filename}:{frames[-1].lineno}"
+        location = line
     if isinstance(error, LestoError):
         code, message, remedy = error.code, error.message, error.remedy
         retryable = error.retryable
         location = error.location or location
     else:
-        code, remedy, retryable = UserFunctionError.code, "", True
         message = "".join(traceback.format_exception_only(error)).strip()
+        code, remedy = UserFunctionError.code, USER_REMEDY
+        if not frames:
+            code, remedy = InternalError.code, INTERNAL_REMEDY
+        retryable = True
     return runtime_pb2.TaskFailure(
         task=task,
         code=code,
@@ -72,22 +81,11 @@ def describe(
 def _users_exception(error: BaseException) -> BaseException:
     """Behind errors of ours, what caused them."""
     seen = error
-    while isinstance(seen, LestoError) and seen.__cause__ is not None:
+    for _ in range(CAUSES_MAX):  # `raise error from error` makes an exception its own cause
+        if not isinstance(seen, LestoError) or seen.__cause__ is None:
+            break
         seen = seen.__cause__
     return seen
-
-
-def _user_frames(tb: TracebackType | None) -> list[traceback.FrameSummary]:
-    frames: list[tuple[FrameType, int]] = []
-    for frame, line in traceback.walk_tb(tb):
-        if not _is_engine(frame):
-            frames.append((frame, line))
-    return list(traceback.StackSummary.extract(iter(frames)))
-
-
-def _is_engine(frame: FrameType) -> bool:
-    name = str(frame.f_globals.get("__name__", ""))
-    return name == "lesto" or name.startswith(_ENGINE)
 
 
 def _one_line(text: str) -> str:

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,17 +17,10 @@ from lesto.client.minicluster import MiniCluster
 from lesto.common.config import Configuration
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = "client common connectors jobmanager kernels lesto proto state taskmanager".split()  # noqa: SIM905
-    "client",
-    "common",
-    "connectors",
-    "jobmanager",
-    "kernels",
-    "lesto",
-    "proto",
-    "state",
-    "taskmanager",
-]
+ROOMS = ["client", "common", "connectors", "jobmanager", "kernels", "lesto"]
+ROOMS += ["proto", "state", "taskmanager"]
+#: Longest a command may take; every mistake is told at once.
+TIMEOUT_SECONDS = 20
 #: A line of a script that ends with this is the one an error must name.
 HERE = "# HERE"
 HEADER = """\
@@ -143,8 +138,15 @@ def command(warm_process, tmp_path):
         }
         warm_process.stdin.write(json.dumps(request) + "\n")
         warm_process.stdin.flush()
+        child = int(warm_process.stdout.readline())
+        guard = threading.Timer(TIMEOUT_SECONDS, os.kill, (child, signal.SIGKILL))
+        guard.start()
         code = int(warm_process.stdout.readline())
-        return Outcome(code, out.read_text(), err.read_text())
+        guard.cancel()
+        guard.join()
+        seen = Outcome(code, out.read_text(), err.read_text())
+        assert code != -signal.SIGKILL, f"no end within {TIMEOUT_SECONDS} s:\n{seen.err}"
+        return seen
 
     return run
 

@@ -26,6 +26,7 @@ def serve():
         if pid == 0:
             become(request)
             return request["arguments"]
+        print(pid, flush=True)
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
     return None
