@@ -93,9 +93,12 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"lesto.common.{_HOME[name]}"), name)
     elif name in _ABOVE:
         value = getattr(import_module(_ABOVE[name]), name)
-    else:
-        msg = f"module 'lesto.common' has no attribute {name!r}"
+    elif name.startswith("_"):
+        msg = f"module '{__name__}' has no attribute {name!r}"
         raise AttributeError(msg)
+    else:
+        missing = import_module("lesto.client.datastream.missing").missing_names
+        return missing(__name__)(name)
     globals()[name] = value
     return value
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from types import CodeType, FrameType
 
-_OWN_ROOT = "lesto"
+#: Lesto itself, and the import system: a name that is missing is asked for through it.
+_OWN_ROOTS = ("lesto", "importlib")
 
 
 def _is_own(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
-    return name == _OWN_ROOT or name.startswith(_OWN_ROOT + ".")
+    return name.partition(".")[0] in _OWN_ROOTS
 
 
 def user_frame() -> FrameType | None:
-    """The innermost frame that is not Lesto's."""
+    """The innermost frame that is neither Lesto's nor of the import system."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_own(frame):
         frame = frame.f_back

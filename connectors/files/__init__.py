@@ -2,17 +2,32 @@
 
 from lesto.connectors.files.encoders import Encoder
 from lesto.connectors.files.formats import CsvFormat, JsonLinesFormat, TextFormat
-from lesto.connectors.files.sink import FileSink, OutputFileConfig
-from lesto.connectors.files.source import FileSource, ParquetFormat, StreamFormat
+from lesto.connectors.files.sink import (
+    BucketAssigner,
+    FileSink,
+    FileSinkBuilder,
+    OutputFileConfig,
+    RollingPolicy,
+)
+from lesto.connectors.files.source import (
+    FileSource,
+    FileSourceBuilder,
+    ParquetFormat,
+    StreamFormat,
+)
 
 __all__ = [
+    "BucketAssigner",
     "CsvFormat",
     "Encoder",
     "FileSink",
+    "FileSinkBuilder",
     "FileSource",
+    "FileSourceBuilder",
     "JsonLinesFormat",
     "OutputFileConfig",
     "ParquetFormat",
+    "RollingPolicy",
     "StreamFormat",
     "TextFormat",
 ]

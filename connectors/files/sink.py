@@ -22,7 +22,7 @@ from pyarrow import fs
 
 from lesto.common.elements import Batch
 from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
-from lesto.connectors.errors import OutputError, PublishError
+from lesto.connectors.errors import ConnectorConfigError, OutputError, PublishError
 from lesto.connectors.files.encoders import (
     EncoderFactory,
     FileEncoder,
@@ -33,7 +33,7 @@ from lesto.connectors.files.listing import resolve
 
 #: Unpublished files live here, below the sink's directory.
 PENDING_DIRECTORY: Final = ".pending"
-#: A file is closed when it has this many bytes, even between checkpoints.
+#: Size of a part file, unless the sink is given another.
 PART_BYTES_MAX: Final = 256 << 20
 
 
@@ -44,6 +44,10 @@ class FileSink(Sink):
         path: directory or URI of the output.
         format: ``parquet``, ``jsonl``, ``csv``, ``text``, or an encoder factory.
         prefix: first part of the file names.
+        part_bytes: a file is closed when it has this many bytes, even between checkpoints.
+
+    Raises:
+        ConnectorConfigError: options that make no sense.
     """
 
     def __init__(
@@ -52,12 +56,17 @@ class FileSink(Sink):
         format: EncoderFactory | str = "parquet",
         *,
         prefix: str = "part",
+        part_bytes: int = PART_BYTES_MAX,
     ) -> None:
+        if part_bytes < 1:
+            msg = f"part_bytes must be positive, got {part_bytes}"
+            raise ConnectorConfigError(msg)
         # A relative path means the directory in which the job is submitted, not the slot's.
         self.path = path if "://" in path else os.path.abspath(os.path.expanduser(path))
         self.encoders = encoder_factory(format)
         self.input_form = self.encoders.input_form
         self.prefix = prefix
+        self.part_bytes = part_bytes
 
     @staticmethod
     def for_row_format(base_path: str, encoder: LineEncoderFactory) -> FileSinkBuilder:
@@ -113,6 +122,52 @@ class OutputFileConfigBuilder:
         return OutputFileConfig(self._prefix, self._suffix)
 
 
+class RollingPolicy:
+    """When a part file is closed: at each checkpoint, to be visible exactly once, or earlier."""
+
+    def __init__(self, part_bytes: int) -> None:
+        self.part_bytes = part_bytes
+
+    @staticmethod
+    def default_rolling_policy(
+        part_size: int = 1024 * 1024 * 128,
+        rollover_interval: int = 60 * 1000,
+        inactivity_interval: int = 60 * 1000,
+    ) -> RollingPolicy:
+        """At ``part_size`` bytes too. The intervals are for compatibility: checkpoints close files
+        sooner or later, and nothing is visible before.
+        """
+        return RollingPolicy(part_size)
+
+    @staticmethod
+    def on_checkpoint_rolling_policy() -> RollingPolicy:
+        """At checkpoints, unless a file becomes very large."""
+        return RollingPolicy(PART_BYTES_MAX)
+
+
+class BucketAssigner:
+    """Which sub-directory a record goes to: in Lesto, none."""
+
+    @staticmethod
+    def base_path_bucket_assigner() -> BucketAssigner:
+        """All files in the sink's directory."""
+        return BucketAssigner()
+
+    @staticmethod
+    def date_time_bucket_assigner(
+        format_str: str = "yyyy-MM-dd--HH", timezone_id: str | None = None
+    ) -> BucketAssigner:
+        """Flink's directories by hour.
+
+        Raises:
+            ConnectorConfigError: they are not there yet.
+        """
+        msg = "a file sink does not write to directories by time yet"
+        raise ConnectorConfigError(
+            msg, remedy="leave it out, and give the records a column of their day or hour"
+        )
+
+
 class FileSinkBuilder:
     """Flink's ``FileSink`` builder. Files roll at each checkpoint, to be visible exactly once."""
 
@@ -120,6 +175,7 @@ class FileSinkBuilder:
         self._path = base_path
         self._encoder = encoder_factory(encoder)
         self._prefix = "part"
+        self._part_bytes = PART_BYTES_MAX
 
     def with_output_file_config(self, config: OutputFileConfig) -> FileSinkBuilder:
         """Names of the part files."""
@@ -128,9 +184,22 @@ class FileSinkBuilder:
             self._encoder.suffix = config.part_suffix
         return self
 
+    def with_rolling_policy(self, policy: RollingPolicy) -> FileSinkBuilder:
+        """When part files are closed between checkpoints."""
+        self._part_bytes = policy.part_bytes
+        return self
+
+    def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> FileSinkBuilder:
+        """All files go to the sink's directory."""
+        return self
+
+    def with_bucket_check_interval(self, interval: int) -> FileSinkBuilder:
+        """For compatibility: files are closed at checkpoints, nothing is looked at in between."""
+        return self
+
     def build(self) -> FileSink:
         """The sink."""
-        return FileSink(self._path, self._encoder, prefix=self._prefix)
+        return FileSink(self._path, self._encoder, prefix=self._prefix, part_bytes=self._part_bytes)
 
 
 class _FileWriter(SinkWriter):
@@ -161,7 +230,7 @@ class _FileWriter(SinkWriter):
             self._open()
             assert self._encoder is not None
         self._encoder.write(batch)
-        if self._stream.tell() >= PART_BYTES_MAX:
+        if self._stream.tell() >= self._sink.part_bytes:
             self._finish_part()
 
     def _open(self) -> None:

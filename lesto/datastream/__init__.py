@@ -1,8 +1,11 @@
 """The DataStream API, with the names and module paths of ``pyflink.datastream``."""
 
+from typing import TYPE_CHECKING
+
 from lesto.client.datastream.data_stream import DataStream, DataStreamSink
 from lesto.client.datastream.environment import StreamExecutionEnvironment
 from lesto.client.datastream.keyed_stream import KeyedStream
+from lesto.client.datastream.missing import missing_names
 from lesto.client.datastream.settings import (
     CheckpointConfig,
     EmbeddedRocksDBStateBackend,
@@ -99,3 +102,6 @@ __all__ = [
     "WindowFunction",
     "WindowedStream",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names(__name__)

@@ -1,7 +1,10 @@
 """Streams in the making. As in ``pyflink.datastream.data_stream``."""
 
+from typing import TYPE_CHECKING
+
 from lesto.client.datastream.data_stream import DataStream, DataStreamSink
 from lesto.client.datastream.keyed_stream import KeyedStream
+from lesto.client.datastream.missing import missing_names
 from lesto.client.datastream.windowed_stream import WindowedStream
 from lesto.client.results import CloseableIterator
 
@@ -12,3 +15,6 @@ __all__ = [
     "KeyedStream",
     "WindowedStream",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names(__name__)

@@ -1,5 +1,8 @@
 """User functions. As in ``pyflink.datastream.functions``."""
 
+from typing import TYPE_CHECKING
+
+from lesto.client.datastream.missing import missing_names
 from lesto.common.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -61,3 +64,6 @@ __all__ = [
     "TimerService",
     "WindowFunction",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names(__name__)

@@ -1,5 +1,8 @@
 """Keyed state. As in ``pyflink.datastream.state``."""
 
+from typing import TYPE_CHECKING
+
+from lesto.client.datastream.missing import missing_names
 from lesto.state.descriptors import (
     AggregatingState,
     AggregatingStateDescriptor,
@@ -29,3 +32,6 @@ __all__ = [
     "ValueState",
     "ValueStateDescriptor",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names(__name__)

@@ -1,5 +1,8 @@
 """Where keyed state lives. As in ``pyflink.datastream.state_backend``."""
 
+from typing import TYPE_CHECKING
+
+from lesto.client.datastream.missing import missing_names
 from lesto.client.datastream.settings import (
     EmbeddedRocksDBStateBackend,
     HashMapStateBackend,
@@ -11,3 +14,6 @@ __all__ = [
     "HashMapStateBackend",
     "StateBackend",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names(__name__)

@@ -1,5 +1,8 @@
 """What sources and sinks are. As in ``pyflink.datastream.connectors.base``."""
 
+from typing import TYPE_CHECKING
+
+from lesto.client.datastream.missing import missing_names
 from lesto.common.sink import Sink
 from lesto.common.source import Source
 
@@ -7,3 +10,6 @@ __all__ = [
     "Sink",
     "Source",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names(__name__)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lesto.client.datastream.errors import NotSupportedError
+from lesto.client.datastream.missing import MISSING
+
 NAMES = json.loads((Path(__file__).parent / "pyflink_names.json").read_text())
 
 #: What Lesto leaves out on purpose, each with its reason.
@@ -119,3 +122,41 @@ def test_datastream_exports(name):
 )
 def test_common_exports(name):
     assert getattr(importlib.import_module("lesto.common"), name) is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["BucketAssigner", "FileSinkBuilder", "FileSourceBuilder", "RollingPolicy"]
+)
+def test_file_exports(name):
+    assert hasattr(importlib.import_module("lesto.datastream.connectors.file_system"), name)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from lesto.common import SimpleStringSchema",
+        "from lesto.common.serialization import Encoder, SimpleStringSchema",
+        "from lesto.datastream import ConnectedStreams",
+        "from lesto.datastream import TimeCharacteristic",
+        "from lesto.datastream.connectors import DeliveryGuarantee",
+        "from lesto.datastream.connectors.file_system import StreamingFileSink",
+        "from lesto.datastream.functions import AsyncFunction",
+        "from lesto.datastream.state import StateTtlConfig",
+    ],
+)
+def test_a_name_that_is_not_there_says_so_and_where(statement):
+    with pytest.raises(NotSupportedError) as caught:
+        exec(compile(f"\n\n{statement}\n", "ported.py", "exec"), {})
+    error = caught.value
+    assert error.message == f"Lesto has no {statement.rpartition(' ')[2]}"
+    assert error.location == "ported.py:3"
+    assert error.remedy
+
+
+def test_names_are_either_there_or_missing():
+    modules = ["lesto.common", "lesto.datastream", "lesto.datastream.connectors.file_system"]
+    for name in modules:
+        assert not MISSING.keys() & set(importlib.import_module(name).__all__)
+    with pytest.raises(ImportError, match="cannot import name 'Nonsense'"):
+        exec("from lesto.datastream import Nonsense", {})
+    assert not hasattr(importlib.import_module("lesto.common"), "__wrapped__")

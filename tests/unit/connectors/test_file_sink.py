@@ -9,7 +9,14 @@ import pytest
 from lesto.common.elements import ColumnarBatch, Form, RowBatch
 from lesto.common.row import Row
 from lesto.connectors.errors import ConnectorConfigError, PublishError
-from lesto.connectors.files import Encoder, FileSink, FileSource, OutputFileConfig
+from lesto.connectors.files import (
+    BucketAssigner,
+    Encoder,
+    FileSink,
+    FileSource,
+    OutputFileConfig,
+    RollingPolicy,
+)
 from tests.unit.connectors.contexts import WriterContext
 
 BATCH = ColumnarBatch(pa.record_batch({"a": [1, 2], "b": ["x", None]}))
@@ -153,3 +160,25 @@ def test_a_job_that_finishes_does_not_disturb_another_that_writes_beside_it(tmp_
     writer.write(RowBatch([{"a": 1}]))
     sink.create_committer().commit(writer.prepare_commit(1))
     assert len(visible(tmp_path)) == 1
+
+
+def test_a_rolling_policy_closes_files_between_checkpoints(tmp_path):
+    sink = (
+        FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder())
+        .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=4))
+        .with_bucket_assigner(BucketAssigner.base_path_bucket_assigner())
+        .with_bucket_check_interval(1_000)
+        .build()
+    )
+    _, committables = prepare(sink, [RowBatch(["one"]), RowBatch(["two"]), RowBatch(["3"])])
+    assert len(committables) == 3
+    sink.create_committer().commit(committables)
+    texts = [(tmp_path / name).read_text() for name in visible(tmp_path)]
+    assert texts == ["one\n", "two\n", "3\n"]
+
+
+def test_what_a_file_sink_cannot_do_is_refused(tmp_path):
+    with pytest.raises(ConnectorConfigError, match="directories by time"):
+        BucketAssigner.date_time_bucket_assigner()
+    with pytest.raises(ConnectorConfigError, match="part_bytes"):
+        FileSink(str(tmp_path), part_bytes=0)
