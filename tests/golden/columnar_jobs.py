@@ -133,7 +133,8 @@ def running(stage):
         .key_by("k", "g")
         .agg(
             count().alias("n"), col("v").count().alias("nv"), col("v").sum().alias("total"),
-            col("v").min().alias("least"), col("v").max().alias("most"), col("f").mean().alias("mean"),
+            col("v").min().alias("least"), col("v").max().alias("most"),
+            col("f").mean().alias("mean"),
         )
     )  # fmt: skip
 

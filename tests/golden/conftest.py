@@ -11,7 +11,7 @@ from tests.golden.harness import SLOTS
 @pytest.fixture(scope="session")
 def cluster():
     """A running MiniCluster."""
-    config = Configuration.from_dict({"slot.request.timeout": "20 s", "log.level": "ERROR"})
+    config = Configuration.from_dict({"slot.request.timeout": "4 s", "log.level": "ERROR"})
     with MiniCluster(config, slots=SLOTS) as running:
         running.wait_ready()
         yield running

@@ -231,7 +231,7 @@ def states_model():
     return out
 
 
-# ---------------------------------------------------------------------------- processing-time timers
+# --------------------------------------------------------------------------- processing-time timers
 
 PROCESSING_KEYS = 40
 
@@ -365,7 +365,7 @@ def partitioners_model():
     return out
 
 
-# ---------------------------------------------------------------- few keys, few key groups, two keys
+# --------------------------------------------------------------- few keys, few key groups, two keys
 
 FEW = [(("x", "y")[i % 2], i) for i in range(300)]
 
@@ -385,7 +385,7 @@ class Distinct(MapFunction):
 
     def map(self, value):
         self.seen.put(tuple(value), True)
-        return (value[1] % 2, sum(1 for _ in self.seen.keys()))
+        return (value[1] % 2, len(list(self.seen)))
 
 
 def few_groups_model():
@@ -433,7 +433,8 @@ def generated_view(results):
 
 
 JOBS = [
-    Golden("functions", functions, functions_model, collect=True, options={"taskmanager.batch.rows": "8"}),
+    Golden("functions", functions, functions_model, collect=True,
+           options={"taskmanager.batch.rows": "8"}),
     Golden("any_key", any_key, any_key_model, backends=("hashmap", "rocksdb")),
     Golden("fields", fields, fields_model, backends=("rocksdb", "rocksdb"), collect=True),
     Golden("states", states, states_model, backends=("rocksdb", "rocksdb"), from_checkpoint=True),
@@ -441,7 +442,7 @@ JOBS = [
     Golden("alarms", alarms, alarms_model, pause_ms=5, end_pause_ms=8),
     Golden("joined", joined, joined_model, view=joined_view, backends=("rocksdb", "hashmap")),
     Golden("partitioners", partitioners, partitioners_model, from_checkpoint=True, collect=True),
-    Golden("few_groups", few_groups, few_groups_model, max_parallelism=3, backends=("rocksdb", "rocksdb"),
-           ),
+    Golden("few_groups", few_groups, few_groups_model, max_parallelism=3,
+           backends=("rocksdb", "rocksdb")),
     Golden("generated", generated, generated_model, view=generated_view),
 ]  # fmt: skip

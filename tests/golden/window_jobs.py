@@ -270,14 +270,16 @@ def counted_model():
     return out
 
 
-#: A watermark may wait with the records gathered before it; with nothing gathered lateness is fixed.
+#: A watermark may wait with the records gathered before it; unless nothing is ever gathered.
 AT_ONCE = {"execution.buffer-timeout.interval": "0 ms"}
 
 JOBS = [
     Golden("tumbling", tumbling, tumbling_model, backends=("rocksdb", "rocksdb"), collect=True),
-    Golden("sliding", sliding, sliding_model, backends=("hashmap", "rocksdb"), from_checkpoint=True),
+    Golden("sliding", sliding, sliding_model, backends=("hashmap", "rocksdb"),
+           from_checkpoint=True),
     Golden("sessions", sessions, sessions_model, backends=("rocksdb", "hashmap"), collect=True),
-    Golden("late", late, late_model, hold=0.6, at_hold=True, pause_ms=4, middle=0.1, options=AT_ONCE),
+    Golden("late", late, late_model, hold=0.6, at_hold=True, pause_ms=4, middle=0.1,
+           options=AT_ONCE),
     Golden("late_rocksdb", late, late_model, hold=0.3, at_hold=True, pause_ms=2, middle=0.05,
            backends=("rocksdb", "rocksdb"), options=AT_ONCE),
     Golden("counted", counted, counted_model, backends=("rocksdb", "rocksdb"), max_parallelism=7),

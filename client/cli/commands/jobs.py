@@ -8,6 +8,8 @@ import time
 from lesto.client.cli.exit_codes import ExitCode
 from lesto.client.cli.output import format_elapsed, format_time, print_records
 from lesto.client.cli.target import connect
+from lesto.client.jobmanager_client import ENDED_STATES
+from lesto.jobmanager.errors import JobStateError
 from lesto.proto import client_pb2 as pb
 
 _RUNNING = {pb.JOB_STATE_RUNNING, pb.JOB_STATE_FAILING, pb.JOB_STATE_CANCELLING}
@@ -68,9 +70,17 @@ def _record(job: pb.JobSummary) -> dict[str, object]:
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel a job."""
+    """Cancel a job.
+
+    Raises:
+        JobStateError: it has ended already.
+    """
     with connect(arguments) as client:
         job_id = client.resolve_job(arguments.job)
+        job = client.job(job_id).summary
+        if job.state in ENDED_STATES:  # the JobManager takes it without a word
+            msg = f"job {job.name} ({job_id}) has ended: it is {state_name(job.state)}"
+            raise JobStateError(msg)
         client.cancel(job_id)
     print(f"Cancelled job {job_id}.")
     return ExitCode.OK
