@@ -8,23 +8,13 @@ import hypothesis
 import pyarrow.csv
 import pytest
 from hypothesis_profiles import PROFILE
+from rooms import ROOMS
 
 pytest_plugins = ["leaks"]
 hypothesis.settings.load_profile(PROFILE)
 
 # Arrow opens a pipe for Ctrl-C at its first cancellable read and keeps it; it is not a test's leak.
 pyarrow.csv.read_csv(io.BytesIO(b"a\n1\n"))
-
-ROOMS = (
-    "client",
-    "common",
-    "connectors",
-    "jobmanager",
-    "kernels",
-    "proto",
-    "state",
-    "taskmanager",
-)
 
 
 def pytest_collection_finish(session):

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from rooms import ROOMS
 
 from lesto.client.minicluster import MiniCluster
 from lesto.common.config import Configuration
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = ["client", "common", "connectors", "jobmanager", "kernels", "lesto"]
-ROOMS += ["proto", "state", "taskmanager"]
 #: Longest a command may take; every mistake is told at once.
 TIMEOUT_SECONDS = 20
 #: A line of a script that ends with this is the one an error must name.
@@ -99,7 +98,7 @@ class Outcome:
 def is_internal(file):
     """Whether a traceback's file is Lesto's, or an importer's on the way to the script."""
     path = os.path.realpath(file)
-    ours = any(path.startswith(f"{REPOSITORY / room}{os.sep}") for room in ROOMS)
+    ours = any(path.startswith(f"{REPOSITORY / room}{os.sep}") for room in (*ROOMS, "lesto"))
     return ours or "site-packages" in path or "<frozen" in file or "runpy" in path
 
 

@@ -8,19 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from rooms import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE_JOB = Path(__file__).with_name("smoke_job.py")
-ROOMS = (
-    "client",
-    "common",
-    "connectors",
-    "jobmanager",
-    "kernels",
-    "proto",
-    "state",
-    "taskmanager",
-)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,18 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from rooms import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = (
-    "client",
-    "common",
-    "connectors",
-    "jobmanager",
-    "kernels",
-    "proto",
-    "state",
-    "taskmanager",
-)
 
 
 @pytest.mark.parametrize("room", ROOMS)

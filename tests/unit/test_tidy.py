@@ -9,20 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rooms import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
 RATCHET = tomllib.loads((ROOT / "tests/unit/tidy_ratchet.toml").read_text())
-ENGINE = (
-    "client",
-    "common",
-    "connectors",
-    "jobmanager",
-    "kernels",
-    "lesto",
-    "proto",
-    "state",
-    "taskmanager",
-)
+ENGINE = (*ROOMS, "lesto")
 FILE_LINES_MAX = 600
 FILE_LINES_HARD_MAX = 1_000
 FUNCTION_LINES_MAX = 70

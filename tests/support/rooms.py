@@ -1,0 +1,12 @@
+"""The folders of the product; users reach each as ``lesto.<room>`` only."""
+
+ROOMS = (
+    "client",
+    "common",
+    "connectors",
+    "jobmanager",
+    "kernels",
+    "proto",
+    "state",
+    "taskmanager",
+)
