@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis_profiles import examples
 
 from lesto.kernels.hashing import hash_columns
 from lesto.kernels.index import HashIndex
@@ -56,6 +57,7 @@ def columns(types: list[pa.DataType], rows: list[tuple[Any, ...]]) -> list[pa.Ar
 
 @pytest.mark.parametrize("spaced", [False, True])
 @pytest.mark.parametrize("name", SHAPES)
+@settings(max_examples=examples(20))  # each of 38 index kinds
 @given(data=st.data())
 def test_agrees_with_a_dict(name: str, spaced: bool, data: st.DataObject) -> None:
     types, row = SHAPES[name]
@@ -129,6 +131,7 @@ class Churn(RuleBasedStateMachine):
 
 
 TestChurn = Churn.TestCase
+TestChurn.settings = settings(max_examples=examples(25))
 
 
 def test_nan_and_minus_zero() -> None:
