@@ -144,7 +144,7 @@ def test_a_drained_stop_fires_what_is_open(cluster, tmp_path):
     write(windows.reduce(lambda a, b: (a[0], a[1] + b[1])), tmp_path / "out", "text")
     with env.execute_async("drained") as job:
         wait_for((tmp_path / "marker" / "gated" / "0").exists, job)
-        job.stop_with_savepoint(True, str(tmp_path / "savepoints")).result(20)
+        job.stop_with_savepoint(True, str(tmp_path / "savepoints")).result(90)
     sums = [(parity, sum(range(parity, 50, 2))) for parity in (0, 1)]
     assert sorted(published(tmp_path / "out", "text")) == sums
 
@@ -157,7 +157,7 @@ def lesto(cluster, *arguments):
     done = subprocess.run(
         [sys.executable, "-m", "lesto.client.cli.main", *arguments],
         env={**os.environ, "LESTO_SECURITY__TOKEN": cluster.token},
-        capture_output=True, text=True, check=False, timeout=40,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -304,7 +304,7 @@ def test_a_job_too_large_for_the_cluster_fails_with_a_clear_error(cluster, jobma
 def test_print_shows_each_record_on_the_users_terminal():
     example = Path(__file__).parents[2] / "examples" / "word_count.py"
     done = subprocess.run(
-        [sys.executable, str(example)], capture_output=True, text=True, check=False, timeout=50
+        [sys.executable, str(example)], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [

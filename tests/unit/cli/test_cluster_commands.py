@@ -66,7 +66,8 @@ def read_until(process, stream, text):
         lines.append(line)
         if text in line:
             return "".join(lines)
-    pytest.fail(f"no {text!r} in {lines}; stderr: {process.communicate(timeout=5)[1]}")
+    process.kill()
+    pytest.fail(f"no {text!r} in {lines}; stderr: {process.communicate()[1]}")
 
 
 def stop(process, signal_number):
