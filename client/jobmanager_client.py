@@ -22,6 +22,7 @@ from lesto.client.errors import (
     UnknownJobError,
 )
 from lesto.common.errors import LestoError, did_you_mean
+from lesto.common.locations import absolute
 from lesto.common.rpc import call_metadata, error_from_metadata
 from lesto.proto import client_pb2 as pb
 from lesto.proto import client_pb2_grpc
@@ -126,7 +127,7 @@ class JobManagerClient:
 
     def savepoint(self, job_id: str, target: str = "") -> str:
         """Take a savepoint; return its path once it is complete."""
-        request = pb.TriggerSavepointRequest(job_id=job_id, target=target)
+        request = pb.TriggerSavepointRequest(job_id=job_id, target=absolute(target))
         response: pb.TriggerSavepointResponse = self._call(
             self._stub.TriggerSavepoint, request, timeout=None
         )
@@ -134,7 +135,7 @@ class JobManagerClient:
 
     def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:
         """Stop a job with a savepoint; return its path once the job has finished."""
-        request = pb.StopJobRequest(job_id=job_id, target=target, drain=drain)
+        request = pb.StopJobRequest(job_id=job_id, target=absolute(target), drain=drain)
         response: pb.TriggerSavepointResponse = self._call(
             self._stub.StopJob, request, timeout=None
         )

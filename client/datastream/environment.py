@@ -51,6 +51,7 @@ from lesto.common.checking import is_a
 from lesto.common.config import Configuration
 from lesto.common.convert import to_columnar
 from lesto.common.elements import RowBatch
+from lesto.common.locations import absolute
 from lesto.common.source import Source
 from lesto.common.time import DurationLike, duration_ms
 from lesto.common.types import TypeInformation
@@ -193,7 +194,8 @@ class StreamExecutionEnvironment:
 
     def set_default_savepoint_directory(self, directory: str) -> StreamExecutionEnvironment:
         """Where savepoints go that are triggered without a directory."""
-        self._config.set(options.SAVEPOINT_DIR, directory)
+        path = located(lambda: absolute(directory), "set_default_savepoint_directory")
+        self._config.set(options.SAVEPOINT_DIR, path)
         return self
 
     def get_default_savepoint_directory(self) -> str | None:

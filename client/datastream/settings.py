@@ -12,6 +12,7 @@ from lesto.client.datastream.checks import located, unsupported, wrong
 from lesto.common import options
 from lesto.common.checking import is_a
 from lesto.common.config import Configuration
+from lesto.common.locations import absolute
 from lesto.common.options import (
     CheckpointingMode,
     CheckpointRetention,
@@ -215,7 +216,8 @@ class CheckpointConfig:
 
     def set_checkpoint_storage_dir(self, directory: str) -> CheckpointConfig:
         """Directory (any file-system URI) of the checkpoints."""
-        return self._set(options.CHECKPOINT_DIR, directory)
+        path = located(lambda: absolute(directory), "set_checkpoint_storage_dir")
+        return self._set(options.CHECKPOINT_DIR, path)
 
     def is_unaligned_checkpoints_enabled(self) -> bool:
         """Whether barriers overtake records."""

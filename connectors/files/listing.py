@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,11 +30,6 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
         system, path = fs.FileSystem.from_uri(uri)
         return system, str(path)
     return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
-
-
-def absolute(uri: str) -> str:
-    """A local path made absolute, from the directory in which the job is built; a URI as it is."""
-    return uri if "://" in uri else os.path.abspath(os.path.expanduser(uri))
 
 
 def is_hidden(path: str) -> bool:

@@ -21,6 +21,7 @@ import msgspec
 from pyarrow import fs
 
 from lesto.common.elements import Batch
+from lesto.common.locations import absolute
 from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
 from lesto.connectors.errors import ConnectorConfigError, OutputError, PublishError
 from lesto.connectors.files.encoders import (
@@ -62,7 +63,7 @@ class FileSink(Sink):
             msg = f"part_bytes must be positive, got {part_bytes}"
             raise ConnectorConfigError(msg)
         # A relative path means the directory in which the job is submitted, not the slot's.
-        self.path = path if "://" in path else os.path.abspath(os.path.expanduser(path))
+        self.path = absolute(path)
         self.encoders = encoder_factory(format)
         self.input_form = self.encoders.input_form
         self.prefix = prefix
@@ -210,7 +211,7 @@ class _FileWriter(SinkWriter):
         self._pending_dir = posixpath.join(self._root, PENDING_DIRECTORY)
         try:
             self._fs.create_dir(self._pending_dir, recursive=True)
-        except OSError as error:
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
             msg = f"the output directory '{sink.path}' cannot be made or written: {error}"
             raise OutputError(
                 msg, remedy="check the path and its permissions, on the machines of the workers"

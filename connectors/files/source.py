@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lesto.common.locations import absolute
 from lesto.common.source import (
     Boundedness,
     EndOfSplits,
@@ -28,7 +29,7 @@ from lesto.common.source import (
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.files.damaged import readable
 from lesto.connectors.files.formats import CsvFormat, JsonLinesFormat, LineFormat, TextFormat
-from lesto.connectors.files.listing import FileInfo, absolute, list_files, resolve
+from lesto.connectors.files.listing import FileInfo, list_files, resolve
 from lesto.connectors.files.malformed import MalformedPolicy
 from lesto.connectors.files.readers import LineSplitReader, ParquetSplitReader, SplitReader
 from lesto.connectors.files.splits import FileSplit, decode_split, encode_split

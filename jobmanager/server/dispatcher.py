@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.errors import did_you_mean
+from lesto.common.locations import absolute
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core.graph_validation import validate_graph
 from lesto.jobmanager.errors import (
@@ -134,7 +135,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
 
         def claim() -> tuple[CheckpointStore, int]:
-            directory = config.get(options.CHECKPOINT_DIR) or self._checkpoint_dir
+            directory = absolute(config.get(options.CHECKPOINT_DIR) or self._checkpoint_dir)
             store = CheckpointStore(directory, graph.job_id)
             return store, store.next_epoch(self._owner)
 
@@ -198,10 +199,13 @@ class Dispatcher:
             LestoError: it did not complete; says why.
         """
         runner = self.running(job_id)
-        directory = target or self.get(job_id).config.get(options.SAVEPOINT_DIR)
+        directory = absolute(target or self.get(job_id).config.get(options.SAVEPOINT_DIR) or "")
         if not directory:
             msg = "neither the request nor execution.checkpointing.savepoint-dir names a directory"
-            remedy = "give a directory, or set execution.checkpointing.savepoint-dir"
+            remedy = (
+                "give one (lesto savepoint JOB DIR, lesto stop -p DIR JOB), or set "
+                "execution.checkpointing.savepoint-dir"
+            )
             raise JobStateError(msg, remedy=remedy)
         return await runner.savepoint(directory, stop=stop, drain=drain)
 

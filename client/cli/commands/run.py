@@ -23,6 +23,7 @@ from lesto.client.errors import NoJobError, ScriptNotFoundError
 from lesto.client.run_options import RunOptions
 from lesto.common import options
 from lesto.common.errors import LestoError
+from lesto.common.locations import absolute
 from lesto.common.scratch import ScratchDirectory
 
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         RunOptions(
             jobmanager=jobmanager,
             parallelism=parallelism(arguments),
-            savepoint=arguments.fromSavepoint or "",
+            savepoint=absolute(arguments.fromSavepoint or ""),
             allow_non_restored=arguments.allowNonRestoredState,
             detached=arguments.detached or not config.get(options.ATTACHED),
             config=config.to_dict(),
