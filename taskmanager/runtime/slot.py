@@ -4,6 +4,7 @@ thread.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable
 
@@ -48,6 +49,7 @@ class Slot:
         self._local = LocalChannels(environment)
         self._tasks: dict[TaskKey, Task] = {}
         self._reporters: dict[TaskKey, TaskReporter] = {}
+        self._collecting = False
         self._log = get_logger("lesto.slot", slot=environment.slot_id)
         environment.mailbox.mono.add(
             environment.clock.monotonic_ms() + REPORT_INTERVAL_MS, self._report
@@ -137,6 +139,17 @@ class Slot:
         reporter = self._reporters.pop(key, None)
         if reporter is not None:
             reporter.close()
+        if not self._collecting:
+            self._collecting = True
+            self._environment.mailbox.post(self._collect)
+
+    def _collect(self) -> None:
+        """Free what ended tasks held, state above all.
+
+        A task is full of cycles, and the collector hardly looks by itself (see ``slot_main``).
+        """
+        self._collecting = False
+        gc.collect()
 
     def _order(self) -> None:
         self._environment.mailbox.set_tasklets(tuple(self._ordered()))
