@@ -125,13 +125,16 @@ class SlotProcess:
                 self._process.kill()
 
     async def wait(self) -> str:
-        """Wait for the process's end; returns why it ended. Removes its working directory."""
+        """Wait for the process's end; returns why it ended."""
         assert self._process is not None, "wait before start"
         code = await self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        await asyncio.to_thread(shutil.rmtree, self.local_dir, True)
         return self._kill_reason or exit_text(code)
+
+    async def remove_files(self) -> None:
+        """Remove the working directory; the state in it may be large."""
+        await asyncio.to_thread(shutil.rmtree, self.local_dir, True)
 
     async def terminate(self) -> None:
         """End the process, gently first."""

@@ -211,7 +211,8 @@ class TaskManager:
             _log.warning("slot.lost", slot=slot.slot_id, pid=slot.info.pid, reason=reason)
             slot.info.status = runtime_pb2.SLOT_STATUS_LOST
             slot.info.lost_reason = reason
-            self._report(slot.info)
+            self._report(slot.info)  # first of all: the job waits for it
+            await slot.remove_files()
             failures = 0 if was_ready else failures + 1
             if failures >= START_FAILURES_MAX:
                 msg = f"{failures} slot processes in a row ended before they were ready: {reason}"
