@@ -360,14 +360,14 @@ TASK_SLOTS = ConfigOption(
 CHANNEL_CREDIT = ConfigOption(
     "taskmanager.network.channel-credit",
     MemorySize,
-    MemorySize(256 * KIB),
+    MemorySize(MIB),
     "Bytes that may be under way in one channel between two tasks.",
     minimum=MemorySize(4 * KIB),
 )
 BATCH_ROWS = ConfigOption(
     "taskmanager.batch.rows",
     int,
-    16384,
+    32768,
     "Most rows that a source puts in one batch.",
     minimum=1,
     maximum=1 << 20,

@@ -32,7 +32,7 @@ class FlushPolicy:
 
     Attributes:
         rows: a batch of so many rows is full.
-        nbytes: a batch of so many bytes is full.
+        nbytes: a batch of so many bytes is full; a piece of half as many is not joined to others.
         timeout_ns: nothing is held back for longer.
     """
 
@@ -141,11 +141,16 @@ class EdgeWriter:
         return conform(batch, self._schema)
 
     def _append(self, index: int, piece: Batch) -> None:
-        buffer = self._buffers[index]
+        buffer, policy = self._buffers[index], self._policy
+        rows, nbytes = len(piece), piece.nbytes
+        # Joining pieces copies them: worth it for small ones only.
+        large = 2 * nbytes >= policy.nbytes
+        if large and buffer.parts:
+            self._send(index, buffer)
         buffer.parts.append(piece)
-        buffer.rows += len(piece)
-        buffer.nbytes += piece.nbytes
-        if buffer.rows >= self._policy.rows or buffer.nbytes >= self._policy.nbytes:
+        buffer.rows += rows
+        buffer.nbytes += nbytes
+        if large or buffer.rows >= policy.rows or buffer.nbytes >= policy.nbytes:
             self._send(index, buffer)
         elif self._oldest_ns is None:
             self._oldest_ns = time.monotonic_ns()

@@ -405,3 +405,17 @@ def test_every_record_goes_to_one_channel_in_order(batches, n, kind, columnar):
 def test_a_custom_partitioner_must_name_a_channel():
     with pytest.raises(ValueError, match="there are 2"):
         Custom(2, lambda key, n: 5, None).split(RowBatch([1]))
+
+
+def test_a_large_piece_is_sent_as_it_is_behind_what_was_gathered():
+    sink = LocalChannel(1 << 20, lambda: None)
+    policy = FlushPolicy(rows=1000, nbytes=100 * RowBatch.ROW_BYTES_ESTIMATE, timeout_ns=10**12)
+    writer = EdgeWriter([sink], ToOne(1), None, policy)
+    large = RowBatch(list(range(50)))
+    writer.emit(RowBatch([-1]))
+    writer.emit(large)
+    writer.emit(RowBatch([99]))
+    writer.flush()
+    taken = [sink.take() for _ in range(3)]
+    assert [batch.values for batch in taken] == [[-1], large.values, [99]]
+    assert taken[1] is large
