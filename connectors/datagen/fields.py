@@ -29,6 +29,12 @@ def mix(positions: Positions, seed: int) -> Positions:
     return z ^ (z >> np.uint64(31))
 
 
+def remainder(values: Positions, divisor: int) -> Positions:
+    """``values % divisor``: numpy divides by a constant with SIMD, but has no such remainder."""
+    by = np.uint64(divisor)
+    return values - values // by * by
+
+
 class Field(ABC):
     """Generates one column."""
 
@@ -74,8 +80,8 @@ class random_int(Field):
 
     def generate(self, positions: Positions) -> pa.Array:
         """Values for uint64[n] positions."""
-        span = np.uint64(self.high - self.low + 1)
-        return pa.array((mix(positions, self.seed) % span).astype(np.int64) + self.low)
+        offsets = remainder(mix(positions, self.seed), self.high - self.low + 1)
+        return pa.array(offsets.view(np.int64) + self.low)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class pool(Field):
     size: int
     prefix: str = "key-"
     seed: int = 3
-    _values: pa.Array | None = field(default=None, repr=False, compare=False)
+    _texts: npt.NDArray[np.void] | None = field(default=None, repr=False, compare=False)
 
     @property
     def type(self) -> pa.DataType:
@@ -113,14 +119,20 @@ class pool(Field):
 
     def generate(self, positions: Positions) -> pa.Array:
         """Values for uint64[n] positions."""
-        if self._values is None:
+        if self._texts is None:
             digits = len(str(self.size - 1))
-            self._values = pa.array([f"{self.prefix}{i:0{digits}d}" for i in range(self.size)])
-        index = (mix(positions, self.seed) % np.uint64(self.size)).astype(np.int32)
-        return self._values.take(pa.array(index))
+            texts = [f"{self.prefix}{i:0{digits}d}".encode() for i in range(self.size)]
+            # All are equally long, so that picking them is copying items of one fixed size.
+            self._texts = np.frombuffer(b"".join(texts), f"V{len(texts[0])}")
+        index = remainder(mix(positions, self.seed), self.size).view(np.int64)
+        picked = self._texts.take(index)
+        width = self._texts.itemsize
+        ends = np.arange(0, (len(index) + 1) * width, width, dtype=np.int32)
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(picked)]
+        return pa.Array.from_buffers(pa.string(), len(index), buffers)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_values": None}
+        return {**self.__dict__, "_texts": None}
 
 
 @dataclass(frozen=True)
