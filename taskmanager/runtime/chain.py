@@ -6,9 +6,9 @@ only where they change, once for all receivers of a batch that want the other fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import cloudpickle
 import pyarrow as pa
@@ -29,6 +29,10 @@ from lesto.taskmanager.runtime.environment import TaskOperatorContext
 from lesto.taskmanager.runtime.errors import DeploymentError
 from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
 from lesto.taskmanager.runtime.failures import mark_operator
+
+#: Columns become so many rows at a time. Rows are some hundred bytes each in objects of their own:
+#: a few thousand stay in the processor's cache from their making to their end.
+CONVERTED_ROWS_MAX: Final = 2048
 
 
 @dataclass(slots=True)
@@ -159,32 +163,45 @@ class OperatorOutput:
             edge.control(marker)
 
 
-def in_form(batch: Batch, form: Form, schema: pa.Schema | None, name: str) -> Batch:
-    """The batch in the form that operator ``name`` takes.
+def converted(batch: Batch, schema: pa.Schema | None, name: str) -> Iterator[Batch]:
+    """The batch in the other form, for operator ``name``.
+
+    Columns become rows a piece at a time: the next is made when the operator is done with the one
+    before.
 
     Raises:
         SchemaMismatchError: rows of a stream without a schema go to an operator that takes columns.
     """
-    if form is Form.ROWS and isinstance(batch, ColumnarBatch):
-        return to_rows(batch)
-    if form is Form.COLUMNAR and isinstance(batch, RowBatch):
+    if isinstance(batch, RowBatch):
         if schema is None:
             msg = f"operator {name!r} takes columns, but its input has no schema"
             raise SchemaMismatchError(msg, remedy="declare the output type of the operator before")
-        return to_columnar(batch, schema)
-    return batch
+        yield to_columnar(batch, schema)
+        return
+    rows = len(batch)
+    for start in range(0, rows, CONVERTED_ROWS_MAX):
+        yield to_rows(batch.slice(start, min(CONVERTED_ROWS_MAX, rows - start)))
+
+
+def takes(form: Form, batch: Batch) -> bool:
+    """Whether an operator that takes ``form`` takes the batch as it is."""
+    return form is Form.ANY or (form is Form.COLUMNAR) == isinstance(batch, ColumnarBatch)
 
 
 def _deliver(batch: Batch, receivers: _Receivers) -> None:
-    other: Batch | None = None  # the batch in the form it does not have, made at most once
-    for target, input_index in receivers.operators:
-        form = target.operator.input_form
-        if form is Form.ANY or (form is Form.COLUMNAR) == isinstance(batch, ColumnarBatch):
+    others: list[tuple[ChainedOperator, int]] | None = None
+    for link in receivers.operators:
+        target, input_index = link
+        if takes(target.operator.input_form, batch):
             target.process(batch, input_index)
-            continue
-        if other is None:
-            other = in_form(batch, form, receivers.schema, target.node.name)
-        target.process(other, input_index)
+        elif others is None:
+            others = [link]
+        else:
+            others.append(link)
+    if others is not None:
+        for piece in converted(batch, receivers.schema, others[0][0].node.name):
+            for target, input_index in others:
+                target.process(piece, input_index)
     for edge in receivers.edges:
         edge.emit(batch)
 

@@ -18,7 +18,7 @@ from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
 from lesto.taskmanager.operators.source_api import PollStatus, SourceDriver
 from lesto.taskmanager.runtime.activity import Activity, ActivityClock
-from lesto.taskmanager.runtime.chain import OperatorChain, in_form
+from lesto.taskmanager.runtime.chain import OperatorChain, converted, takes
 from lesto.taskmanager.runtime.checkpointing import TaskSnapshots
 from lesto.taskmanager.runtime.environment import SlotEnvironment
 from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
@@ -208,9 +208,12 @@ class Task:
         """A batch has come."""
         head = self.chain.head  # type: ignore[union-attr]
         head.stats.bytes_in += batch.nbytes
-        schemas = head.context.input_schemas
-        form = head.operator.input_form
-        head.process(in_form(batch, form, schemas[input_index], head.name), input_index)
+        if takes(head.operator.input_form, batch):
+            head.process(batch, input_index)
+            return
+        schema = head.context.input_schemas[input_index]
+        for piece in converted(batch, schema, head.name):
+            head.process(piece, input_index)
 
     def on_advance(self, advance: Advance) -> None:
         """Event time or idleness of the inputs has changed."""
