@@ -64,8 +64,9 @@ def one_run(folder, *, rows, rate, kills, seed, interval="500ms", backend="rocks
                 time.sleep(rng.uniform(0.3, 3.0))
                 if cluster.job(job).summary.state == pb.JOB_STATE_FINISHED:
                     break
-                kind, pid = rng.choice(cluster.victims())
-                if kill(pid):
+                victims = cluster.victims()  # none for a moment when all have been killed
+                kind, pid = rng.choice(victims or [("", 0)])
+                if pid and kill(pid):
                     killed.append(kind)
             details = cluster.wait_for(job, pb.JOB_STATE_FINISHED, rows / rate + 90)
             verdict, _ = verifier.communicate("", timeout=120)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -110,6 +111,20 @@ def pause_short(a):
             a.sleep(0.2, 1.2)
 
 
+def disk_full(a):
+    """Checkpoint storage is full for a while; needs root for a small tmpfs."""
+    a.sleep(1, 2)
+    filler = a.cluster.checkpoints / "filler"
+    try:
+        with contextlib.suppress(OSError), filler.open("wb") as out:
+            while True:
+                out.write(b"x" * (1 << 20))
+        a.told.append("disk full")
+        time.sleep(3)
+    finally:
+        filler.unlink(missing_ok=True)
+
+
 def pause_jobmanager(a):
     """The JobManager sleeps beyond the timeout; the TaskManagers leave it and come back."""
     a.sleep(1, 2)
@@ -172,9 +187,20 @@ SCENARIOS = {
     f.__name__: f
     for f in (
         pause_taskmanager, pause_supervisor, pause_slot, pause_short, pause_jobmanager, double,
-        in_recovery, at_start, at_end,
+        in_recovery, at_start, at_end, disk_full,
     )
 }  # fmt: skip
+
+
+@contextlib.contextmanager
+def small_disk(path, size="48m"):
+    """A file system of its own in memory."""
+    path.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
 
 
 def attack(folder, scenario, *, rows, rate, seed, interval="200ms", backend="rocksdb", more=None):
@@ -190,7 +216,10 @@ def attack(folder, scenario, *, rows, rate, seed, interval="200ms", backend="roc
         **(more or {}),
     }
     beat = {"heartbeat.interval": "500ms", "heartbeat.timeout": "2s"}
-    with Cluster(folder, taskmanagers=2, slots=1, options=beat) as cluster:
+    small = (
+        small_disk(folder / "checkpoints") if scenario is disk_full else contextlib.nullcontext()
+    )
+    with small, Cluster(folder, taskmanagers=2, slots=1, options=beat) as cluster:
         job = cluster.submit(
             JOB, "--rows", rows, "--rate", rate, "--output", output,
             parallelism=PARALLELISM, options=options,
