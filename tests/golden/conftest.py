@@ -2,10 +2,10 @@
 
 import pytest
 
-from lesto.client.jobmanager_client import JobManagerClient
+from lesto.client.jobmanager_client import ENDED_STATES, JobManagerClient
 from lesto.client.minicluster import MiniCluster
 from lesto.common import Configuration
-from tests.golden.harness import SLOTS
+from tests.golden.harness import SLOTS, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +22,13 @@ def jobmanager(cluster):
     """A connection to its JobManager."""
     with JobManagerClient(cluster.address, cluster.token) as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def _no_job_is_left(jobmanager):
+    """Whatever a test does, its jobs are gone and all slots are free for the next."""
+    yield
+    for job in jobmanager.jobs():
+        if job.state not in ENDED_STATES:
+            jobmanager.cancel(job.job_id)
+    wait_for(lambda: jobmanager.cluster().slots_available == SLOTS, what="free slots")
