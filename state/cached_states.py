@@ -55,7 +55,10 @@ class CachedValueState(ValueState[Any]):
         space = self._space
         if key in space:
             space[key] = value
-            self._dirty[key] = None
+            # Dirty keys are in the space. As many as it has: this one is among them, and another
+            # look-up in a large dict, which is in no cache of the processor, is saved.
+            if len(self._dirty) < len(space):
+                self._dirty[key] = None
         elif value is not None or not self._cells.complete:
             space[key] = value
             self._dirty[key] = None
