@@ -138,7 +138,9 @@ class Session:
             self.console.print(f"[red]failed[/red] {title}\n{error}", highlight=False)
             return
         self.figures += lines
-        self.console.print(f"  {title}: {time.monotonic() - started:.0f} s", highlight=False)
+        rates = [f"{x['rows_per_second']:,} rows/s" for x in lines if "rows_per_second" in x]
+        took = f"{time.monotonic() - started:.0f} s"
+        self.console.print(f"  {title}: {' '.join(rates)} (took {took})", highlight=False)
 
     def exchange(self, quick):
         """The exchange benchmark prints text: turn it into a figure."""
@@ -157,11 +159,16 @@ class Session:
 
 def throughput(session, args):
     """All engines and jobs, in rounds."""
-    plan = [(engine, job, rows[args.quick]) for engine, rows in LESTO_ROWS.items() for job in JOBS]
+
+    def scaled(rows):
+        return max(1, round(rows[args.quick] * args.scale / 1000)) * 1000
+
+    plan = [(engine, job, scaled(rows)) for engine, rows in LESTO_ROWS.items() for job in JOBS]
     if not args.quick:
-        plan += [("lesto-columnar", job, LESTO_SHORT_ROWS) for job in JOBS]
+        short = scaled((LESTO_SHORT_ROWS,))
+        plan += [("lesto-columnar", job, short) for job in JOBS]
     if args.peers:
-        plan += [(engine, job, rows[args.quick]) for (engine, job), rows in PEER_ROWS.items()]
+        plan += [(engine, job, scaled(rows)) for (engine, job), rows in PEER_ROWS.items()]
     for number in range(args.rounds):
         for engine, job, rows in plan:
             title = f"round {number + 1}/{args.rounds} {engine} {job} {rows:,}"
@@ -274,6 +281,9 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes, for a first look")
     parser.add_argument("--only", choices=["throughput", "others"])
     parser.add_argument("--rounds", type=int, help="repetitions (3; 1 when quick)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor for the numbers of records"
+    )
     parser.add_argument("--no-record", action="store_true", help="do not append to the results")
     args = parser.parse_args()
     args.rounds = args.rounds or (1 if args.quick else 3)
@@ -283,18 +293,27 @@ def main():
 
     record = facts()
     session = Session(console)
-    if args.only != "others":
-        throughput(session, args)
-    if args.only != "throughput":
-        others(session, args)
+    try:
+        if args.only != "others":
+            throughput(session, args)
+        if args.only != "throughput":
+            others(session, args)
+    except KeyboardInterrupt:
+        session.failures.append({"benchmark": "the rest", "error": "interrupted"})
     found = medians(session.figures)
     for job in JOBS:
         if any(k[1] == job for k in found):
             console.print(throughput_table(found, job))
-    console.print(other_table(session.figures))
+    if any("benchmark" in figure for figure in session.figures):
+        console.print(other_table(session.figures))
     record.update(
         load_after=[round(x, 2) for x in os.getloadavg()],
-        options={"peers": args.peers, "quick": args.quick, "rounds": args.rounds},
+        options={
+            "peers": args.peers,
+            "quick": args.quick,
+            "rounds": args.rounds,
+            "scale": args.scale,
+        },
         figures=session.figures,
         failures=session.failures,
     )
