@@ -330,7 +330,9 @@ class JobRunner:
                 await self._off_loop(self.store.discard, instruction)
         except LestoError as error:
             self.metrics.discard_failures.inc()
-            self._log.warning("checkpoint.discard_failed", what=instruction, error=str(error))
+            # Not the instruction: it holds the metadata of all that stay.
+            number = getattr(instruction, "checkpoint_id", "all")
+            self._log.warning("checkpoint.discard_failed", checkpoint_id=number, error=str(error))
 
     async def _off_loop(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._loop.run_in_executor(self._services.io, work, *args)

@@ -59,7 +59,7 @@ class OperatorRuntimeContext:
 
     def get_attempt_number(self) -> int:
         """How often the task was started before, in this JobManager's epoch."""
-        return int(self._context.attempt.rpartition("-")[2])
+        return int(self._context.attempt.rpartition("-")[2]) - 1  # the JobManager counts from 1
 
     def get_job_parameter(self, key: str, default_value: str | None = None) -> str | None:
         """The job's configuration value for a key, as text."""

@@ -99,7 +99,7 @@ class HarnessContext:
         self.subtask = harness.subtask
         self.parallelism = harness.parallelism
         self.max_parallelism = MAX_PARALLELISM
-        self.attempt = "1-0"
+        self.attempt = "1-1"  # as the JobManager's first
         self.restored = harness.restored is not None
         self.checkpoint_root = str(harness.directory)
         self.config = harness.config

@@ -222,7 +222,7 @@ def test_the_end_of_the_job_lets_the_committer_clean_up_after_the_last_commit(ma
     h.operator.finish()
     assert h.operator.pending_work()
     h.run_blocking()
-    assert external.log[-2:] == [("commit", [b"a"]), ("finish", "1-0")]
+    assert external.log[-2:] == [("commit", [b"a"]), ("finish", "1-1")]
     assert not h.operator.pending_work()
 
 
