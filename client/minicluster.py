@@ -43,6 +43,7 @@ class MiniCluster:
         slots: slots of each TaskManager; by default ``taskmanager.numberOfTaskSlots``.
         taskmanagers: number of TaskManagers.
         port: the JobManager's port; 0 takes a free one.
+        metrics_port: port of the first TaskManager's metrics; 0 takes a free one, -1 opens none.
 
     Attributes:
         address: ``host:port`` of the JobManager, once started.
@@ -59,6 +60,7 @@ class MiniCluster:
         slots: int | None = None,
         taskmanagers: int = 1,
         port: int = 0,
+        metrics_port: int = 0,
     ) -> None:
         self._given = Configuration(config)
         self.config = Configuration(config)
@@ -67,6 +69,7 @@ class MiniCluster:
         self.token = self.config.get(options.SECURITY_TOKEN) or new_token()
         self.address = ""
         self._port = port
+        self._metrics_port = metrics_port
         self._scratch: ScratchDirectory | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -201,9 +204,15 @@ class MiniCluster:
         self._jobmanager = JobManager(self.config, host=LOOPBACK, port=self._port)
         await self._jobmanager.start()
         self.address = f"{LOOPBACK}:{self._jobmanager.port}"
-        for _ in range(self.taskmanager_count):
+        for number in range(self.taskmanager_count):
+            # A configured port is a lasting cluster's: embedded ones, of which there may be many,
+            # take free ones or none.
+            unset = min(0, self.config.get(options.METRICS_PORT))
             taskmanager = TaskManager(
-                self.config, jobmanager_address=self.address, slots=self.slots
+                self.config,
+                jobmanager_address=self.address,
+                slots=self.slots,
+                metrics_port=unset if number else self._metrics_port or unset,
             )
             self._taskmanagers.append(taskmanager)
             await taskmanager.start()

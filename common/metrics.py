@@ -316,10 +316,14 @@ class MetricRegistry:
         return None if value is None else float(value)
 
     def text(self) -> str:
-        """Return the Prometheus text exposition of everything."""
-        from prometheus_client import CollectorRegistry, generate_latest
+        """Return the Prometheus text exposition of everything; a process's own has its CPU time,
+        memory and files too, where the system tells them (Linux).
+        """
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
+        if self is _process_registry:
+            ProcessCollector(registry=registry)
         registry.register(self)
         return generate_latest(registry).decode()
 

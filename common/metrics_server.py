@@ -41,14 +41,17 @@ def serve_metrics(
     Args:
         registry: what is served.
         host: address to listen on.
-        port: port; 0 takes a free one.
+        port: port; 0 takes a free one, a negative one opens none.
 
     Returns:
-        ``host:port`` as bound, and a function that stops the server and closes the port.
+        ``host:port`` as bound (empty: none), and a function that stops the server and closes the
+        port.
 
     Raises:
         MetricsPortError: the port is taken or not ours to open.
     """
+    if port < 0:
+        return "", lambda: None
 
     class Handler(BaseHTTPRequestHandler):
         timeout = REQUEST_TIMEOUT_SECONDS

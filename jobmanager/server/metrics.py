@@ -53,13 +53,32 @@ class JobMetrics:
         self.discard_failures = group.counter(
             "job_checkpoint_discard_failures", "Old checkpoints that could not be deleted."
         )
-        group.gauge("job_last_checkpoint_duration_seconds", self._last_duration)
-        group.gauge("job_last_checkpoint_size_bytes", self._last_size)
-        group.gauge("job_last_checkpoint_uploaded_bytes", self._last_uploaded)
-        group.gauge("job_last_completed_checkpoint_id", self._last_id)
-        group.gauge("job_in_progress_checkpoints", self._in_progress)
-        group.gauge("job_running", lambda: float(master.state is JobState.RUNNING))
-        group.gauge("job_stale_events", lambda: float(master.stale_events))
+        gauges: dict[str, tuple[Callable[[], float | None], str]] = {
+            "job_last_checkpoint_duration_seconds": (
+                self._last_duration,
+                "From trigger to completion of the latest checkpoint.",
+            ),
+            "job_last_checkpoint_size_bytes": (
+                self._last_size,
+                "All state that the latest checkpoint holds, old files included.",
+            ),
+            "job_last_checkpoint_uploaded_bytes": (
+                self._last_uploaded,
+                "What was written for the latest checkpoint.",
+            ),
+            "job_last_completed_checkpoint_id": (self._last_id, "Number of the latest checkpoint."),
+            "job_in_progress_checkpoints": (self._in_progress, "Checkpoints under way."),
+            "job_running": (
+                lambda: float(master.state is JobState.RUNNING),
+                "1 while the job runs, 0 while it starts, restarts or ends.",
+            ),
+            "job_stale_events": (
+                lambda: float(master.stale_events),
+                "Messages of an older epoch or attempt, refused.",
+            ),
+        }
+        for metric, (read, text) in gauges.items():
+            group.gauge(metric, read, text)
 
     def update(self) -> None:
         """Take over the master's counts."""

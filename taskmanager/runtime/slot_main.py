@@ -77,6 +77,7 @@ def _run(setup: dict[str, Any]) -> None:
     import signal
     from concurrent.futures import ThreadPoolExecutor
 
+    from lesto.common import options
     from lesto.common.clock import SystemClock
     from lesto.common.config import Configuration
     from lesto.common.metrics import process_registry
@@ -93,7 +94,9 @@ def _run(setup: dict[str, Any]) -> None:
     mailbox = Mailbox(clock)
     signal.signal(signal.SIGTERM, lambda *_: mailbox.stop())
     exchange = ExchangeServer(setup["host"])
-    metrics_address, _ = serve_metrics(process_registry(), setup["metrics_host"])
+    # A port of its own, for a given one is the TaskManager's; or none.
+    metrics_port = min(0, config.get(options.METRICS_PORT))
+    metrics_address, _ = serve_metrics(process_registry(), setup["metrics_host"], metrics_port)
     link = SupervisorLink(setup, config, mailbox, exchange.uri, metrics_address)
     environment = SlotEnvironment(
         slot_id=setup["slot_id"],

@@ -32,6 +32,7 @@ from lesto.taskmanager.runtime.errors import SlotStartError
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
 from lesto.taskmanager.runtime.slot_process import SlotProcess, SlotSetup
 from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
+from lesto.taskmanager.runtime.supervisor_metrics import SupervisorMetrics
 
 LOOPBACK: Final = "127.0.0.1"
 #: Pause before a slot process that died before it was ready is replaced; doubled each time.
@@ -56,7 +57,7 @@ class TaskManager:
         slots: number of slot processes.
         host: address under which other TaskManagers reach this one's slots.
         taskmanager_id: unique; by default random.
-        metrics_port: port of the supervisor's metrics; 0 takes a free one.
+        metrics_port: port of the supervisor's metrics; 0 takes a free one, -1 opens none.
     """
 
     def __init__(
@@ -93,6 +94,9 @@ class TaskManager:
             register=self._registration,
             on_message=self._on_command,
             on_lost=self._on_jobmanager_lost,
+        )
+        self._metrics = SupervisorMetrics(
+            self.taskmanager_id, self._slots.values(), self._link.registered.is_set
         )
 
     # --------------------------------------------------------------------------------- life cycle
@@ -146,6 +150,7 @@ class TaskManager:
             self._server = None
         if self._stop_metrics is not None:
             await asyncio.to_thread(self._stop_metrics)
+        self._metrics.close()
         if self._working is not None:
             await asyncio.to_thread(self._working.close)
         if self._fatal is not None and not self._fatal.done():
@@ -208,6 +213,7 @@ class TaskManager:
             del self._slots[slot.slot_id]
             if self._is_stopping():
                 return
+            self._metrics.slots_lost.inc()
             _log.warning("slot.lost", slot=slot.slot_id, pid=slot.info.pid, reason=reason)
             slot.info.status = runtime_pb2.SLOT_STATUS_LOST
             slot.info.lost_reason = reason
@@ -394,11 +400,12 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await taskmanager.start()
-    waits = {asyncio.create_task(stop.wait()), asyncio.create_task(taskmanager.wait_failed())}
-    if on_ready is not None:
-        waits.add(asyncio.create_task(_call_when_registered(taskmanager, on_ready)))
+    waits: set[asyncio.Task[Any]] = set()
     try:
+        await taskmanager.start()
+        waits |= {asyncio.create_task(stop.wait()), asyncio.create_task(taskmanager.wait_failed())}
+        if on_ready is not None:
+            waits.add(asyncio.create_task(_call_when_registered(taskmanager, on_ready)))
         pending = waits
         while not stop.is_set():
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

@@ -51,7 +51,12 @@ def _slots(arguments: argparse.Namespace, config: Configuration) -> int:
 
 def _serve(config: Configuration, slots: int, request: StopRequest, started_at: float) -> None:
     with contextlib.ExitStack() as stack:
-        cluster = MiniCluster(config, slots=slots, port=config.get(options.JOBMANAGER_PORT))
+        cluster = MiniCluster(
+            config,
+            slots=slots,
+            port=config.get(options.JOBMANAGER_PORT),
+            metrics_port=config.get(options.METRICS_PORT),
+        )
         # REST first: a taken port 8081 is the likeliest mistake, and shows before anything starts.
         rest = RestServer(config)
         stack.callback(rest.stop)

@@ -87,6 +87,7 @@ class RestServer:
             uvicorn.Config(
                 app,
                 log_config=None,
+                log_level="warning",  # its start and end are no news: ours are told
                 access_log=False,
                 lifespan="off",
                 limit_concurrency=MAX_CONNECTIONS,
