@@ -64,13 +64,15 @@ def _vertex(vertex: job_pb2.JobVertex, master: JobMaster) -> client_pb2.VertexDe
         subtasks=[_subtask(subtask) for subtask in subtasks],
     )
     watermarks = []
+    # What a source has read came from outside: else one that is chained to its sink would show none.
+    is_source = all(edge.target_vertex != vertex.id for edge in master.graph.edges)
     for subtask in subtasks:
         report = subtask.attempt.report if subtask.attempt else None
         if report is None or not report.operators:
             watermarks.append(NO_WATERMARK)
             continue
         first, last = report.operators[0], report.operators[-1]
-        details.records_in += first.records_in
+        details.records_in += first.records_out if is_source else first.records_in
         details.bytes_in += first.bytes_in
         details.records_out += last.records_out
         details.bytes_out += last.bytes_out

@@ -120,6 +120,9 @@ def test_what_is_documented_is_served(measured):
     ours = {re.sub(r"_(count|sum)$", "", name) for name in found if name.startswith("lesto_")}
     assert ours <= names.keys(), "served, but not in docs/metrics.md"
     check_sense(by_name(served["jobmanager"]), by_name(served["slot"]))
+    source = client.job(client.jobs()[0].job_id).vertices[0]
+    assert "Source" in source.name
+    assert source.records_in > 0, "REST and the live table show what a source has read"
 
 
 def check_sense(jobmanager, slot):
