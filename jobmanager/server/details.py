@@ -64,7 +64,7 @@ def _vertex(vertex: job_pb2.JobVertex, master: JobMaster) -> client_pb2.VertexDe
         subtasks=[_subtask(subtask) for subtask in subtasks],
     )
     watermarks = []
-    # What a source has read came from outside: else one that is chained to its sink would show none.
+    # What a source has read came from outside: else one chained to its sink would show none.
     is_source = all(edge.target_vertex != vertex.id for edge in master.graph.edges)
     for subtask in subtasks:
         report = subtask.attempt.report if subtask.attempt else None
