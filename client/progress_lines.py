@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from lesto.client.job_client import JobClient, JobExecutionResult
 
 LINE_EVERY_SECONDS = 10.0
+#: A job that has not got its slots by then is waiting for them.
+SLOTS_WAIT_SECONDS = 3.0
 TRACEBACK_LINES_MAX = 12
+WAITS_FOR_SLOTS = "waits for slots; `lesto taskmanager --slots N` adds some, -p asks for fewer"
 # Nothing has happened yet, or the summary says it.
 _SILENT = frozenset(
     {pb.JOB_STATE_CREATED, pb.JOB_STATE_FINISHED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELED}
 )
+_ENDING = frozenset({pb.JOB_STATE_FAILING, pb.JOB_STATE_FAILED})
 
 
 class Failures:
@@ -26,19 +30,27 @@ class Failures:
 
     def __init__(self) -> None:
         self._last_ms = 0
+        self._last_told: tuple[str, str] = ("", "")
 
     def news(self, details: pb.JobDetails) -> Iterator[str]:
         """Yield the failures since the last call, oldest first; not the one that ended the job."""
         fresh = [f for f in details.failures if f.timestamp_ms > self._last_ms]
         if details.failures:
             self._last_ms = max(self._last_ms, *(f.timestamp_ms for f in details.failures))
-        if details.summary.state == pb.JOB_STATE_FAILED and fresh:
+        if details.summary.state in _ENDING and fresh:
             fresh = fresh[1:]  # newest first: that one is the error of the run
         for info in reversed(fresh):
             failure = info.failure
+            told = (failure.message, failure.location)
+            if told == self._last_told:
+                yield f"the same failure again, the job restarts: [{failure.code}]"
+                continue
+            self._last_told = told
             where = f" in '{failure.operator_name}'" if failure.operator_name else ""
             at = f" at {failure.location}" if failure.location else ""
             yield f"failure{where}, the job restarts: [{failure.code}] {failure.message}{at}"
+            if failure.remedy:
+                yield f"  what to do: {failure.remedy}"
             yield from failure.user_traceback.rstrip().splitlines()[-TRACEBACK_LINES_MAX:]
 
 
@@ -52,8 +64,12 @@ def watch_lines(job_client: JobClient, stream: IO[str]) -> JobExecutionResult:
     failures = Failures()
     state, written_at = -1, 0.0
     last: pb.JobDetails | None = None
+    waits_told_at = time.monotonic() + SLOTS_WAIT_SECONDS
     for details in job_client.details():
         last = details
+        if details.summary.state == pb.JOB_STATE_CREATED and time.monotonic() >= waits_told_at:
+            waits_told_at = float("inf")
+            print(f"CREATED {details.summary.name}: {WAITS_FOR_SLOTS}", file=stream, flush=True)
         for line in failures.news(details):
             _write(stream, line)
         now = time.monotonic()

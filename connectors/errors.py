@@ -45,15 +45,18 @@ class InputNotFoundError(ConnectorError):
 
 
 class PublishError(ConnectorError):
-    """Prepared data cannot be published."""
+    """Prepared data cannot be published: it is gone."""
 
     code = "LESTO-3005"
+    retryable = False
 
 
 class OutputError(ConnectorError):
-    """The place to write to cannot be written."""
+    """The place to write to cannot be written, and trying again will not change that."""
 
     code = "LESTO-3006"
+    domain = Domain.USER
+    retryable = False
 
 
 class UnreadableFileError(ConnectorError):

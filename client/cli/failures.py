@@ -85,6 +85,8 @@ def format_user_traceback(error: BaseException, *, script: str) -> str:
 def _raised_inside(error: BaseException) -> bool:
     """Whether our code, not the script's or a library's, raised what has no code of ours."""
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):  # of the script itself: the last frame is who loads it
+        return False
     return bool(frames) and _is_ours(frames[-1].filename)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lesto.common.elements import Batch, ColumnarBatch, Form, RowBatch, RowKind
 from lesto.common.sink import Sink, SinkWriter, WriterContext
+from lesto.connectors.errors import OutputError
 
 _KINDS = {
     RowKind.INSERT: "+I",
@@ -49,8 +50,14 @@ class _PrintWriter(SinkWriter):
         prefix = self._prefix
         lines = [f"{prefix}{text}\n" for text in _texts(batch)]
         stream = sys.stderr if self._to_stderr else sys.stdout
-        stream.write("".join(lines))
-        stream.flush()
+        try:
+            stream.write("".join(lines))
+            stream.flush()
+        except BrokenPipeError as error:  # as in `lesto run job.py | head -1`
+            msg = "nobody reads the standard output of the job any more"
+            raise OutputError(
+                msg, remedy="keep the pipe's reader running, or write to a file with a FileSink"
+            ) from error
 
     def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
         """Nothing to publish: what is printed is seen."""

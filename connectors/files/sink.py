@@ -266,7 +266,8 @@ class _FileWriter(SinkWriter):
                 f"{self._sink.prefix}-{job}-{self._operator}-{checkpoint_id:08d}-{number}"
                 f"{self._sink.encoders.suffix}"
             )
-            committables.append(msgspec.msgpack.encode([pending, final]))
+            # With the directory: a job restored with another one still publishes this file there.
+            committables.append(msgspec.msgpack.encode([pending, final, self._sink.path]))
         self._closed.clear()
         return committables
 
@@ -289,28 +290,14 @@ class _RenameCommitter(Committer):
 
     def commit(self, committables: Sequence[bytes]) -> None:
         """Rename each pending file; one that is published already is left alone."""
+        synced: dict[str, fs.FileSystem] = {}
         for committable in committables:
-            pending, final = msgspec.msgpack.decode(committable, type=tuple[str, str])
-            source = posixpath.join(self._root, PENDING_DIRECTORY, pending)
-            target = posixpath.join(self._root, final)
-            there = {
-                i.path: i.type != fs.FileType.NotFound
-                for i in self._fs.get_file_info([source, target])
-            }
-            have_source, have_target = list(there.values())
-            if have_source and not have_target:
-                self._fs.move(source, target)
-            elif have_source and have_target:
-                # A rename on an object store is copy and delete; the copy is whole, finish the
-                # delete.
-                self._fs.delete_file(source)
-            elif not have_target:
-                msg = f"'{pending}' is neither pending nor published in '{self._root}'"
-                raise PublishError(
-                    msg,
-                    remedy="somebody removed files of this job; restore from an older checkpoint",
-                )
-        _sync_directory(self._fs, self._root)
+            pending, final, path = msgspec.msgpack.decode(committable, type=tuple[str, str, str])
+            system, root = resolve(path)
+            _publish(system, root, pending, final)
+            synced[root] = system
+        for root, system in synced.items():
+            _sync_directory(system, root)
 
     def finish(self, job_id: str, attempt: str) -> None:
         """Remove what earlier attempts of this job left unpublished.
@@ -323,6 +310,25 @@ class _RenameCommitter(Committer):
             if name.startswith(f"{job_id}-") and not name.startswith(f"{job_id}-{attempt}-"):
                 _delete_if_there(self._fs, info.path)
         _delete_directory_if_empty(self._fs, directory)
+
+
+def _publish(system: fs.FileSystem, root: str, pending: str, final: str) -> None:
+    source = posixpath.join(root, PENDING_DIRECTORY, pending)
+    target = posixpath.join(root, final)
+    there = {i.path: i.type != fs.FileType.NotFound for i in system.get_file_info([source, target])}
+    have_source, have_target = list(there.values())
+    if have_source and not have_target:
+        system.move(source, target)
+    elif have_source and have_target:
+        # A rename on an object store is copy and delete; the copy is whole, finish the delete.
+        system.delete_file(source)
+    elif not have_target:
+        msg = f"'{pending}' is neither pending nor published as '{final}' in '{root}'"
+        raise PublishError(
+            msg,
+            remedy="somebody removed or moved files of this job: put them back, or restore from"
+            " another checkpoint",
+        )
 
 
 def _make_durable(system: fs.FileSystem, path: str) -> None:

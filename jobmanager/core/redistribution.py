@@ -14,6 +14,9 @@ from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
 
 Restores = dict[tuple[str, int], list[runtime_pb2.OperatorRestore]]
 
+#: Operators that a message lists at most.
+NAMED_MAX = 5
+
 
 def check_restorable(
     metadata: checkpoint_pb2.CheckpointMetadata,
@@ -32,15 +35,18 @@ def check_restorable(
         vertex = homes.get(state.uid)
         if vertex is None:
             if _has_state(state) and not allow_non_restored_state:
-                known = ", ".join(sorted(homes))
+                old = {other.uid for other in metadata.operators}
+                new = [op for v in graph.vertices for op in v.operators if op.uid not in old]
+                without = ", ".join(f"'{op.name}'" for op in new[:NAMED_MAX]) or "none"
                 msg = (
-                    f"checkpoint {metadata.checkpoint_id} has state of operator {state.uid!r} "
-                    f"({state.name}), which the job does not have; its operators: {known}"
+                    f"checkpoint {metadata.checkpoint_id} has state of operator '{state.name}' "
+                    f"({state.uid}), which the job does not have; its operators without state in "
+                    f"the checkpoint: {without}"
                 )
                 raise RestoreMismatchError(
                     msg,
-                    remedy="give the operator its former uid, or drop its state with "
-                    "--allow-non-restored-state",
+                    remedy="give the operator its former uid(...), or drop its state with "
+                    "--allow-non-restored-state (-n)",
                 )
             continue
         keyed = any(subtask.keyed for subtask in state.subtasks)

@@ -223,9 +223,10 @@ def commit_with_retries(
             if isinstance(error, LestoError) and not error.retryable:
                 raise
             if attempt == COMMIT_ATTEMPTS_MAX:
+                why = error.message if isinstance(error, LestoError) else str(error)
                 msg = (
                     f"commit of {len(committables)} committables failed {attempt} times, "
-                    f"last with {type(error).__name__}: {error}"
+                    f"last with {type(error).__name__}: {why}"
                 )
                 raise CommitFailedError(
                     msg, remedy="mend the external system; the restarted job commits them again"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rooms import ROOMS
 
+from lesto.client.jobmanager_client import ENDED_STATES, JobManagerClient
 from lesto.client.minicluster import MiniCluster
 from lesto.common.config import Configuration
 
@@ -38,7 +39,7 @@ flights = env.from_collection(
 )
 """
 #: What progress says about a job; the error follows.
-_PROGRESS = re.compile(r"(RUNNING|RESTARTING|FAILED|FAILING|CANCELED|FINISHED|CANCELLING) ")
+_PROGRESS = re.compile(r"(CREATED|RUNNING|RESTARTING|FAILED|FAILING|CANCELED|FINISHED|CANCELLING) ")
 
 
 @dataclass
@@ -122,16 +123,16 @@ def warm_process():
         process.stdin.close()
 
 
-@pytest.fixture
-def command(warm_process, tmp_path):
+@pytest.fixture(scope="session")
+def launch(warm_process):
     """Run `lesto ...` in a process of its own; return the Outcome."""
 
-    def run(*arguments, env=None, cwd=None):
-        out, err = tmp_path / "stdout.txt", tmp_path / "stderr.txt"
+    def run(folder, arguments, *, env=None, cwd=None):
+        out, err = folder / "stdout.txt", folder / "stderr.txt"
         request = {
             "arguments": [str(argument) for argument in arguments],
             "env": clean_environment(env),
-            "cwd": str(cwd or tmp_path),
+            "cwd": str(cwd or folder),
             "out": str(out),
             "err": str(err),
         }
@@ -151,15 +152,34 @@ def command(warm_process, tmp_path):
 
 
 @pytest.fixture
+def command(launch, tmp_path):
+    """Run `lesto ...`, in the test's folder."""
+
+    def run(*arguments, env=None, cwd=None):
+        return launch(tmp_path, arguments, env=env, cwd=cwd)
+
+    return run
+
+
+def save_script(script, text):
+    """Write a script; return its path and the marked ``file:line``."""
+    script.write_text(text)
+    lines = text.splitlines()
+    return script, [f"{script}:{i}" for i, line in enumerate(lines, 1) if line.endswith(HERE)]
+
+
+@pytest.fixture(scope="session")
+def header():
+    """What each script begins with."""
+    return HEADER
+
+
+@pytest.fixture
 def write_script(tmp_path):
     """Write a job script below the header; return its path and the marked ``file:line``."""
 
     def write(text, *, name="job.py", header=HEADER):
-        script = tmp_path / name
-        script.write_text(header + textwrap.dedent(text))
-        lines = script.read_text().splitlines()
-        marked = [f"{script}:{i}" for i, line in enumerate(lines, 1) if line.endswith(HERE)]
-        return script, marked
+        return save_script(tmp_path / name, header + textwrap.dedent(text))
 
     return write
 
@@ -184,6 +204,7 @@ def cluster(tmp_path_factory):
     config = Configuration.from_dict(
         {
             "restart-strategy.restart-on-user-errors": "false",
+            "slot.request.timeout": "5 s",
             "execution.checkpointing.dir": str(folder / "checkpoints"),
         }
     )
@@ -192,20 +213,24 @@ def cluster(tmp_path_factory):
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def access(cluster):
     """The environment of a user of the shared cluster."""
     return {"LESTO_SECURITY__TOKEN": cluster.token, "LESTO_JOBMANAGER": cluster.address}
 
 
 @pytest.fixture
-def submit(run, access):
-    """Run a script with `lesto run -m` on the shared cluster."""
+def submit(run, access, cluster):
+    """Run a script with `lesto run -m` on the shared cluster; what still runs then is cancelled."""
 
     def start(text, *arguments, **more):
         return run(text, *arguments, env=access, **more)
 
-    return start
+    yield start
+    with JobManagerClient(cluster.address, cluster.token) as client:
+        for job in client.jobs():
+            if job.state not in ENDED_STATES:
+                client.cancel(job.job_id)
 
 
 @pytest.fixture

@@ -184,7 +184,8 @@ def test_a_given_record_that_does_not_fit_the_declared_schema(run):
 def test_parquet_needs_a_schema(run, nothing_published):
     done = run(
         f"""
-        flights.map(lambda row: row).sink_to(FileSink({str(nothing_published)!r}, "parquet"))  # HERE
+        sink = FileSink({str(nothing_published)!r}, "parquet")
+        flights.map(lambda row: row).sink_to(sink)  # HERE
         env.execute("job")
         """
     )

@@ -46,6 +46,15 @@ def test_parquet_is_published_by_the_commit_only(tmp_path):
     assert FileSource(str(tmp_path / "out")).schema == BATCH.data.schema
 
 
+def test_a_job_that_goes_on_with_another_directory_publishes_the_rest_in_the_first(tmp_path):
+    _, committables = prepare(FileSink(str(tmp_path / "old")), [BATCH])
+    committer = FileSink(str(tmp_path / "new")).create_committer()
+    for _ in range(2):
+        committer.commit(committables)
+    assert len(visible(tmp_path / "old")) == 1
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("format_", "expected"),
     [("jsonl", '{"a":1,"b":"x"}\n{"a":2,"b":null}\n'), ("csv", '"a","b"\n1,"x"\n2,\n')],

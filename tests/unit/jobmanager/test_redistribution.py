@@ -71,7 +71,7 @@ def test_operators_without_state_are_listed_too():
 
 def test_state_without_an_operator_is_refused_unless_it_may_be_dropped():
     metadata = checkpoint(1, uid="gone")
-    with pytest.raises(RestoreMismatchError, match=r"'gone'.*numbers, total"):
+    with pytest.raises(RestoreMismatchError, match=r"\(gone\).*'numbers', 'total'"):
         check_restorable(metadata, graph(1), allow_non_restored_state=False)
     check_restorable(metadata, graph(1), allow_non_restored_state=True)
 

@@ -1,0 +1,185 @@
+"""Starting from a savepoint that is missing, damaged, or of another job."""
+
+import shutil
+import textwrap
+import time
+
+import pytest
+
+FAILED = 1
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.leaks_ok("the shared cluster starts threads when first asked", only=("threads",)),
+]
+COUNT = """
+    import os, sys
+    from lesto.connectors.datagen import RowGenSource
+    class Count(KeyedProcessFunction):
+        def open(self, runtime_context):
+            self.count = runtime_context.{state}
+        def process_element(self, number, ctx):
+            {update}
+            yield f"{{ctx.get_current_key()}}"
+    env.set_max_parallelism(int(os.environ.get("MAX_PARALLELISM", "128")))
+    source = RowGenSource(
+        lambda position: position % 5, rows_per_second=2000)
+    (env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers").uid("numbers")
+        .key_by(lambda number: number)
+        .process(Count()).uid("count")
+        .sink_to(FileSink(sys.argv[1], "text")).uid("file"))
+    env.execute("counting")
+"""
+VALUE = COUNT.format(
+    state='get_state(ValueStateDescriptor("count", Types.LONG()))',
+    update="self.count.update((self.count.value() or 0) + 1)",
+)
+LIST = COUNT.format(
+    state='get_list_state(ListStateDescriptor("count", Types.LONG()))',
+    update="self.count.add(1)",
+)
+RENAMED = VALUE.replace('uid("count")', 'uid("counting")')
+
+
+@pytest.fixture(scope="session")
+def shelf():
+    """Keeps the savepoint for all tests."""
+    return []
+
+
+@pytest.fixture
+def savepoint(shelf, tmp_path, tmp_path_factory, launch, submit, access, header):
+    """A copy of a savepoint, to damage: savepoints can be moved."""
+    if not shelf:
+        shelf.append(take(tmp_path_factory.mktemp("taken"), launch, access, header))
+    return shutil.copytree(shelf[0], tmp_path / "savepoint")
+
+
+def take(folder, launch, access, header):
+    """Run the job that counts, stop it with a savepoint."""
+    script = folder / "job.py"
+    script.write_text(header + textwrap.dedent(VALUE))
+    done = launch(folder, ["run", "-d", script, folder / "out"], env=access)
+    assert done.code == 0, done.err
+    job = done.out.split()[1]
+    time.sleep(1)
+    done = launch(folder, ["stop", "-p", folder / "savepoints", job], env=access)
+    assert done.code == 0, done.err
+    (path,) = (folder / "savepoints").iterdir()
+    assert str(path) in done.out
+    return path
+
+
+@pytest.fixture
+def restore(submit, nothing_published):
+    """Run a version of the job from a savepoint; it must fail and publish nothing."""
+
+    def start(text, path, *options):
+        done = submit(text, nothing_published, options=["-s", path, *options])
+        assert done.code == FAILED, done.err
+        return done
+
+    return start
+
+
+def state_file(savepoint):
+    """The largest file but the metadata: it holds the keyed state."""
+    files = [f for f in savepoint.rglob("*") if f.is_file() and f.name != "_metadata"]
+    return max(files, key=lambda file: file.stat().st_size)
+
+
+def flip(file, position):
+    data = bytearray(file.read_bytes())
+    data[position] ^= 0x40
+    file.write_bytes(data)
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+@pytest.fixture
+def goes_on(submit, command, access, tmp_path):
+    """Run a version of the job from a savepoint; it must work, so that it can take another."""
+
+    def start(text, path, *options):
+        done = submit(text, tmp_path / "out", options=["-d", "-s", path, *options])
+        assert done.code == 0, done.err
+        job = done.out.split()[1]
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            done = command("savepoint", job, tmp_path / "next", env=access)
+            if done.code == 0:
+                return
+            assert "LESTO-4107" in done.err, done.err  # it does not run yet
+        pytest.fail(done.err)
+
+    return start
+
+
+def test_a_whole_savepoint_is_restored(goes_on, savepoint):
+    goes_on(VALUE, savepoint)
+
+
+def test_a_savepoint_that_is_not_there(restore, savepoint):
+    wrong = savepoint.parent / "savepiont"
+    done = restore(VALUE, wrong)
+    done.is_clear(FAILED, "LESTO-5003", str(wrong), remedy="chk-")
+
+
+def test_a_directory_that_is_no_savepoint(restore, savepoint):
+    done = restore(VALUE, savepoint.parent)
+    done.is_clear(FAILED, "LESTO-5003", "_metadata", remedy="chk-")
+
+
+DAMAGE = {
+    "flipped": lambda file: flip(file, file.stat().st_size // 2),
+    "first byte": lambda file: flip(file, 0),
+    "truncated": truncate,
+    "emptied": lambda file: file.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_metadata(restore, savepoint, damage):
+    damage(savepoint / "_metadata")
+    done = restore(VALUE, savepoint)
+    done.is_clear(FAILED, "LESTO-5001", f"{savepoint}/_metadata", remedy="another")
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_state_file(restore, savepoint, damage):
+    file = state_file(savepoint)
+    damage(file)
+    done = restore(VALUE, savepoint)
+    done.is_clear(FAILED, "LESTO-5001", file.name, remedy="earlier")
+
+
+def test_a_state_file_that_is_gone(restore, savepoint):
+    file = state_file(savepoint)
+    file.unlink()
+    done = restore(VALUE, savepoint)
+    done.is_clear(FAILED, "LESTO-5002", file.name, remedy="earlier")
+
+
+def test_a_savepoint_of_another_job(restore, goes_on, savepoint):
+    done = restore(RENAMED, savepoint)
+    done.is_clear(FAILED, "LESTO-5103", "'Keyed Process'", remedy="-n")
+    goes_on(RENAMED, savepoint, "-n")
+
+
+def test_a_state_of_another_kind(restore, savepoint):
+    done = restore(LIST, savepoint)
+    done.is_clear(
+        FAILED,
+        "LESTO-5005",
+        "state 'count' is of kind value, not list",
+        remedy="another name",
+        traceback="StateMismatchError",
+        at=f"{done.script}:20",
+    )
+
+
+def test_another_max_parallelism(restore, savepoint):
+    changed = VALUE.replace('"128"', '"64"')
+    done = restore(changed, savepoint)
+    done.is_clear(FAILED, "LESTO-5103", "128", "64", remedy="pipeline.max-parallelism")
