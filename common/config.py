@@ -21,6 +21,7 @@ from collections.abc import Set as KeySet
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from lesto.common.checking import is_a
 from lesto.common.errors import did_you_mean
 from lesto.common.option_types import (
     ConfigOption,
@@ -78,6 +79,9 @@ class Configuration:
     """
 
     def __init__(self, other: Configuration | None = None) -> None:
+        if other is not None and not is_a(other, Configuration):
+            msg = "Configuration(...) copies another; write Configuration.from_dict({...})"
+            raise TypeError(msg)
         self._values: dict[str, Any] = dict(other._values) if other else {}
         self._origins: dict[str, str] = dict(other._origins) if other else {}
 

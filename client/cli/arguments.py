@@ -211,7 +211,13 @@ def _add_processes(add: Any) -> None:
 
 def _add_tools(add: Any) -> None:
     config = add("config", "config", "show", "show the configuration")
-    config.add_argument("action", choices=("show",), help="show: print options and values")
+    config.add_argument(
+        "action",
+        choices=("show",),
+        nargs="?",
+        default="show",
+        help="show: print options and values",
+    )
     config.add_argument(
         "--resolved", action="store_true", help="only options that something sets, with origin"
     )

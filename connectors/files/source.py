@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -113,6 +114,8 @@ class FileSource(Source):
         if not paths:
             msg = "a file source needs at least one path"
             raise ConnectorConfigError(msg)
+        for path in paths:
+            _refuse_format(path)
         # The JobManager lists them and slots read them, in directories of their own.
         self.paths = tuple(absolute(str(p)) for p in paths)
         self.policy = MalformedPolicy.of(on_error, dead_letter_path)
@@ -211,6 +214,16 @@ def _format(given: FileFormat | str | None, paths: Sequence[str]) -> FileFormat:
         raise ConnectorConfigError(msg, remedy=f"give format= one of {', '.join(sorted(_BY_NAME))}")
     made: FileFormat = _BY_NAME[name]()
     return made
+
+
+def _refuse_format(path: Any) -> None:
+    """A format in the place of a path: the sink takes one there, the source takes more paths."""
+    is_name = path in _BY_NAME and not os.path.exists(path)
+    if is_name or not isinstance(path, str | os.PathLike):
+        shown = repr(path) if is_name else f"a {type(path).__name__}"
+        argument = f"format={path!r}" if is_name else "format=..."
+        msg = f"FileSource takes paths, then options by name; {shown} is none"
+        raise ConnectorConfigError(msg, remedy=f"write {argument} if it is the format")
 
 
 def _interval_ms(interval: Any) -> int | None:

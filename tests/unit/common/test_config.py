@@ -291,3 +291,8 @@ def test_secrets_are_redacted_in_every_listing():
 def test_memory_size_formats_exactly():
     for size in (0, 1, 1023, 1024, 1536, 1 << 20, (1 << 30) + 1):
         assert parse_memory_size(format_value(MemorySize(size))) == size
+
+
+def test_a_dict_in_the_place_of_a_configuration_is_named():
+    with pytest.raises(TypeError, match="from_dict"):
+        Configuration({"rest.port": 1})

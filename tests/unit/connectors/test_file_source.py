@@ -241,3 +241,13 @@ def test_a_reader_asks_for_work_only_when_it_has_none(tmp_path):
         reader.poll()
     reader.poll()
     assert context.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"), [("csv", "write format='csv'"), (CsvFormat(), "write format=...")]
+)
+def test_a_format_in_the_place_of_a_path_is_named(tmp_path, given, hint):
+    (tmp_path / "a.txt").write_text("a\n1\n")
+    with pytest.raises(ConnectorConfigError, match="takes paths") as caught:
+        FileSource(str(tmp_path / "a.txt"), given)
+    assert hint in str(caught.value)
