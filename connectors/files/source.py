@@ -218,12 +218,15 @@ def _format(given: FileFormat | str | None, paths: Sequence[str]) -> FileFormat:
 
 def _refuse_format(path: Any) -> None:
     """A format in the place of a path: the sink takes one there, the source takes more paths."""
-    is_name = path in _BY_NAME and not os.path.exists(path)
+    is_name = isinstance(path, str) and path in _BY_NAME and not os.path.exists(path)
     if is_name or not isinstance(path, str | os.PathLike):
         shown = repr(path) if is_name else f"a {type(path).__name__}"
         argument = f"format={path!r}" if is_name else "format=..."
         msg = f"FileSource takes paths, then options by name; {shown} is none"
-        raise ConnectorConfigError(msg, remedy=f"write {argument} if it is the format")
+        raise ConnectorConfigError(
+            msg,
+            remedy=f"write {argument} if it is the format, FileSource(*paths) if it holds several",
+        )
 
 
 def _interval_ms(interval: Any) -> int | None:

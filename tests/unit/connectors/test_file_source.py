@@ -244,7 +244,12 @@ def test_a_reader_asks_for_work_only_when_it_has_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "hint"), [("csv", "write format='csv'"), (CsvFormat(), "write format=...")]
+    ("given", "hint"),
+    [
+        ("csv", "write format='csv'"),
+        (CsvFormat(), "write format=..."),
+        (["b.txt"], "FileSource(*paths)"),
+    ],
 )
 def test_a_format_in_the_place_of_a_path_is_named(tmp_path, given, hint):
     (tmp_path / "a.txt").write_text("a\n1\n")
