@@ -33,6 +33,8 @@ START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 30.0
 LOOPBACK = "127.0.0.1"
 logger = logging.getLogger("lesto.minicluster")
+#: Parent of every logger of Lesto.
+_ENGINE_LOGGER = logging.getLogger("lesto")
 
 
 class MiniCluster:
@@ -76,6 +78,7 @@ class MiniCluster:
         self._jobmanager: Any = None
         self._taskmanagers: list[Any] = []
         self._previous_sigterm: Any = None
+        self._is_quiet = False
         self._lifecycle = threading.RLock()
 
     # --------------------------------------------------------------------------------- lifecycle
@@ -94,6 +97,7 @@ class MiniCluster:
             self._install_sigterm()
             try:
                 self._prepare_config()
+                self._quiet_logs()
                 self._start_loop()
                 self._run(self._start_servers(), START_TIMEOUT_SECONDS)
             except BaseException:
@@ -132,6 +136,9 @@ class MiniCluster:
                 self.address = ""
                 atexit.unregister(self.stop)
                 self._restore_sigterm()
+                if self._is_quiet:
+                    _ENGINE_LOGGER.setLevel(logging.NOTSET)
+                    self._is_quiet = False
 
     def __enter__(self) -> Self:
         return self.start()
@@ -152,6 +159,10 @@ class MiniCluster:
         config.set(options.TASK_SLOTS, self.slots, origin="made for this cluster")
         if not config.contains(options.LOG_LEVEL):  # slots write to the user's terminal
             config.set(options.LOG_LEVEL, "WARNING", origin="made for this cluster")
+        if not config.contains(options.HEARTBEAT_TIMEOUT):
+            # Death is seen at once without heartbeats. Silence here is nearly always this machine
+            # being busy or suspended, or a program that keeps the interpreter to itself.
+            config.set(options.HEARTBEAT_TIMEOUT, "50 s", origin="made for this cluster")
         if config.get(options.CHECKPOINT_DIR) and config.get(options.STATE_LOCAL_DIR):
             return
         self._scratch = ScratchDirectory("cluster", config.get(options.TMP_DIRS))
@@ -163,6 +174,14 @@ class MiniCluster:
                 folder = self._scratch.path / name
                 folder.mkdir()
                 config.set(option, str(folder), origin="temporary, goes with the cluster")
+
+    def _quiet_logs(self) -> None:
+        """Keep to this cluster's level: the program may log everything of its own on its terminal,
+        as Flink's examples do.
+        """
+        if _ENGINE_LOGGER.level == logging.NOTSET:
+            _ENGINE_LOGGER.setLevel(self.config.get(options.LOG_LEVEL))
+            self._is_quiet = True
 
     def _start_loop(self) -> None:
         loop = asyncio.new_event_loop()

@@ -8,7 +8,7 @@ from lesto.common import Configuration
 from tests.golden.harness import SLOTS, wait_for
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster():
     """A running MiniCluster."""
     config = Configuration.from_dict({"slot.request.timeout": "4 s", "log.level": "ERROR"})
@@ -17,7 +17,7 @@ def cluster():
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def jobmanager(cluster):
     """A connection to its JobManager."""
     with JobManagerClient(cluster.address, cluster.token) as client:

@@ -19,8 +19,8 @@ from lesto.client.minicluster import MiniCluster
 from lesto.common.config import Configuration
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-#: Longest a command may take; every mistake is told at once.
-TIMEOUT_SECONDS = 20
+#: Longest a command may take on a busy machine; every mistake is told at once.
+TIMEOUT_SECONDS = 90
 #: A line of a script that ends with this is the one an error must name.
 HERE = "# HERE"
 HEADER = """\
@@ -109,7 +109,7 @@ def clean_environment(extra=None):
     return {**kept, **(extra or {})}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def warm_process():
     """See warm_process.py."""
     with subprocess.Popen(
@@ -123,7 +123,7 @@ def warm_process():
         process.stdin.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def launch(warm_process):
     """Run `lesto ...` in a process of its own; return the Outcome."""
 
@@ -168,7 +168,7 @@ def save_script(script, text):
     return script, [f"{script}:{i}" for i, line in enumerate(lines, 1) if line.endswith(HERE)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def header():
     """What each script begins with."""
     return HEADER
@@ -197,7 +197,7 @@ def run(command, write_script):
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory):
     """One cluster for all jobs that fail at run time."""
     folder = tmp_path_factory.mktemp("cluster")
@@ -213,7 +213,7 @@ def cluster(tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def access(cluster):
     """The environment of a user of the shared cluster."""
     return {"LESTO_SECURITY__TOKEN": cluster.token, "LESTO_JOBMANAGER": cluster.address}

@@ -39,7 +39,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(write_script, tmp_path):
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does: to all of them
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=90)
     finally:
         if process.poll() is None:
             process.kill()
@@ -58,6 +58,6 @@ def test_ctrl_c_leaves_no_process_and_no_file(write_script, tmp_path):
 def test_a_reader_that_goes_away_ends_the_job(write_script):
     script, _ = write_script(ENDLESS)
     line = f"{' '.join(COMMAND)} {script} | head -1"
-    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=90, check=False)
     assert "Grüße" in done.stdout
     assert "Traceback" not in done.stderr

@@ -40,7 +40,7 @@ LIST = COUNT.format(
 RENAMED = VALUE.replace('uid("count")', 'uid("counting")')
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shelf():
     """Keeps the savepoint for all tests."""
     return []

@@ -59,6 +59,16 @@ def test_a_folder_that_others_can_read_is_refused(runtime_folder):
 
 
 @pytest.mark.cluster
+@pytest.mark.parametrize(("given", "seconds"), [({}, 50), ({"heartbeat.timeout": "7 s"}, 7)])
+def test_a_program_that_pauses_does_not_lose_its_own_cluster(given, seconds):
+    cluster = MiniCluster(Configuration.from_dict(given), slots=1)
+    try:
+        cluster._prepare_config()
+        assert cluster.config.get(options.HEARTBEAT_TIMEOUT).total_seconds() == seconds
+    finally:
+        cluster.stop()
+
+
 def test_a_cluster_starts_serves_only_its_token_and_stops():
     with MiniCluster(slots=1) as cluster:
         cluster.wait_ready()
@@ -148,3 +158,20 @@ def test_nothing_outlives_the_owner_however_it_ends(tmp_path, ending, code):
     if ending == signal.SIGKILL:  # nobody could clean up: the next cluster does
         ScratchDirectory("next", str(scratch_folder)).close()
     assert list(scratch_folder.iterdir()) == []
+
+
+def test_the_programs_own_logging_shows_nothing_of_the_cluster(tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import logging, sys\n"
+        "from lesto.datastream import StreamExecutionEnvironment\n"
+        "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
+        "env = StreamExecutionEnvironment.get_execution_environment()\n"
+        "env.from_collection(['word']).print()\n"
+        "env.execute()\n"
+        "logging.info('mine')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.splitlines() == ["word", "mine"], done.stderr
