@@ -1,5 +1,6 @@
 """Starting from a savepoint that is missing, damaged, or of another job."""
 
+import itertools
 import shutil
 import textwrap
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 
 FAILED = 1
+RUNNING_SECONDS_MAX = 90
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.leaks_ok("the shared cluster starts threads when first asked", only=("threads",)),
@@ -61,12 +63,26 @@ def take(folder, launch, access, header):
     done = launch(folder, ["run", "-d", script, folder / "out"], env=access)
     assert done.code == 0, done.err
     job = done.out.split()[1]
-    time.sleep(1)
+    for number in itertools.count():  # until it has counted something
+        early = folder / f"early-{number}"
+        once_running(lambda at=early: launch(folder, ["savepoint", job, at], env=access))
+        if state_files(early):
+            break
     done = launch(folder, ["stop", "-p", folder / "savepoints", job], env=access)
     assert done.code == 0, done.err
     (path,) = (folder / "savepoints").iterdir()
     assert str(path) in done.out
     return path
+
+
+def once_running(ask):
+    """Ask for a savepoint until the job runs and gives one."""
+    deadline = time.monotonic() + RUNNING_SECONDS_MAX
+    while (done := ask()).code != 0:
+        assert "LESTO-4107" in done.err, done.err  # it does not run yet
+        assert time.monotonic() < deadline, done.err
+        time.sleep(0.05)
+    return done
 
 
 @pytest.fixture
@@ -81,10 +97,14 @@ def restore(submit, nothing_published):
     return start
 
 
+def state_files(savepoint):
+    """All files but the metadata."""
+    return [f for f in savepoint.rglob("*") if f.is_file() and f.name != "_metadata"]
+
+
 def state_file(savepoint):
-    """The largest file but the metadata: it holds the keyed state."""
-    files = [f for f in savepoint.rglob("*") if f.is_file() and f.name != "_metadata"]
-    return max(files, key=lambda file: file.stat().st_size)
+    """The largest one: it holds the keyed state."""
+    return max(state_files(savepoint), key=lambda file: file.stat().st_size)
 
 
 def flip(file, position):
@@ -102,16 +122,10 @@ def goes_on(submit, command, access, tmp_path):
     """Run a version of the job from a savepoint; it must work, so that it can take another."""
 
     def start(text, path, *options):
-        done = submit(text, tmp_path / "out", options=["-d", "-s", path, *options])
+        done = submit(text, tmp_path / "restored", options=["-d", "-s", path, *options])
         assert done.code == 0, done.err
         job = done.out.split()[1]
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            done = command("savepoint", job, tmp_path / "next", env=access)
-            if done.code == 0:
-                return
-            assert "LESTO-4107" in done.err, done.err  # it does not run yet
-        pytest.fail(done.err)
+        once_running(lambda: command("savepoint", job, tmp_path / "next", env=access))
 
     return start
 
@@ -158,7 +172,7 @@ def test_a_state_file_that_is_gone(restore, savepoint):
     file = state_file(savepoint)
     file.unlink()
     done = restore(VALUE, savepoint)
-    done.is_clear(FAILED, "LESTO-5002", file.name, remedy="earlier")
+    done.is_clear(FAILED, "LESTO-5002", file.name, remedy="another checkpoint")
 
 
 def test_a_savepoint_of_another_job(restore, goes_on, savepoint):
@@ -169,13 +183,15 @@ def test_a_savepoint_of_another_job(restore, goes_on, savepoint):
 
 def test_a_state_of_another_kind(restore, savepoint):
     done = restore(LIST, savepoint)
+    lines = done.script.read_text().splitlines()
+    (line,) = (n for n, text in enumerate(lines, 1) if "self.count = " in text)
     done.is_clear(
         FAILED,
         "LESTO-5005",
         "state 'count' is of kind value, not list",
         remedy="another name",
         traceback="StateMismatchError",
-        at=f"{done.script}:20",
+        at=f"{done.script}:{line}",
     )
 
 
