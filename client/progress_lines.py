@@ -69,7 +69,7 @@ def watch_lines(job_client: JobClient, stream: IO[str]) -> JobExecutionResult:
         last = details
         if details.summary.state == pb.JOB_STATE_CREATED and time.monotonic() >= waits_told_at:
             waits_told_at = float("inf")
-            print(f"CREATED {details.summary.name}: {WAITS_FOR_SLOTS}", file=stream, flush=True)
+            _write(stream, f"CREATED {details.summary.name}: {WAITS_FOR_SLOTS}")
         for line in failures.news(details):
             _write(stream, line)
         now = time.monotonic()
