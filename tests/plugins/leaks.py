@@ -21,7 +21,6 @@ own ``tmp_path`` stays where it always is.
 import contextlib
 import gc
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -34,6 +33,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from lesto.common.scratch import ScratchDirectory
 
 KINDS = ("processes", "threads", "fds", "files")
 GRACE_SECONDS = float(os.environ.get("LESTO_TEST_GRACE_SECONDS", "15"))  # a busy machine's
@@ -289,8 +290,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Move the default temporary directory and start checking."""
     original = tempfile.gettempdir()
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", original)  # where tmp_path goes
-    scratch = Path(tempfile.mkdtemp(prefix="lesto-test-", dir=original))
+    directory = ScratchDirectory("test", original)  # the next session removes a killed one's
+    scratch = directory.path
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     session = os.environ[SESSION_VARIABLE] = uuid.uuid4().hex
     config.pluginmanager.register(LeakChecker(Inspector(scratch, session)), "lesto-leaks")
-    config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    config.add_cleanup(directory.close)
