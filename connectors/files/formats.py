@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
@@ -277,6 +278,17 @@ class CsvFormat(LineFormat):
         )
         return _one_batch(table)
 
+    def _why(self, error: pa.ArrowInvalid) -> str:
+        """Arrow's reason, with the column's name and without its count of rows in our chunk."""
+        assert self.schema is not None
+        text = str(error).split("\n")[0]
+        if match := _CONVERSION.match(text):
+            name = self.schema.names[int(match[1])]
+            return f"column '{name}' is {match[2]}: {match[3]}"
+        if match := _COLUMNS.match(text):
+            return match[1].lower()
+        return text
+
     def _parse_each(self, chunk: bytes, offset: int) -> Parsed:
         good: list[bytes] = []
         bad: list[BadRecord] = []
@@ -285,8 +297,14 @@ class CsvFormat(LineFormat):
                 self._parse_columns(line)
                 good.append(line)
             except pa.ArrowInvalid as e:
-                bad.append(BadRecord(at, line, str(e).split("\n")[0]))
+                bad.append(BadRecord(at, line, self._why(e)))
         return ColumnarBatch(self._parse_columns(b"\n".join(good))), bad
+
+
+_CONVERSION = re.compile(
+    r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): (.*)"
+)
+_COLUMNS = re.compile(r"CSV parse error: (?:Row #\d+: )?(Expected \d+ columns, got \d+)")
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

@@ -10,7 +10,11 @@ pytestmark = pytest.mark.leaks_ok(
 )
 
 LINES = {
-    "csv": ("carrier,dep_delay\nUA,3\nAA,late\nDL,5\n", "late", 3),
+    "csv": (
+        "carrier,dep_delay\nUA,3\nAA,late\nDL,5\n",
+        "column 'dep_delay' is int64: invalid value 'late'",
+        3,
+    ),
     "jsonl": ('{"carrier":"UA","dep_delay":3}\n{"carrier":"AA",\n{"carrier":"DL"}\n', '"AA"', 2),
 }
 JOB = """

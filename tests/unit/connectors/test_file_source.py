@@ -101,6 +101,22 @@ def test_a_wrong_header_names_file_and_columns(tmp_path):
     assert error.value.location == f"{path}:1"
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("three,z", "column 'id' is int64: invalid value 'three'"),
+        ("3,z,4", "expected 2 columns, got 3"),
+    ],
+)
+def test_a_malformed_line_says_why_in_the_users_words(tmp_path, line, why):
+    path = tmp_path / "a.csv"
+    path.write_text(f"id,name\n1,x\n{line}\n")
+    source = FileSource(str(path), format=CsvFormat(SCHEMA))
+    with pytest.raises(MalformedRecordError) as error:
+        read(source, all_splits(source))
+    assert error.value.message == f"malformed record: {why}: {line!r}"
+
+
 @pytest.mark.parametrize("split_bytes", [7, 1 << 20])
 def test_a_malformed_line_fails_with_file_and_line(tmp_path, monkeypatch, split_bytes):
     monkeypatch.setattr(source_module, "SPLIT_BYTES", split_bytes)
