@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
 from cpu import CpuSampler, tree
 from instruments import (
+    KEYS,
     WINDOW_SECONDS,
     CountingSink,
     Notes,
@@ -39,6 +40,8 @@ from lesto.datastream.window import TumblingEventTimeWindows
 
 PARALLELISM = 2
 POLL_SECONDS = 0.2
+VALUE_MEAN = 49.5
+SUM_TOLERANCE = 0.005
 PATH_BEFORE_ROOM = re.compile(r"\(.*?(?=lesto/|site-packages/)")
 
 
@@ -194,9 +197,19 @@ def run(args, folder):
 
 
 def check(result, job):
-    """A figure counts only if the result is right."""
-    right = result["outputs"] if job == "running_sum" else result["output_total"]
-    if right != result["rows"] or result["restarts"]:
+    """A figure counts only if the result is right.
+
+    The total of all running sums depends a little on the order in which the records meet, and
+    on chance: with r records of k keys it is near 49.5 (r + r (r - 1) / 2 k).
+    """
+    rows = result["rows"]
+    if job == "window_count":
+        right = result["output_total"] == rows
+    else:
+        expected = VALUE_MEAN * (rows + rows * (rows - 1) / (2 * KEYS))
+        close = abs(result["output_total"] / expected - 1) < SUM_TOLERANCE
+        right = result["outputs"] == rows and close
+    if not right or result["restarts"]:
         sys.exit(f"wrong result: {result}")
 
 

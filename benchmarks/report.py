@@ -25,6 +25,8 @@ RESULTS = BENCHMARKS / "results" / "results.jsonl"
 JOBS = ("running_sum", "window_count")
 #: Longest time of one benchmark.
 SECONDS_MAX = 900
+#: Columns that the tables need; a narrower terminal wraps them.
+TABLE_WIDTH = 150
 
 #: Records of a run: (full, quick). A full run takes 5 to 30 s; the slow ones set their own pace.
 LESTO_ROWS = {"lesto-columnar": (100_000_000, 5_000_000), "lesto-rows": (10_000_000, 2_000_000)}
@@ -211,7 +213,7 @@ def throughput_table(found, job):
     """One job on all engines, fastest first, with ratios to Flink's Java API in the same run."""
     base = {engine: (f["rate"], f["cpu_us"]) for (engine, j, _), f in found.items() if j == job}
     table = Table(title=f"{job}: million records/s", title_justify="left")
-    table.add_column("engine")
+    table.add_column("engine", no_wrap=True)
     names = ("records", "median", "least-most", "CPU us/record")
     for name in (*names, "x Java heap", "x Java RocksDB", "ANCHORS (earlier)"):
         table.add_column(name, justify="right")
@@ -287,7 +289,7 @@ def main():
     parser.add_argument("--no-record", action="store_true", help="do not append to the results")
     args = parser.parse_args()
     args.rounds = args.rounds or (1 if args.quick else 3)
-    console = Console(width=max(120, Console().width))
+    console = Console(width=max(TABLE_WIDTH, Console().width))
     if args.peers and not (PEERS / "java" / "peers.jar").exists():
         subprocess.run([str(BENCHMARKS / "peers" / "setup")], check=True)
 
