@@ -10,7 +10,9 @@ ledger with the model and prints one JSON object of counts.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import sqlite3
 import sys
@@ -25,6 +27,7 @@ KEYS = 1_000
 EVENTS_PER_SECOND = 10_000
 WINDOW_MS = 5_000
 POLL_SECONDS = 0.02
+CHECKPOINT_POLL_SECONDS = 0.005
 _NAME = re.compile(r"part-\w+-\w+-(?P<subtask>\d+)-(?P<checkpoint>\d+)-(?P<number>\d+)\.\w+$")
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -106,9 +109,23 @@ class Watcher:
         self.seen = set()
         self.latest = 0
 
+    def watch_checkpoints(self):
+        """Note completed checkpoints for ever: a finished job deletes its own soon."""
+        while True:
+            self._latest_checkpoint()
+            time.sleep(CHECKPOINT_POLL_SECONDS)
+
     def _latest_checkpoint(self):
-        for metadata in self.checkpoints.glob("*/chk-*/_metadata"):
-            self.latest = max(self.latest, int(metadata.parent.name[4:]))
+        # Folders vanish while we look: old checkpoints, and the whole root of a finished job.
+        with contextlib.suppress(FileNotFoundError):
+            for job in os.scandir(self.checkpoints):
+                with contextlib.suppress(FileNotFoundError):
+                    for entry in os.scandir(job.path):
+                        complete = entry.name.startswith("chk-") and os.path.exists(
+                            os.path.join(entry.path, "_metadata")
+                        )
+                        if complete:
+                            self.latest = max(self.latest, int(entry.name[4:]))
         return self.latest
 
     def step(self):
@@ -218,6 +235,7 @@ def main():
         closed.set()
 
     threading.Thread(target=wait_for_end, daemon=True).start()
+    threading.Thread(target=watcher.watch_checkpoints, daemon=True).start()
     while not closed.is_set():
         watcher.step()
         time.sleep(POLL_SECONDS)
