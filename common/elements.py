@@ -49,7 +49,7 @@ class RowKind(enum.IntEnum):
     DELETE = 3
 
 
-_OFFSETS: Final = {
+_OFFSETS: Final[dict[pa.DataType, tuple[np.dtype[Any], int]]] = {
     pa.string(): (np.dtype(np.int32), 4),
     pa.binary(): (np.dtype(np.int32), 4),
     pa.large_string(): (np.dtype(np.int64), 8),
