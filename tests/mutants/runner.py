@@ -22,7 +22,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 def run_test(copy, test):
     """(green, last lines) of a test run in the copy."""
-    env = {**os.environ, "PYTHONPATH": str(copy), "HYPOTHESIS_PROFILE": "default"}
+    env = {**os.environ, "PYTHONPATH": str(copy)}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *test.split()], cwd=copy, env=env, capture_output=True, text=True,
