@@ -252,7 +252,8 @@ def test_an_error_in_the_enumerator_fails_the_job_with_the_users_traceback(tmp_p
             failure = details.failures[0].failure
             assert "the bucket is gone" in failure.message
             assert "handle_split_request" in failure.user_traceback
-            assert "lesto/" not in failure.user_traceback.replace("tests/", "")
+            # The checkout's own folder may be called lesto: frames of the engine are meant.
+            assert "jobmanager/server" not in failure.user_traceback
             assert failure.location.startswith(__file__)
 
     run(scenario())
