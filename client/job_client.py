@@ -87,9 +87,11 @@ class JobExecutionResult:
         return self.net_runtime_ms
 
     def get_accumulator_result(self, accumulator_name: str) -> Any:
-        """Not supported: use metrics."""
-        msg = "accumulators are not supported; use metrics (RuntimeContext.get_metrics_group)"
-        raise NotImplementedError(msg)
+        """Not supported: raises LESTO-2001."""
+        from lesto.client.datastream.errors import NotSupportedError
+
+        msg = "JobExecutionResult.get_accumulator_result is not supported"
+        raise NotSupportedError(msg, remedy="use metrics: RuntimeContext.get_metrics_group()")
 
     def get_all_accumulator_results(self) -> dict[str, Any]:
         """Always empty: accumulators are not supported."""

@@ -116,10 +116,6 @@ class SplitEnumerator(ABC):
     def discover(self) -> None:  # noqa: B027 - optional hook
         """Called at the discovery interval, for unbounded sources that grow new splits."""
 
-    def add_splits_back(self, splits: Sequence[SourceSplit]) -> None:
-        """Take back splits (with their progress) restored for a reader that no longer exists."""
-        raise NotImplementedError
-
     def close(self) -> None:  # noqa: B027 - optional hook
         """Release resources."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -81,10 +81,6 @@ class PooledEnumerator(SplitEnumerator, Generic[S]):
             self._context.assign_split(self._pending.popleft(), subtask)
         else:
             self._context.signal_no_more_splits(subtask)
-
-    def add_splits_back(self, splits: Sequence[SourceSplit]) -> None:
-        """Returned splits are read first: they are the oldest."""
-        self._pending.extendleft(reversed(list(splits)))  # type: ignore[arg-type]
 
     def snapshot_state(self, checkpoint_id: int) -> bytes:
         """The splits not yet assigned."""

@@ -291,12 +291,6 @@ class _FileEnumerator(SplitEnumerator):
         elif subtask not in self._waiting:
             self._waiting.append(subtask)
 
-    def add_splits_back(self, splits: Sequence[SourceSplit]) -> None:
-        """Returned splits are read first."""
-        for split in reversed(list(splits)):
-            assert isinstance(split, FileSplit)
-            self._pending.appendleft(split)
-
     def snapshot_state(self, checkpoint_id: int) -> bytes:
         """Splits not yet assigned, and the files known (only needed when new ones may come)."""
         seen = sorted(self._seen) if self._source.watch_interval_ms is not None else []
