@@ -210,6 +210,52 @@ class OperatorState(google.protobuf.message.Message):
 Global___OperatorState: typing_extensions.TypeAlias = OperatorState
 
 @typing.final
+class InFlightHandle(google.protobuf.message.Message):
+    """What was under way on one channel when an unaligned barrier overtook it: one file of stream elements.
+    A channel's data is its consumer part (was queued there), then its producer part (had not left yet).
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EDGE_ID_FIELD_NUMBER: builtins.int
+    PRODUCER_SUBTASK_FIELD_NUMBER: builtins.int
+    CONSUMER_SUBTASK_FIELD_NUMBER: builtins.int
+    AT_PRODUCER_FIELD_NUMBER: builtins.int
+    FILE_FIELD_NUMBER: builtins.int
+    OFFSET_BYTES_FIELD_NUMBER: builtins.int
+    LENGTH_BYTES_FIELD_NUMBER: builtins.int
+    ELEMENTS_FIELD_NUMBER: builtins.int
+    edge_id: builtins.str
+    producer_subtask: builtins.int
+    consumer_subtask: builtins.int
+    at_producer: builtins.bool
+    """else it was queued at the consumer"""
+    offset_bytes: builtins.int
+    """of this channel's part in the file"""
+    length_bytes: builtins.int
+    elements: builtins.int
+    @property
+    def file(self) -> Global___FileHandle:
+        """several channels of a task may share a file"""
+
+    def __init__(
+        self,
+        *,
+        edge_id: builtins.str = ...,
+        producer_subtask: builtins.int = ...,
+        consumer_subtask: builtins.int = ...,
+        at_producer: builtins.bool = ...,
+        file: Global___FileHandle | None = ...,
+        offset_bytes: builtins.int = ...,
+        length_bytes: builtins.int = ...,
+        elements: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["file", b"file"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at_producer", b"at_producer", "consumer_subtask", b"consumer_subtask", "edge_id", b"edge_id", "elements", b"elements", "file", b"file", "length_bytes", b"length_bytes", "offset_bytes", b"offset_bytes", "producer_subtask", b"producer_subtask"]) -> None: ...
+
+Global___InFlightHandle: typing_extensions.TypeAlias = InFlightHandle
+
+@typing.final
 class CheckpointMetadata(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -221,6 +267,8 @@ class CheckpointMetadata(google.protobuf.message.Message):
     TYPE_FIELD_NUMBER: builtins.int
     OPERATORS_FIELD_NUMBER: builtins.int
     LESTO_VERSION_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_FIELD_NUMBER: builtins.int
+    FULL_FIELD_NUMBER: builtins.int
     format_version: builtins.int
     job_id: builtins.str
     epoch: builtins.int
@@ -228,8 +276,14 @@ class CheckpointMetadata(google.protobuf.message.Message):
     timestamp_ms: builtins.int
     type: Global___CheckpointType.ValueType
     lesto_version: builtins.str
+    full: builtins.bool
+    """references no file of an earlier checkpoint"""
     @property
     def operators(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OperatorState]: ...
+    @property
+    def in_flight(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___InFlightHandle]:
+        """empty for aligned checkpoints and for savepoints"""
+
     def __init__(
         self,
         *,
@@ -241,7 +295,9 @@ class CheckpointMetadata(google.protobuf.message.Message):
         type: Global___CheckpointType.ValueType = ...,
         operators: collections.abc.Iterable[Global___OperatorState] | None = ...,
         lesto_version: builtins.str = ...,
+        in_flight: collections.abc.Iterable[Global___InFlightHandle] | None = ...,
+        full: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "epoch", b"epoch", "format_version", b"format_version", "job_id", b"job_id", "lesto_version", b"lesto_version", "operators", b"operators", "timestamp_ms", b"timestamp_ms", "type", b"type"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "epoch", b"epoch", "format_version", b"format_version", "full", b"full", "in_flight", b"in_flight", "job_id", b"job_id", "lesto_version", b"lesto_version", "operators", b"operators", "timestamp_ms", b"timestamp_ms", "type", b"type"]) -> None: ...
 
 Global___CheckpointMetadata: typing_extensions.TypeAlias = CheckpointMetadata

@@ -364,6 +364,10 @@ class CheckpointStats(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: builtins.int
     EXPECTED_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_BYTES_FIELD_NUMBER: builtins.int
+    UNALIGNED_FIELD_NUMBER: builtins.int
+    FULL_FIELD_NUMBER: builtins.int
+    SUBTASKS_FIELD_NUMBER: builtins.int
     checkpoint_id: builtins.int
     type: lesto.proto.checkpoint_pb2.CheckpointType.ValueType
     status: builtins.str
@@ -376,6 +380,13 @@ class CheckpointStats(google.protobuf.message.Message):
     failure: builtins.str
     acknowledged: builtins.int
     expected: builtins.int
+    in_flight_bytes: builtins.int
+    unaligned: builtins.bool
+    full: builtins.bool
+    @property
+    def subtasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SubtaskCheckpointStats]:
+        """of the newest checkpoints only"""
+
     def __init__(
         self,
         *,
@@ -390,8 +401,12 @@ class CheckpointStats(google.protobuf.message.Message):
         failure: builtins.str = ...,
         acknowledged: builtins.int = ...,
         expected: builtins.int = ...,
+        in_flight_bytes: builtins.int = ...,
+        unaligned: builtins.bool = ...,
+        full: builtins.bool = ...,
+        subtasks: collections.abc.Iterable[Global___SubtaskCheckpointStats] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "checkpoint_id", b"checkpoint_id", "duration_ms", b"duration_ms", "expected", b"expected", "failure", b"failure", "path", b"path", "state_bytes", b"state_bytes", "status", b"status", "trigger_timestamp_ms", b"trigger_timestamp_ms", "type", b"type", "uploaded_bytes", b"uploaded_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "checkpoint_id", b"checkpoint_id", "duration_ms", b"duration_ms", "expected", b"expected", "failure", b"failure", "full", b"full", "in_flight_bytes", b"in_flight_bytes", "path", b"path", "state_bytes", b"state_bytes", "status", b"status", "subtasks", b"subtasks", "trigger_timestamp_ms", b"trigger_timestamp_ms", "type", b"type", "unaligned", b"unaligned", "uploaded_bytes", b"uploaded_bytes"]) -> None: ...
 
 Global___CheckpointStats: typing_extensions.TypeAlias = CheckpointStats
 
@@ -433,6 +448,60 @@ class CheckpointSummary(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["completed", b"completed", "failed", b"failed", "history", b"history", "in_progress", b"in_progress", "latest_completed", b"latest_completed", "latest_restored", b"latest_restored", "restored", b"restored"]) -> None: ...
 
 Global___CheckpointSummary: typing_extensions.TypeAlias = CheckpointSummary
+
+@typing.final
+class SubtaskCheckpointStats(google.protobuf.message.Message):
+    """One subtask's part in a checkpoint, as its acknowledgement said. Durations in microseconds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERTEX_ID_FIELD_NUMBER: builtins.int
+    SUBTASK_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    ACK_TIMESTAMP_MS_FIELD_NUMBER: builtins.int
+    END_TO_END_US_FIELD_NUMBER: builtins.int
+    START_DELAY_US_FIELD_NUMBER: builtins.int
+    ALIGNMENT_US_FIELD_NUMBER: builtins.int
+    SYNC_US_FIELD_NUMBER: builtins.int
+    ASYNC_US_FIELD_NUMBER: builtins.int
+    STATE_BYTES_FIELD_NUMBER: builtins.int
+    UPLOADED_BYTES_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_BYTES_FIELD_NUMBER: builtins.int
+    UNALIGNED_FIELD_NUMBER: builtins.int
+    vertex_id: builtins.str
+    subtask: builtins.int
+    status: builtins.str
+    """PENDING ACKNOWLEDGED"""
+    ack_timestamp_ms: builtins.int
+    end_to_end_us: builtins.int
+    start_delay_us: builtins.int
+    alignment_us: builtins.int
+    sync_us: builtins.int
+    async_us: builtins.int
+    state_bytes: builtins.int
+    uploaded_bytes: builtins.int
+    in_flight_bytes: builtins.int
+    unaligned: builtins.bool
+    def __init__(
+        self,
+        *,
+        vertex_id: builtins.str = ...,
+        subtask: builtins.int = ...,
+        status: builtins.str = ...,
+        ack_timestamp_ms: builtins.int = ...,
+        end_to_end_us: builtins.int = ...,
+        start_delay_us: builtins.int = ...,
+        alignment_us: builtins.int = ...,
+        sync_us: builtins.int = ...,
+        async_us: builtins.int = ...,
+        state_bytes: builtins.int = ...,
+        uploaded_bytes: builtins.int = ...,
+        in_flight_bytes: builtins.int = ...,
+        unaligned: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ack_timestamp_ms", b"ack_timestamp_ms", "alignment_us", b"alignment_us", "async_us", b"async_us", "end_to_end_us", b"end_to_end_us", "in_flight_bytes", b"in_flight_bytes", "start_delay_us", b"start_delay_us", "state_bytes", b"state_bytes", "status", b"status", "subtask", b"subtask", "sync_us", b"sync_us", "unaligned", b"unaligned", "uploaded_bytes", b"uploaded_bytes", "vertex_id", b"vertex_id"]) -> None: ...
+
+Global___SubtaskCheckpointStats: typing_extensions.TypeAlias = SubtaskCheckpointStats
 
 @typing.final
 class StateTransition(google.protobuf.message.Message):
@@ -646,3 +715,132 @@ class ResultBatch(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["format", b"format", "payload", b"payload"]) -> None: ...
 
 Global___ResultBatch: typing_extensions.TypeAlias = ResultBatch
+
+@typing.final
+class TriggerCheckpointRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    FULL_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    full: builtins.bool
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        full: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["full", b"full", "job_id", b"job_id"]) -> None: ...
+
+Global___TriggerCheckpointRequest: typing_extensions.TypeAlias = TriggerCheckpointRequest
+
+@typing.final
+class TriggerCheckpointResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHECKPOINT_ID_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    checkpoint_id: builtins.int
+    path: builtins.str
+    def __init__(
+        self,
+        *,
+        checkpoint_id: builtins.int = ...,
+        path: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "path", b"path"]) -> None: ...
+
+Global___TriggerCheckpointResponse: typing_extensions.TypeAlias = TriggerCheckpointResponse
+
+@typing.final
+class RescaleJobRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class VerticesEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> Global___VertexParallelism: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: Global___VertexParallelism | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    PARALLELISM_FIELD_NUMBER: builtins.int
+    VERTICES_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    parallelism: builtins.int
+    """of every vertex; 0: only what `vertices` names"""
+    @property
+    def vertices(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___VertexParallelism]: ...
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        parallelism: builtins.int = ...,
+        vertices: collections.abc.Mapping[builtins.str, Global___VertexParallelism] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_id", b"job_id", "parallelism", b"parallelism", "vertices", b"vertices"]) -> None: ...
+
+Global___RescaleJobRequest: typing_extensions.TypeAlias = RescaleJobRequest
+
+@typing.final
+class VertexParallelism(google.protobuf.message.Message):
+    """Bounds as in Flink's job resource requirements. upper is what is wanted, lower what suffices."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOWER_FIELD_NUMBER: builtins.int
+    UPPER_FIELD_NUMBER: builtins.int
+    lower: builtins.int
+    upper: builtins.int
+    def __init__(
+        self,
+        *,
+        lower: builtins.int = ...,
+        upper: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lower", b"lower", "upper", b"upper"]) -> None: ...
+
+Global___VertexParallelism: typing_extensions.TypeAlias = VertexParallelism
+
+@typing.final
+class RescaleJobResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class VerticesEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    VERTICES_FIELD_NUMBER: builtins.int
+    @property
+    def vertices(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        vertices: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["vertices", b"vertices"]) -> None: ...
+
+Global___RescaleJobResponse: typing_extensions.TypeAlias = RescaleJobResponse

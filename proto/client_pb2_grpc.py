@@ -74,6 +74,16 @@ class JobManagerServiceStub(object):
                 request_serializer=lesto_dot_v1_dot_client__pb2.StopJobRequest.SerializeToString,
                 response_deserializer=lesto_dot_v1_dot_client__pb2.TriggerSavepointResponse.FromString,
                 _registered_method=True)
+        self.TriggerCheckpoint = channel.unary_unary(
+                '/lesto.v1.JobManagerService/TriggerCheckpoint',
+                request_serializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointRequest.SerializeToString,
+                response_deserializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointResponse.FromString,
+                _registered_method=True)
+        self.RescaleJob = channel.unary_unary(
+                '/lesto.v1.JobManagerService/RescaleJob',
+                request_serializer=lesto_dot_v1_dot_client__pb2.RescaleJobRequest.SerializeToString,
+                response_deserializer=lesto_dot_v1_dot_client__pb2.RescaleJobResponse.FromString,
+                _registered_method=True)
         self.FetchResults = channel.unary_stream(
                 '/lesto.v1.JobManagerService/FetchResults',
                 request_serializer=lesto_dot_v1_dot_client__pb2.FetchResultsRequest.SerializeToString,
@@ -134,6 +144,20 @@ class JobManagerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TriggerCheckpoint(self, request, context):
+        """Takes a checkpoint now; returns when it is complete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RescaleJob(self, request, context):
+        """Changes parallelism in place; returns when the job is RUNNING with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchResults(self, request, context):
         """Committed results of a collect sink, in order; ends when the job has ended and all is sent.
         """
@@ -183,6 +207,16 @@ def add_JobManagerServiceServicer_to_server(servicer, server):
                     servicer.StopJob,
                     request_deserializer=lesto_dot_v1_dot_client__pb2.StopJobRequest.FromString,
                     response_serializer=lesto_dot_v1_dot_client__pb2.TriggerSavepointResponse.SerializeToString,
+            ),
+            'TriggerCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.TriggerCheckpoint,
+                    request_deserializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointRequest.FromString,
+                    response_serializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointResponse.SerializeToString,
+            ),
+            'RescaleJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RescaleJob,
+                    request_deserializer=lesto_dot_v1_dot_client__pb2.RescaleJobRequest.FromString,
+                    response_serializer=lesto_dot_v1_dot_client__pb2.RescaleJobResponse.SerializeToString,
             ),
             'FetchResults': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchResults,
@@ -406,6 +440,60 @@ class JobManagerService(object):
             '/lesto.v1.JobManagerService/StopJob',
             lesto_dot_v1_dot_client__pb2.StopJobRequest.SerializeToString,
             lesto_dot_v1_dot_client__pb2.TriggerSavepointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TriggerCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lesto.v1.JobManagerService/TriggerCheckpoint',
+            lesto_dot_v1_dot_client__pb2.TriggerCheckpointRequest.SerializeToString,
+            lesto_dot_v1_dot_client__pb2.TriggerCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RescaleJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lesto.v1.JobManagerService/RescaleJob',
+            lesto_dot_v1_dot_client__pb2.RescaleJobRequest.SerializeToString,
+            lesto_dot_v1_dot_client__pb2.RescaleJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -153,6 +153,38 @@ _JobManagerServiceStopJobType = typing_extensions.TypeVar(
     ],
 )
 
+_JobManagerServiceTriggerCheckpointType = typing_extensions.TypeVar(
+    '_JobManagerServiceTriggerCheckpointType',
+    grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.TriggerCheckpointRequest,
+        lesto.proto.client_pb2.TriggerCheckpointResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.TriggerCheckpointRequest,
+        lesto.proto.client_pb2.TriggerCheckpointResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.TriggerCheckpointRequest,
+        lesto.proto.client_pb2.TriggerCheckpointResponse,
+    ],
+)
+
+_JobManagerServiceRescaleJobType = typing_extensions.TypeVar(
+    '_JobManagerServiceRescaleJobType',
+    grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.RescaleJobRequest,
+        lesto.proto.client_pb2.RescaleJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.RescaleJobRequest,
+        lesto.proto.client_pb2.RescaleJobResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.RescaleJobRequest,
+        lesto.proto.client_pb2.RescaleJobResponse,
+    ],
+)
+
 _JobManagerServiceFetchResultsType = typing_extensions.TypeVar(
     '_JobManagerServiceFetchResultsType',
     grpc.UnaryStreamMultiCallable[
@@ -169,7 +201,7 @@ _JobManagerServiceFetchResultsType = typing_extensions.TypeVar(
     ],
 )
 
-class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _JobManagerServiceSubmitJobType, _JobManagerServiceListJobsType, _JobManagerServiceGetJobType, _JobManagerServiceWatchJobType, _JobManagerServiceCancelJobType, _JobManagerServiceTriggerSavepointType, _JobManagerServiceStopJobType, _JobManagerServiceFetchResultsType]):
+class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _JobManagerServiceSubmitJobType, _JobManagerServiceListJobsType, _JobManagerServiceGetJobType, _JobManagerServiceWatchJobType, _JobManagerServiceCancelJobType, _JobManagerServiceTriggerSavepointType, _JobManagerServiceStopJobType, _JobManagerServiceTriggerCheckpointType, _JobManagerServiceRescaleJobType, _JobManagerServiceFetchResultsType]):
     @typing.overload
     def __init__(self: JobManagerServiceStub[
         grpc.UnaryUnaryMultiCallable[
@@ -203,6 +235,14 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
         grpc.UnaryUnaryMultiCallable[
             lesto.proto.client_pb2.StopJobRequest,
             lesto.proto.client_pb2.TriggerSavepointResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.TriggerCheckpointRequest,
+            lesto.proto.client_pb2.TriggerCheckpointResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.RescaleJobRequest,
+            lesto.proto.client_pb2.RescaleJobResponse,
         ],
         grpc.UnaryStreamMultiCallable[
             lesto.proto.client_pb2.FetchResultsRequest,
@@ -244,6 +284,14 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
             lesto.proto.client_pb2.StopJobRequest,
             lesto.proto.client_pb2.TriggerSavepointResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.TriggerCheckpointRequest,
+            lesto.proto.client_pb2.TriggerCheckpointResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.RescaleJobRequest,
+            lesto.proto.client_pb2.RescaleJobResponse,
+        ],
         grpc.aio.UnaryStreamMultiCallable[
             lesto.proto.client_pb2.FetchResultsRequest,
             lesto.proto.client_pb2.ResultBatch,
@@ -267,6 +315,12 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
     """Returns when the savepoint is complete (and the job has finished, for StopJob)."""
 
     StopJob: _JobManagerServiceStopJobType
+
+    TriggerCheckpoint: _JobManagerServiceTriggerCheckpointType
+    """Takes a checkpoint now; returns when it is complete."""
+
+    RescaleJob: _JobManagerServiceRescaleJobType
+    """Changes parallelism in place; returns when the job is RUNNING with it."""
 
     FetchResults: _JobManagerServiceFetchResultsType
     """Committed results of a collect sink, in order; ends when the job has ended and all is sent."""
@@ -303,6 +357,14 @@ JobManagerServiceAsyncStub: typing_extensions.TypeAlias = JobManagerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         lesto.proto.client_pb2.StopJobRequest,
         lesto.proto.client_pb2.TriggerSavepointResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.TriggerCheckpointRequest,
+        lesto.proto.client_pb2.TriggerCheckpointResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.RescaleJobRequest,
+        lesto.proto.client_pb2.RescaleJobResponse,
     ],
     grpc.aio.UnaryStreamMultiCallable[
         lesto.proto.client_pb2.FetchResultsRequest,
@@ -368,6 +430,22 @@ class JobManagerServiceServicer(metaclass=abc.ABCMeta):
         request: lesto.proto.client_pb2.StopJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[lesto.proto.client_pb2.TriggerSavepointResponse, collections.abc.Awaitable[lesto.proto.client_pb2.TriggerSavepointResponse]]: ...
+
+    @abc.abstractmethod
+    def TriggerCheckpoint(
+        self,
+        request: lesto.proto.client_pb2.TriggerCheckpointRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lesto.proto.client_pb2.TriggerCheckpointResponse, collections.abc.Awaitable[lesto.proto.client_pb2.TriggerCheckpointResponse]]:
+        """Takes a checkpoint now; returns when it is complete."""
+
+    @abc.abstractmethod
+    def RescaleJob(
+        self,
+        request: lesto.proto.client_pb2.RescaleJobRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lesto.proto.client_pb2.RescaleJobResponse, collections.abc.Awaitable[lesto.proto.client_pb2.RescaleJobResponse]]:
+        """Changes parallelism in place; returns when the job is RUNNING with it."""
 
     @abc.abstractmethod
     def FetchResults(

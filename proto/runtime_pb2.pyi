@@ -221,15 +221,27 @@ class CheckpointAck(google.protobuf.message.Message):
     SYNC_US_FIELD_NUMBER: builtins.int
     ASYNC_US_FIELD_NUMBER: builtins.int
     START_DELAY_US_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_FIELD_NUMBER: builtins.int
+    UNALIGNED_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_BYTES_FIELD_NUMBER: builtins.int
+    ENDED_AT_MS_FIELD_NUMBER: builtins.int
     checkpoint_id: builtins.int
     alignment_us: builtins.int
     sync_us: builtins.int
     async_us: builtins.int
     start_delay_us: builtins.int
+    unaligned: builtins.bool
+    """the barrier overtook data here"""
+    in_flight_bytes: builtins.int
+    """persisted of in-flight data"""
+    ended_at_ms: builtins.int
+    """wall clock of the task when its part was durable"""
     @property
     def task(self) -> Global___TaskRef: ...
     @property
     def operators(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OperatorAck]: ...
+    @property
+    def in_flight(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[lesto.proto.checkpoint_pb2.InFlightHandle]: ...
     def __init__(
         self,
         *,
@@ -240,9 +252,13 @@ class CheckpointAck(google.protobuf.message.Message):
         sync_us: builtins.int = ...,
         async_us: builtins.int = ...,
         start_delay_us: builtins.int = ...,
+        in_flight: collections.abc.Iterable[lesto.proto.checkpoint_pb2.InFlightHandle] | None = ...,
+        unaligned: builtins.bool = ...,
+        in_flight_bytes: builtins.int = ...,
+        ended_at_ms: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["alignment_us", b"alignment_us", "async_us", b"async_us", "checkpoint_id", b"checkpoint_id", "operators", b"operators", "start_delay_us", b"start_delay_us", "sync_us", b"sync_us", "task", b"task"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alignment_us", b"alignment_us", "async_us", b"async_us", "checkpoint_id", b"checkpoint_id", "ended_at_ms", b"ended_at_ms", "in_flight", b"in_flight", "in_flight_bytes", b"in_flight_bytes", "operators", b"operators", "start_delay_us", b"start_delay_us", "sync_us", b"sync_us", "task", b"task", "unaligned", b"unaligned"]) -> None: ...
 
 Global___CheckpointAck: typing_extensions.TypeAlias = CheckpointAck
 
@@ -536,6 +552,7 @@ class TaskDeployment(google.protobuf.message.Message):
     CONFIG_FIELD_NUMBER: builtins.int
     DATA_TOKEN_FIELD_NUMBER: builtins.int
     PYTHON_PATHS_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_FIELD_NUMBER: builtins.int
     job_name: builtins.str
     restored_checkpoint_id: builtins.int
     """0: none"""
@@ -559,6 +576,10 @@ class TaskDeployment(google.protobuf.message.Message):
     def config(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
     @property
     def python_paths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def in_flight(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RestoredChannel]:
+        """read before anything new on these inputs"""
+
     def __init__(
         self,
         *,
@@ -574,11 +595,44 @@ class TaskDeployment(google.protobuf.message.Message):
         config: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         data_token: builtins.str = ...,
         python_paths: collections.abc.Iterable[builtins.str] | None = ...,
+        in_flight: collections.abc.Iterable[Global___RestoredChannel] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task", "vertex", b"vertex"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_root", b"checkpoint_root", "config", b"config", "data_token", b"data_token", "inputs", b"inputs", "job_name", b"job_name", "outputs", b"outputs", "python_paths", b"python_paths", "restore", b"restore", "restore_root", b"restore_root", "restored_checkpoint_id", b"restored_checkpoint_id", "task", b"task", "vertex", b"vertex"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_root", b"checkpoint_root", "config", b"config", "data_token", b"data_token", "in_flight", b"in_flight", "inputs", b"inputs", "job_name", b"job_name", "outputs", b"outputs", "python_paths", b"python_paths", "restore", b"restore", "restore_root", b"restore_root", "restored_checkpoint_id", b"restored_checkpoint_id", "task", b"task", "vertex", b"vertex"]) -> None: ...
 
 Global___TaskDeployment: typing_extensions.TypeAlias = TaskDeployment
+
+@typing.final
+class RestoredChannel(google.protobuf.message.Message):
+    """In-flight data of one old channel that this task has to process first, in the order given."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EDGE_ID_FIELD_NUMBER: builtins.int
+    PRODUCER_SUBTASK_FIELD_NUMBER: builtins.int
+    CONSUMER_SUBTASK_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    edge_id: builtins.str
+    producer_subtask: builtins.int
+    """of the old channel: an identity, for event time"""
+    consumer_subtask: builtins.int
+    filter: builtins.bool
+    """parallelism has changed: take only records of this task's key groups"""
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[lesto.proto.checkpoint_pb2.InFlightHandle]: ...
+    def __init__(
+        self,
+        *,
+        edge_id: builtins.str = ...,
+        producer_subtask: builtins.int = ...,
+        consumer_subtask: builtins.int = ...,
+        parts: collections.abc.Iterable[lesto.proto.checkpoint_pb2.InFlightHandle] | None = ...,
+        filter: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["consumer_subtask", b"consumer_subtask", "edge_id", b"edge_id", "filter", b"filter", "parts", b"parts", "producer_subtask", b"producer_subtask"]) -> None: ...
+
+Global___RestoredChannel: typing_extensions.TypeAlias = RestoredChannel
 
 @typing.final
 class DeployTasks(google.protobuf.message.Message):
@@ -625,6 +679,7 @@ class TriggerCheckpoint(google.protobuf.message.Message):
     STOP_FIELD_NUMBER: builtins.int
     DRAIN_FIELD_NUMBER: builtins.int
     TARGET_FIELD_NUMBER: builtins.int
+    FULL_FIELD_NUMBER: builtins.int
     checkpoint_id: builtins.int
     timestamp_ms: builtins.int
     type: lesto.proto.checkpoint_pb2.CheckpointType.ValueType
@@ -633,6 +688,8 @@ class TriggerCheckpoint(google.protobuf.message.Message):
     drain: builtins.bool
     """and event time goes to its end before it"""
     target: builtins.str
+    full: builtins.bool
+    """build on no earlier checkpoint"""
     @property
     def tasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TaskRef]: ...
     def __init__(
@@ -645,8 +702,9 @@ class TriggerCheckpoint(google.protobuf.message.Message):
         stop: builtins.bool = ...,
         drain: builtins.bool = ...,
         target: builtins.str = ...,
+        full: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "drain", b"drain", "stop", b"stop", "target", b"target", "tasks", b"tasks", "timestamp_ms", b"timestamp_ms", "type", b"type"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "drain", b"drain", "full", b"full", "stop", b"stop", "target", b"target", "tasks", b"tasks", "timestamp_ms", b"timestamp_ms", "type", b"type"]) -> None: ...
 
 Global___TriggerCheckpoint: typing_extensions.TypeAlias = TriggerCheckpoint
 
@@ -891,17 +949,21 @@ class Registered(google.protobuf.message.Message):
     JOBMANAGER_ID_FIELD_NUMBER: builtins.int
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: builtins.int
     HEARTBEAT_TIMEOUT_MS_FIELD_NUMBER: builtins.int
+    LEADER_EPOCH_FIELD_NUMBER: builtins.int
     jobmanager_id: builtins.str
     heartbeat_interval_ms: builtins.int
     heartbeat_timeout_ms: builtins.int
+    leader_epoch: builtins.int
+    """raised at each change of leader; a TaskManager follows no lower one"""
     def __init__(
         self,
         *,
         jobmanager_id: builtins.str = ...,
         heartbeat_interval_ms: builtins.int = ...,
         heartbeat_timeout_ms: builtins.int = ...,
+        leader_epoch: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["heartbeat_interval_ms", b"heartbeat_interval_ms", "heartbeat_timeout_ms", b"heartbeat_timeout_ms", "jobmanager_id", b"jobmanager_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["heartbeat_interval_ms", b"heartbeat_interval_ms", "heartbeat_timeout_ms", b"heartbeat_timeout_ms", "jobmanager_id", b"jobmanager_id", "leader_epoch", b"leader_epoch"]) -> None: ...
 
 Global___Registered: typing_extensions.TypeAlias = Registered
 
