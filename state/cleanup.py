@@ -11,13 +11,14 @@ from lesto.state.files import Files
 
 def referenced_paths(metadata: CheckpointMetadata) -> set[str]:
     """Paths of all files a checkpoint needs, as its handles have them."""
-    return {
+    keyed = {
         named.file.path
         for operator in metadata.operators
         for subtask in operator.subtasks
         for handle in subtask.keyed
         for named in handle.files
     }
+    return keyed | {handle.file.path for handle in metadata.in_flight}
 
 
 def collect_orphans(

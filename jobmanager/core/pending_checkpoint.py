@@ -70,12 +70,23 @@ class PendingCheckpoint:
         return self.expected - self.acks.keys()
 
     def state_bytes(self) -> int:
-        """Bytes referenced."""
-        return sum(op.state.state_bytes for ack in self.acks.values() for op in ack.operators)
+        """Bytes referenced, in-flight data included."""
+        own = sum(op.state.state_bytes for ack in self.acks.values() for op in ack.operators)
+        return own + self.in_flight_bytes()
 
     def uploaded_bytes(self) -> int:
-        """Bytes written."""
-        return sum(op.state.uploaded_bytes for ack in self.acks.values() for op in ack.operators)
+        """Bytes written, in-flight data included."""
+        own = sum(op.state.uploaded_bytes for ack in self.acks.values() for op in ack.operators)
+        return own + self.in_flight_bytes()
+
+    def in_flight_bytes(self) -> int:
+        """Bytes of in-flight data: what barriers overtook."""
+        return sum(ack.in_flight_bytes for ack in self.acks.values())
+
+    @property
+    def unaligned(self) -> bool:
+        """Whether a barrier overtook data anywhere."""
+        return any(ack.unaligned for ack in self.acks.values())
 
     def built_on(self) -> set[str]:
         """Shared files it references that earlier checkpoints have written."""
@@ -104,6 +115,8 @@ class PendingCheckpoint:
         for vertex in graph.vertices:
             for operator in vertex.operators:
                 metadata.operators.append(self._operator(vertex, operator))
+            for index in range(vertex.parallelism):
+                metadata.in_flight.extend(self.acks[vertex.id, index].in_flight)
         return metadata
 
     def _operator(
