@@ -1,0 +1,144 @@
+"""What a job master knows, and what its parts ask of each other.
+
+The parts are one idea each: restore point and slots (:mod:`.job_deployment`), messages of tasks
+(:mod:`.job_tasks`), sources and checkpoints (:mod:`.job_checkpoints`), failures and the end
+(:mod:`.job_failover`). :class:`~lesto.jobmanager.core.job_master.JobMaster` puts them together.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lesto.jobmanager.core import instructions as do
+from lesto.jobmanager.core.checkpoint_coordinator import CheckpointCoordinator, CheckpointSettings
+from lesto.jobmanager.core.events import Moment
+from lesto.jobmanager.core.execution_graph import ExecutionGraph
+from lesto.jobmanager.core.failures import FAILURES_MAX
+from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.restart_strategy import RestartStrategy
+from lesto.jobmanager.core.slots import Slot
+from lesto.jobmanager.core.states import JOB_TRANSITIONS, JobState, StateMachine, TaskState
+from lesto.proto import client_pb2, job_pb2, runtime_pb2
+
+#: After KillSlot: how long to wait for the report that the process is gone.
+KILL_GRACE_MS = 10_000
+
+#: States of a task that a slot has been told of.
+DEPLOYED = (TaskState.DEPLOYING, TaskState.INITIALIZING, TaskState.RUNNING)
+
+
+@dataclass(slots=True)
+class JobSettings:
+    """How a job is run.
+
+    Attributes:
+        restart: its restart strategy, with its memory.
+        checkpoints: when to checkpoint.
+        cancel_timeout_ms: a task that takes longer to cancel has its process killed; 0: never.
+        retain_on_cancel: whether its checkpoints stay when it is cancelled.
+        restart_on_user_errors: whether an exception of the user's code is tried again.
+    """
+
+    restart: RestartStrategy
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    cancel_timeout_ms: int = 30_000
+    retain_on_cancel: bool = True
+    restart_on_user_errors: bool = True
+
+
+class JobBase(abc.ABC):
+    """Everything one job master knows.
+
+    Args:
+        graph: the job.
+        epoch: fencing number of this JobMaster.
+        settings: how to run it.
+        checkpoint_root: URI of ``<checkpoint dir>/<job id>``.
+        data_token: secret of its data channels.
+        version: Lesto's version, for the metadata.
+        jitter: draws uniformly from -1..1.
+        now: the time of its birth.
+
+    Raises:
+        InvalidJobGraphError: the graph contradicts itself.
+    """
+
+    def __init__(
+        self,
+        graph: job_pb2.JobGraph,
+        *,
+        epoch: int,
+        settings: JobSettings,
+        checkpoint_root: str,
+        data_token: str,
+        version: str,
+        jitter: Callable[[], float],
+        now: Moment,
+    ) -> None:
+        self.graph = graph
+        self.settings = settings
+        self.execution = ExecutionGraph(graph, epoch, now.wall_ms)
+        self.coordinator = CheckpointCoordinator(
+            graph, epoch, settings.checkpoints, checkpoint_root, version
+        )
+        self.states = StateMachine(
+            f"job {graph.name} ({graph.job_id})", JOB_TRANSITIONS, JobState.CREATED, now.wall_ms
+        )
+        self.slots: dict[str, Slot] = {}
+        self.failures: deque[client_pb2.FailureInfo] = deque(maxlen=FAILURES_MAX)
+        self.restarts = 0
+        self.stale_events = 0
+        self.start_ms = now.wall_ms
+        self.end_ms = 0
+        self._root = checkpoint_root
+        self._token = data_token
+        self._jitter = jitter
+        self._slots_requested = 0
+        self._acquiring = False
+        self._restart_at_ms: int | None = None
+        self._cancel_deadline_ms: int | None = None
+        self._kill_deadline_ms: int | None = None
+        self._killed: set[str] = set()
+
+    @property
+    def state(self) -> JobState:
+        """State of the job."""
+        state: JobState = self.states.state
+        return state
+
+    # ------------------------------------------------------- what the parts ask of each other
+
+    @abc.abstractmethod
+    def _go(self, finish: JobState, cause: str, now: Moment) -> list[Instruction]:
+        """Move the job, and do what the transition asks for."""
+
+    @abc.abstractmethod
+    def _acquire(self, now: Moment) -> list[Instruction]:
+        """Get the slots that are missing, then deploy."""
+
+    @abc.abstractmethod
+    def _fail(
+        self, failure: runtime_pb2.TaskFailure, task_name: str, slot: str, now: Moment
+    ) -> list[Instruction]:
+        """A failure has happened; what it means depends on the state."""
+
+    @abc.abstractmethod
+    def _task_ended(self, now: Moment) -> list[Instruction]:
+        """A task is gone: was it the last one?"""
+
+    @abc.abstractmethod
+    def _expand(
+        self, decided: Sequence[do.CoordinatorInstruction], now: Moment
+    ) -> list[Instruction]:
+        """The coordinator's instructions as those of the shell."""
+
+    @abc.abstractmethod
+    def _maybe_start_checkpoints(self, now: Moment) -> list[Instruction]:
+        """Once all tasks run."""
+
+    @abc.abstractmethod
+    def _maybe_finish(self, now: Moment) -> list[Instruction]:
+        """Everything is processed: the final checkpoint makes it visible."""

@@ -1,0 +1,96 @@
+"""Sources and checkpoints: the coordinator and the enumerators within the job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.core import instructions as do
+from lesto.jobmanager.core.commands import notify_commands, trigger_commands
+from lesto.jobmanager.core.events import Moment
+from lesto.jobmanager.core.failures import failure_of
+from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.job_base import DEPLOYED, JobBase
+from lesto.jobmanager.core.pending_checkpoint import SavepointRequest
+from lesto.jobmanager.core.states import JobState, TaskState
+from lesto.proto import runtime_pb2
+
+
+class Checkpoints(JobBase):
+    """Split assignment, checkpoints, savepoints."""
+
+    def _maybe_start_checkpoints(self, now: Moment) -> list[Instruction]:
+        if self.state is not JobState.RUNNING or not self.execution.all_in(TaskState.RUNNING):
+            return []
+        out = self._expand(self.coordinator.start(self.execution.attempt, now), now)
+        return out + self._maybe_finish(now)
+
+    def _maybe_finish(self, now: Moment) -> list[Instruction]:
+        """Everything is processed: the final checkpoint makes it visible."""
+        if not self.coordinator.running or not self.execution.all_ended_data():
+            return []
+        return self._expand(self.coordinator.request_final(now), now)
+
+    def _on_splits(self, event: ev.SplitsAssigned, _now: Moment) -> list[Instruction]:
+        subtask = next(
+            (
+                v
+                for v in self.execution.sources()
+                if v.subtask == event.subtask and v.vertex.operators[0].uid == event.operator_uid
+            ),
+            None,
+        )
+        if event.attempt != self.execution.attempt or subtask is None or subtask.attempt is None:
+            return []
+        if subtask.states.state not in DEPLOYED:
+            return []
+        assign = runtime_pb2.AssignSplits(
+            task=self.execution.task_ref(subtask),
+            operator_uid=event.operator_uid,
+            splits=event.splits,
+            no_more_splits=event.no_more_splits,
+        )
+        slot_id = subtask.attempt.slot.slot_id
+        return [do.SendCommand(slot_id, runtime_pb2.TaskCommand(splits=assign))]
+
+    def _on_snapshotted(self, event: ev.EnumeratorsSnapshotted, now: Moment) -> list[Instruction]:
+        out = self.coordinator.enumerators_snapshotted(
+            event.attempt, event.checkpoint_id, event.states
+        )
+        return self._expand(out, now)
+
+    def _on_enumerator_failed(self, event: ev.EnumeratorFailed, now: Moment) -> list[Instruction]:
+        if event.attempt != self.execution.attempt or self.state is not JobState.RUNNING:
+            return []
+        return self._fail(event.failure, f"source {event.operator_uid}", "jobmanager", now)
+
+    def _on_written(self, event: ev.MetadataWritten, now: Moment) -> list[Instruction]:
+        out = self.coordinator.metadata_written(event.checkpoint_id, event.path, now)
+        return self._expand(out, now)
+
+    def _on_write_failed(self, event: ev.MetadataWriteFailed, now: Moment) -> list[Instruction]:
+        out = self.coordinator.metadata_failed(event.checkpoint_id, event.error, now)
+        return self._expand(out, now)
+
+    def _expand(
+        self, decided: Sequence[do.CoordinatorInstruction], now: Moment
+    ) -> list[Instruction]:
+        """The coordinator's instructions as those of the shell."""
+        out: list[Instruction] = []
+        for instruction in decided:
+            match instruction:
+                case do.TriggerBarriers():
+                    out += trigger_commands(self.execution, instruction)
+                case do.NotifyCheckpoint():
+                    out += notify_commands(self.execution, instruction)
+                case do.FailJob(error):
+                    out += self._fail(
+                        failure_of(error), "checkpoint coordinator", "jobmanager", now
+                    )
+                case _:
+                    out.append(instruction)
+        return out
+
+    def _on_savepoint(self, event: ev.SavepointRequested, now: Moment) -> list[Instruction]:
+        request = SavepointRequest(event.request_id, event.target, event.stop, event.drain)
+        return self._expand(self.coordinator.request_savepoint(request, now), now)

@@ -1,0 +1,124 @@
+"""From the restore point over the slots to the deployment."""
+
+from __future__ import annotations
+
+from lesto.common.errors import LestoError
+from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.core import instructions as do
+from lesto.jobmanager.core.events import Moment
+from lesto.jobmanager.core.execution_graph import DeploymentContext
+from lesto.jobmanager.core.failures import failure_of
+from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.job_base import JobBase
+from lesto.jobmanager.core.pending_checkpoint import CompletedCheckpoint
+from lesto.jobmanager.core.redistribution import (
+    check_restorable,
+    coordinator_states,
+    redistribute,
+)
+from lesto.jobmanager.core.states import JobState, TaskState
+from lesto.jobmanager.errors import SlotLostError
+from lesto.proto import runtime_pb2
+
+
+class Deployment(JobBase):
+    """Restore point, slots, deployment."""
+
+    def _on_started(self, _event: ev.JobStarted, now: Moment) -> list[Instruction]:
+        if self.graph.restore_path:
+            return [do.LoadCheckpoint(self.graph.restore_path)]
+        return self._acquire(now)
+
+    def _on_loaded(self, event: ev.CheckpointLoaded, now: Moment) -> list[Instruction]:
+        if self.state is not JobState.CREATED:
+            return []
+        try:
+            check_restorable(
+                event.metadata,
+                self.graph,
+                allow_non_restored_state=self.graph.allow_non_restored_state,
+            )
+        except LestoError as error:
+            return self._fail(failure_of(error), "restore", "", now)
+        self.coordinator.restore(CompletedCheckpoint(event.metadata, event.path, event.root))
+        return self._acquire(now)
+
+    def _on_load_failed(self, event: ev.CheckpointLoadFailed, now: Moment) -> list[Instruction]:
+        if self.state is not JobState.CREATED:
+            return []
+        return self._fail(failure_of(event.error), "restore", "", now)
+
+    # --------------------------------------------------------------------------------------- slots
+
+    def _acquire(self, now: Moment) -> list[Instruction]:
+        """Get the slots that are missing, then deploy."""
+        self._acquiring = True
+        missing = self.execution.slots_required - len(self.slots)
+        if missing == 0:
+            return self._deploy(now)
+        if self._slots_requested:
+            return []
+        self._slots_requested = missing
+        return [do.RequestSlots(missing)]
+
+    def _on_allocated(self, event: ev.SlotsAllocated, now: Moment) -> list[Instruction]:
+        self._slots_requested = 0
+        self.slots.update((slot.slot_id, slot) for slot in event.slots)
+        return self._acquire(now) if self._acquiring else []
+
+    def _on_refused(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction]:
+        self._slots_requested = 0
+        if not self._acquiring:
+            return []
+        self._acquiring = False
+        return self._fail(failure_of(event.error), "slots", "", now)
+
+    def _on_slot_lost(self, event: ev.SlotLost, now: Moment) -> list[Instruction]:
+        slot = self.slots.pop(event.slot_id, None)
+        if slot is None:
+            return []
+        victims = self.execution.live_in(event.slot_id)
+        for victim in victims:
+            victim.advance(TaskState.FAILED, now.wall_ms, event.reason)
+        if not victims:
+            return self._acquire(now) if self._acquiring else []
+        if event.slot_id in self._killed:
+            return self._task_ended(now)
+        error = SlotLostError(
+            f"slot {event.slot_id} of TaskManager {slot.taskmanager_id} is lost: {event.reason}",
+            remedy="the job restarts by itself; if it goes on, look for crashes there",
+        )
+        names = ", ".join(victim.name for victim in victims)
+        return self._fail(failure_of(error), names, event.slot_id, now)
+
+    # ---------------------------------------------------------------------------------- deployment
+
+    def _deploy(self, now: Moment) -> list[Instruction]:
+        self._acquiring = False
+        out = self._expand(self.coordinator.abandon_write(now), now)
+        latest = self.coordinator.latest
+        context = DeploymentContext(self._root, self._token)
+        states = {}
+        if latest is not None:
+            context = DeploymentContext(
+                self._root,
+                self._token,
+                restores=redistribute(latest.metadata, self.graph),
+                restored_checkpoint_id=latest.checkpoint_id,
+                restore_root=latest.root,
+            )
+            states = dict(coordinator_states(latest.metadata))
+            self.coordinator.statistics.restored_from(
+                latest.checkpoint_id, latest.path, now.wall_ms
+            )
+        batches = self.execution.deploy(list(self.slots.values()), context, now.wall_ms)
+        if self.state is JobState.RESTARTING:
+            self.restarts += 1
+        cause = f"attempt {self.execution.attempt}"
+        if latest is not None:
+            cause += f" from checkpoint {latest.checkpoint_id}"
+        out += self._go(JobState.RUNNING, cause, now)
+        out.append(do.StartEnumerators(self.execution.attempt, states))
+        for slot_id, batch in batches.items():
+            out.append(do.SendCommand(slot_id, runtime_pb2.TaskCommand(deploy=batch)))
+        return out
