@@ -2,17 +2,23 @@
 
 msgpack carries None, bool, int (64 bits), float, str and bytes as they are. A top-level array is a
 tuple, the commonest composite key and value. What msgpack would change (lists at the top, nested
-tuples, sets, dicts with composite keys, rows, larger ints) travels as an extension, and a value
-nobody here knows as an extension holding a pickle: the last resort, for that leaf alone.
+tuples, sets, dicts with composite keys, rows, larger ints, decimals, times) travels as an
+extension, and a value nobody here knows as an extension holding a pickle: the last resort, for that
+leaf alone. Who reads state without trusting it leaves pickles alone (:func:`decode_opaque`).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import pickle
+import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from itertools import chain
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import cloudpickle
 import msgspec
@@ -27,10 +33,25 @@ SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _SCALARS_AND_TUPLE: Final = SCALARS | {tuple}
 
 _TUPLE, _DICT, _SET, _FROZENSET, _ROW, _BYTEARRAY, _BIG_INT, _LIST, _STR = range(1, 10)
+_DECIMAL, _DATETIME, _DATE, _TIME, _DURATION, _UUID = range(10, 16)
 _PICKLE: Final = 100
 
 _UNENCODABLE = (OverflowError, UnicodeEncodeError, TypeError, ValueError)
 _pack: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A value that is stored as a pickle and was not loaded; encoding gives the pickle back.
+
+    Attributes:
+        data: the pickle.
+    """
+
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.data)
 
 
 def encode(value: Any) -> bytes:
@@ -100,8 +121,27 @@ def decode(data: bytes) -> Any:
             return _unpack_tuple(data)
         return _unpack(data)
     except (msgspec.DecodeError, IndexError) as error:
-        msg = f"stored state cannot be decoded: {error}"
-        raise CorruptFileError(msg, remedy="restore from another checkpoint") from error
+        raise _undecodable(error) from error
+
+
+def decode_opaque(data: bytes) -> Any:
+    """As :func:`decode`, with an :class:`Opaque` for each pickle: runs no code of the state's.
+
+    Raises:
+        CorruptFileError: the bytes are not such.
+    """
+    try:
+        first = data[0]
+        if 0x90 <= first <= 0x9F or first in (0xDC, 0xDD):
+            return _unpack_tuple_opaque(data)
+        return _unpack_opaque(data)
+    except (msgspec.DecodeError, LookupError, ValueError, TypeError, ArithmeticError) as error:
+        raise _undecodable(error) from error
+
+
+def _undecodable(error: Exception) -> CorruptFileError:
+    msg = f"stored state cannot be decoded: {error}"
+    return CorruptFileError(msg, remedy="restore from another checkpoint")
 
 
 def _portable(value: Any, opaque: Callable[[Any], Ext]) -> Any:
@@ -130,7 +170,51 @@ def _portable(value: Any, opaque: Callable[[Any], Ext]) -> Any:
     if issubclass(kind, Row) and kind is _class_of_row(value):
         fields = [_portable(item, opaque) for item in value]
         return Ext(_ROW, _pack([int(value.get_row_kind()), value.get_field_names(), fields]))
-    return opaque(value)
+    return _portable_leaf(value) or opaque(value)
+
+
+def _portable_leaf(value: Any) -> Ext | None:
+    """The standard library's values that have one obvious form; None for all others."""
+    kind = type(value)
+    if kind is Decimal:
+        return Ext(_DECIMAL, str(value).encode())
+    if kind is dt.datetime:
+        zone = _zone(value.tzinfo)
+        plain = value.replace(tzinfo=None, fold=0).isoformat()
+        return None if zone is None else Ext(_DATETIME, _pack([plain, value.fold, zone]))
+    if kind is dt.date:
+        return Ext(_DATE, value.isoformat().encode())
+    if kind is dt.time:
+        zone = _zone(value.tzinfo)
+        plain = value.replace(tzinfo=None, fold=0).isoformat()
+        return None if zone is None else Ext(_TIME, _pack([plain, value.fold, zone]))
+    if kind is dt.timedelta:
+        return Ext(_DURATION, _pack([value.days, value.seconds, value.microseconds]))
+    if kind is uuid.UUID and value.is_safe is uuid.SafeUUID.unknown:
+        return Ext(_UUID, value.bytes)
+    if kind is Opaque:
+        return Ext(_PICKLE, value.data)
+    return None
+
+
+def _zone(zone: Any) -> list[Any] | None:
+    """A time zone as [] (none), [microseconds] or [name]; None for one that only pickle knows."""
+    if zone is None:
+        return []
+    if type(zone) is dt.timezone:
+        offset = zone.utcoffset(None)
+        named = dt.timezone(offset).tzname(None) != zone.tzname(None)
+        return None if named else [offset // dt.timedelta(microseconds=1)]
+    if type(zone) is ZoneInfo and zone.key:
+        return [zone.key]
+    return None
+
+
+def _from_zone(zone: list[Any]) -> dt.tzinfo | None:
+    if not zone:
+        return None
+    (what,) = zone
+    return ZoneInfo(what) if isinstance(what, str) else dt.timezone(dt.timedelta(microseconds=what))
 
 
 def _class_of_row(row: Row) -> object:
@@ -191,37 +275,71 @@ def _by_value(value: Any) -> Ext:
     return Ext(_PICKLE, buffer.getvalue())
 
 
-def _from_ext(code: int, data: memoryview) -> Any:
-    if code == _PICKLE:
-        return pickle.loads(data)  # written by this job into its own authenticated storage
-    if code == _BIG_INT:
-        return int(bytes(data), 16)
-    if code == _BYTEARRAY:
-        return bytearray(data)
-    if code == _STR:
-        return bytes(data).decode("utf-8", "surrogatepass")
-    items = _unpack(data)
-    if code == _LIST:
-        return items
-    if code == _TUPLE:
-        return tuple(items)
-    if code == _DICT:
-        return dict(zip(items[::2], items[1::2], strict=True))
-    if code == _SET:
-        return set(map(_unpack, items))
-    if code == _FROZENSET:
-        return frozenset(map(_unpack, items))
-    if code == _ROW:
-        kind, names, fields = items
-        row = Row(*fields) if names is None else row_class(tuple(names))(fields)
-        if kind:
-            row.set_row_kind(RowKind(kind))
-        return row
+def _load_pickle(data: memoryview) -> Any:
+    return pickle.loads(data)  # written by this job into its own authenticated storage
+
+
+def _keep_pickle(data: memoryview) -> Opaque:
+    return Opaque(bytes(data))
+
+
+def _leaf(code: int, data: memoryview, unpack: Callable[[Any], Any]) -> Any:
+    if code == _DECIMAL:
+        return Decimal(bytes(data).decode())
+    if code == _DATE:
+        return dt.date.fromisoformat(bytes(data).decode())
+    if code == _UUID:
+        return uuid.UUID(bytes=bytes(data))
+    items = unpack(data)
+    if code == _DURATION:
+        return dt.timedelta(*items)
+    if code in (_DATETIME, _TIME):
+        kind = dt.datetime if code == _DATETIME else dt.time
+        return kind.fromisoformat(items[0]).replace(fold=items[1], tzinfo=_from_zone(items[2]))
     msg = f"unknown extension {code}"
     raise msgspec.DecodeError(msg)
 
 
-_unpack: Final[Callable[[Any], Any]] = msgspec.msgpack.Decoder(ext_hook=_from_ext).decode
-_unpack_tuple: Final[Callable[[Any], Any]] = msgspec.msgpack.Decoder(
-    tuple, ext_hook=_from_ext
-).decode
+Unpack = Callable[[Any], Any]
+
+
+def _decoders(load: Callable[[memoryview], Any]) -> tuple[Unpack, Unpack]:
+    """Decoders of values, and of top-level arrays as tuples, that hand pickles to ``load``."""
+
+    def from_ext(code: int, data: memoryview) -> Any:
+        if code == _PICKLE:
+            return load(data)
+        if code == _BIG_INT:
+            return int(bytes(data), 16)
+        if code == _BYTEARRAY:
+            return bytearray(data)
+        if code == _STR:
+            return bytes(data).decode("utf-8", "surrogatepass")
+        if code > _STR:
+            return _leaf(code, data, unpack)
+        items = unpack(data)
+        if code == _LIST:
+            return items
+        if code == _TUPLE:
+            return tuple(items)
+        if code == _DICT:
+            return dict(zip(items[::2], items[1::2], strict=True))
+        if code == _SET:
+            return set(map(unpack, items))
+        if code == _FROZENSET:
+            return frozenset(map(unpack, items))
+        if code == _ROW:
+            kind, names, fields = items
+            row = Row(*fields) if names is None else row_class(tuple(names))(fields)
+            if kind:
+                row.set_row_kind(RowKind(kind))
+            return row
+        msg = f"unknown extension {code}"
+        raise msgspec.DecodeError(msg)
+
+    unpack: Unpack = msgspec.msgpack.Decoder(ext_hook=from_ext).decode
+    return unpack, msgspec.msgpack.Decoder(tuple, ext_hook=from_ext).decode
+
+
+_unpack, _unpack_tuple = _decoders(_load_pickle)
+_unpack_opaque, _unpack_tuple_opaque = _decoders(_keep_pickle)

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 
 from lesto.jobmanager.core.execution_graph import TaskKey
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+from lesto.state.metadata_file import FORMAT_VERSION
 from lesto.state.paths import file_checkpoint
-
-#: Version of CheckpointMetadata's layout.
-FORMAT_VERSION = 1
 
 
 class Phase(enum.Enum):
