@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -20,6 +22,14 @@ from lesto.proto import client_pb2_grpc
 LESTO = [sys.executable, "-m", "lesto.client.cli.main"]
 START_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 15
+#: A JobManager that comes back is found at once.
+QUICK_RECONNECT = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
 
 
 def free_port():
@@ -29,17 +39,59 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Cluster:
-    """Context manager. ``options`` are passed to every process as ``-D``."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how one process of a cluster runs; the default is here, on loopback.
 
-    def __init__(self, folder: Path, *, taskmanagers=2, slots=1, options=None):
+    Attributes:
+        prefix: what its command line begins with (``ip netns exec ...``).
+        env: added to its environment.
+        options: its own ``-D`` options.
+        host: address under which others reach it.
+        jobmanager: address of the JobManager as seen from it, by default the cluster's.
+        log: file of its output, by default the cluster's.
+    """
+
+    prefix: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    host: str = ""
+    jobmanager: str = ""
+    log: Path | None = None
+
+
+class Cluster:
+    """Context manager. ``options`` are passed to every process as ``-D``.
+
+    Args:
+        folder: where logs and checkpoints go.
+        taskmanagers: how many, each kept alive by a watchdog.
+        slots: of each TaskManager.
+        options: for every process.
+        place: role (``jobmanager`` or ``taskmanager``) and index to where it runs.
+        keep_jobmanager: start the JobManager again, at its address, when it has died.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        taskmanagers=2,
+        slots=1,
+        options=None,
+        place: Callable[[str, int], Place] = lambda _role, _index: Place(),
+        keep_jobmanager=False,
+    ):
         self.folder = folder
+        self.place = place
+        self.keep_jobmanager = keep_jobmanager
         self.checkpoints = folder / "checkpoints"
         self.taskmanagers = taskmanagers
         self.slots = slots
         self.port = free_port()
         self.rest_port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.host = place("jobmanager", 0).host or "127.0.0.1"
+        self.address = f"{self.host}:{self.port}"
         self.token = secrets.token_hex(16)
         self.options = {
             "security.token": self.token,
@@ -51,36 +103,53 @@ class Cluster:
         self.stopping = threading.Event()
         self._channel = None
 
-    def _start(self, *command):
-        options = [x for k, v in self.options.items() for x in ("-D", f"{k}={v}")]
-        log = (self.folder / "cluster.log").open("ab")
-        process = subprocess.Popen(
-            [*LESTO, *command, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
-        log.close()
+    def _start(self, place, *command):
+        both = {**self.options, **place.options}
+        options = [x for k, v in both.items() for x in ("-D", f"{k}={v}")]
+        with (place.log or self.folder / "cluster.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*place.prefix, *LESTO, *command, *options],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **place.env},
+            )  # fmt: skip
         self.processes.append(process)
         return process
 
-    def _keep_taskmanager(self):
+    def _start_jobmanager(self):
+        place = self.place("jobmanager", 0)
+        host = ("--host", place.host) if place.host else ()
+        ports = ("--port", str(self.port), "--rest-port", str(self.rest_port))
+        self.jobmanager = self._start(place, "jobmanager", *host, *ports)
+
+    def _keep_taskmanager(self, index=0):
         while not self.stopping.is_set():
+            place = self.place("taskmanager", index)
+            host = ("--host", place.host) if place.host else ()
+            address = place.jobmanager or self.address
             process = self._start(
-                "taskmanager", "--jobmanager", self.address, "--slots", str(self.slots)
+                place, "taskmanager", "--jobmanager", address, "--slots", str(self.slots), *host
             )
             while process.poll() is None and not self.stopping.is_set():
                 time.sleep(0.02)
             if self.stopping.is_set():
                 _end(process)
 
+    def _keep_jobmanager(self):
+        while not self.stopping.is_set():
+            if self.jobmanager.poll() is not None:
+                self._start_jobmanager()
+            time.sleep(0.02)
+
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.jobmanager = self._start(
-            "jobmanager", "--port", str(self.port), "--rest-port", str(self.rest_port)
-        )
-        for _ in range(self.taskmanagers):
-            thread = threading.Thread(target=self._keep_taskmanager)
+        self._start_jobmanager()
+        watched = [(self._keep_taskmanager, (n,)) for n in range(self.taskmanagers)]
+        if self.keep_jobmanager:
+            watched.append((self._keep_jobmanager, ()))
+        for keep, arguments in watched:
+            thread = threading.Thread(target=keep, args=arguments)
             thread.start()
             self.watchdogs.append(thread)
-        self._channel = grpc.insecure_channel(self.address)
+        self._channel = grpc.insecure_channel(self.address, options=QUICK_RECONNECT)
         self.stub = client_pb2_grpc.JobManagerServiceStub(self._channel)
         try:
             self.wait_for_slots(self.taskmanagers * self.slots)
@@ -110,7 +179,7 @@ class Cluster:
         """Until ``n`` slots are registered."""
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
-            if self.jobmanager.poll() is not None:
+            if self.jobmanager.poll() is not None and not self.keep_jobmanager:
                 break
             with contextlib.suppress(grpc.RpcError):
                 if self.info().slots_total >= n:
@@ -144,7 +213,13 @@ class Cluster:
         """Until the job is in ``state``."""
         deadline = time.monotonic() + seconds
         while True:
-            job = self.job(job_id)
+            try:
+                job = self.job(job_id)
+            except grpc.RpcError as error:
+                if not self.keep_jobmanager or time.monotonic() > deadline:
+                    raise AssertionError(f"no answer about the job: {error.details()}") from error
+                time.sleep(0.05)
+                continue
             if job.summary.state == state:
                 return job
             if job.summary.state == pb.JOB_STATE_FAILED or time.monotonic() > deadline:

@@ -1,0 +1,11 @@
+"""The scenarios, a file for each kind of fault."""
+
+import importlib
+
+KINDS = ("kills",)
+
+
+def load():
+    """Register them all."""
+    for kind in KINDS:
+        importlib.import_module(f"tests.fault.faults.{kind}")
