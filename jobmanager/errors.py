@@ -98,6 +98,44 @@ class ClusterStoppedError(LestoError):
     retryable = False
 
 
+class NotLeaderError(LestoError):
+    """This JobManager does not lead the cluster (now); the one that does has another address."""
+
+    code = "LESTO-4121"
+    domain = Domain.EXTERNAL
+
+
+class LeaderFencedError(LestoError):
+    """Another JobManager leads: nothing that this one still wanted to write was accepted."""
+
+    code = "LESTO-4122"
+    domain = Domain.EXTERNAL
+    retryable = False
+
+
+class ElectionError(LestoError):
+    """The service that elects the leader cannot be used."""
+
+    code = "LESTO-4123"
+    domain = Domain.EXTERNAL
+
+
+class JobLogError(LestoError):
+    """A job's durable log or graph is damaged."""
+
+    code = "LESTO-5121"
+    domain = Domain.EXTERNAL
+    retryable = False
+
+
+class NoIntactCheckpointError(LestoError):
+    """The job had completed checkpoints, and none of them can be read any more."""
+
+    code = "LESTO-5122"
+    domain = Domain.EXTERNAL
+    retryable = False
+
+
 class CheckpointFailedError(LestoError):
     """A checkpoint or savepoint did not complete."""
 
