@@ -185,12 +185,15 @@ class OperatorState(google.protobuf.message.Message):
     MAX_PARALLELISM_FIELD_NUMBER: builtins.int
     SUBTASKS_FIELD_NUMBER: builtins.int
     COORDINATOR_STATE_FIELD_NUMBER: builtins.int
+    USER_UID_FIELD_NUMBER: builtins.int
     uid: builtins.str
     name: builtins.str
     parallelism: builtins.int
     max_parallelism: builtins.int
     coordinator_state: builtins.bytes
     """the source's enumerator; may be empty, which is not absent"""
+    user_uid: builtins.str
+    """what the user gave as uid; empty: none. `uid` is made of it"""
     @property
     def subtasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OperatorSubtaskState]: ...
     def __init__(
@@ -202,9 +205,10 @@ class OperatorState(google.protobuf.message.Message):
         max_parallelism: builtins.int = ...,
         subtasks: collections.abc.Iterable[Global___OperatorSubtaskState] | None = ...,
         coordinator_state: builtins.bytes | None = ...,
+        user_uid: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_coordinator_state", b"_coordinator_state", "coordinator_state", b"coordinator_state"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_coordinator_state", b"_coordinator_state", "coordinator_state", b"coordinator_state", "max_parallelism", b"max_parallelism", "name", b"name", "parallelism", b"parallelism", "subtasks", b"subtasks", "uid", b"uid"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_coordinator_state", b"_coordinator_state", "coordinator_state", b"coordinator_state", "max_parallelism", b"max_parallelism", "name", b"name", "parallelism", b"parallelism", "subtasks", b"subtasks", "uid", b"uid", "user_uid", b"user_uid"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_coordinator_state", b"_coordinator_state"]) -> typing.Literal["coordinator_state"] | None: ...
 
 Global___OperatorState: typing_extensions.TypeAlias = OperatorState
@@ -213,6 +217,8 @@ Global___OperatorState: typing_extensions.TypeAlias = OperatorState
 class InFlightHandle(google.protobuf.message.Message):
     """What was under way on one channel when an unaligned barrier overtook it: one file of stream elements.
     A channel's data is its consumer part (was queued there), then its producer part (had not left yet).
+    A consumer gives one for each of its channels, also for those on which nothing was under way: the event
+    time of a channel counts until the channel's own data does.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -225,6 +231,9 @@ class InFlightHandle(google.protobuf.message.Message):
     OFFSET_BYTES_FIELD_NUMBER: builtins.int
     LENGTH_BYTES_FIELD_NUMBER: builtins.int
     ELEMENTS_FIELD_NUMBER: builtins.int
+    WATERMARK_FIELD_NUMBER: builtins.int
+    IDLE_FIELD_NUMBER: builtins.int
+    AGE_FIELD_NUMBER: builtins.int
     edge_id: builtins.str
     producer_subtask: builtins.int
     consumer_subtask: builtins.int
@@ -234,6 +243,13 @@ class InFlightHandle(google.protobuf.message.Message):
     """of this channel's part in the file"""
     length_bytes: builtins.int
     elements: builtins.int
+    """0: no file"""
+    watermark: builtins.int
+    """consumer part: event time of the channel at the snapshot, ms; int64 min: none yet"""
+    idle: builtins.bool
+    """consumer part: the channel was idle"""
+    age: builtins.int
+    """0: of a channel of this attempt; n: restored data not yet read, n attempts back"""
     @property
     def file(self) -> Global___FileHandle:
         """several channels of a task may share a file"""
@@ -249,11 +265,54 @@ class InFlightHandle(google.protobuf.message.Message):
         offset_bytes: builtins.int = ...,
         length_bytes: builtins.int = ...,
         elements: builtins.int = ...,
+        watermark: builtins.int = ...,
+        idle: builtins.bool = ...,
+        age: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["file", b"file"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["at_producer", b"at_producer", "consumer_subtask", b"consumer_subtask", "edge_id", b"edge_id", "elements", b"elements", "file", b"file", "length_bytes", b"length_bytes", "offset_bytes", b"offset_bytes", "producer_subtask", b"producer_subtask"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["age", b"age", "at_producer", b"at_producer", "consumer_subtask", b"consumer_subtask", "edge_id", b"edge_id", "elements", b"elements", "file", b"file", "idle", b"idle", "length_bytes", b"length_bytes", "offset_bytes", b"offset_bytes", "producer_subtask", b"producer_subtask", "watermark", b"watermark"]) -> None: ...
 
 Global___InFlightHandle: typing_extensions.TypeAlias = InFlightHandle
+
+@typing.final
+class InFlightEdge(google.protobuf.message.Message):
+    """What an edge with in-flight data was: ids of edges belong to one job graph, uids are for ever."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EDGE_ID_FIELD_NUMBER: builtins.int
+    SOURCE_UID_FIELD_NUMBER: builtins.int
+    SIDE_TAG_FIELD_NUMBER: builtins.int
+    TARGET_UID_FIELD_NUMBER: builtins.int
+    TARGET_INPUT_FIELD_NUMBER: builtins.int
+    PRODUCERS_FIELD_NUMBER: builtins.int
+    CONSUMERS_FIELD_NUMBER: builtins.int
+    MAX_PARALLELISM_FIELD_NUMBER: builtins.int
+    edge_id: builtins.str
+    source_uid: builtins.str
+    side_tag: builtins.str
+    target_uid: builtins.str
+    target_input: builtins.int
+    producers: builtins.int
+    """parallelism of either end"""
+    consumers: builtins.int
+    max_parallelism: builtins.int
+    """key groups of the consumers"""
+    def __init__(
+        self,
+        *,
+        edge_id: builtins.str = ...,
+        source_uid: builtins.str = ...,
+        side_tag: builtins.str = ...,
+        target_uid: builtins.str = ...,
+        target_input: builtins.int = ...,
+        producers: builtins.int = ...,
+        consumers: builtins.int = ...,
+        max_parallelism: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["consumers", b"consumers", "edge_id", b"edge_id", "max_parallelism", b"max_parallelism", "producers", b"producers", "side_tag", b"side_tag", "source_uid", b"source_uid", "target_input", b"target_input", "target_uid", b"target_uid"]) -> None: ...
+
+Global___InFlightEdge: typing_extensions.TypeAlias = InFlightEdge
 
 @typing.final
 class CheckpointMetadata(google.protobuf.message.Message):
@@ -269,6 +328,7 @@ class CheckpointMetadata(google.protobuf.message.Message):
     LESTO_VERSION_FIELD_NUMBER: builtins.int
     IN_FLIGHT_FIELD_NUMBER: builtins.int
     FULL_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_EDGES_FIELD_NUMBER: builtins.int
     format_version: builtins.int
     job_id: builtins.str
     epoch: builtins.int
@@ -284,6 +344,10 @@ class CheckpointMetadata(google.protobuf.message.Message):
     def in_flight(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___InFlightHandle]:
         """empty for aligned checkpoints and for savepoints"""
 
+    @property
+    def in_flight_edges(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___InFlightEdge]:
+        """every edge named in in_flight"""
+
     def __init__(
         self,
         *,
@@ -297,7 +361,8 @@ class CheckpointMetadata(google.protobuf.message.Message):
         lesto_version: builtins.str = ...,
         in_flight: collections.abc.Iterable[Global___InFlightHandle] | None = ...,
         full: builtins.bool = ...,
+        in_flight_edges: collections.abc.Iterable[Global___InFlightEdge] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "epoch", b"epoch", "format_version", b"format_version", "full", b"full", "in_flight", b"in_flight", "job_id", b"job_id", "lesto_version", b"lesto_version", "operators", b"operators", "timestamp_ms", b"timestamp_ms", "type", b"type"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "epoch", b"epoch", "format_version", b"format_version", "full", b"full", "in_flight", b"in_flight", "in_flight_edges", b"in_flight_edges", "job_id", b"job_id", "lesto_version", b"lesto_version", "operators", b"operators", "timestamp_ms", b"timestamp_ms", "type", b"type"]) -> None: ...
 
 Global___CheckpointMetadata: typing_extensions.TypeAlias = CheckpointMetadata

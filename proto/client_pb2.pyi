@@ -468,6 +468,7 @@ class SubtaskCheckpointStats(google.protobuf.message.Message):
     UPLOADED_BYTES_FIELD_NUMBER: builtins.int
     IN_FLIGHT_BYTES_FIELD_NUMBER: builtins.int
     UNALIGNED_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_LIMITED_FIELD_NUMBER: builtins.int
     vertex_id: builtins.str
     subtask: builtins.int
     status: builtins.str
@@ -482,6 +483,8 @@ class SubtaskCheckpointStats(google.protobuf.message.Message):
     uploaded_bytes: builtins.int
     in_flight_bytes: builtins.int
     unaligned: builtins.bool
+    in_flight_limited: builtins.bool
+    """waited for alignment: too many bytes were in flight"""
     def __init__(
         self,
         *,
@@ -498,8 +501,9 @@ class SubtaskCheckpointStats(google.protobuf.message.Message):
         uploaded_bytes: builtins.int = ...,
         in_flight_bytes: builtins.int = ...,
         unaligned: builtins.bool = ...,
+        in_flight_limited: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ack_timestamp_ms", b"ack_timestamp_ms", "alignment_us", b"alignment_us", "async_us", b"async_us", "end_to_end_us", b"end_to_end_us", "in_flight_bytes", b"in_flight_bytes", "start_delay_us", b"start_delay_us", "state_bytes", b"state_bytes", "status", b"status", "subtask", b"subtask", "sync_us", b"sync_us", "unaligned", b"unaligned", "uploaded_bytes", b"uploaded_bytes", "vertex_id", b"vertex_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ack_timestamp_ms", b"ack_timestamp_ms", "alignment_us", b"alignment_us", "async_us", b"async_us", "end_to_end_us", b"end_to_end_us", "in_flight_bytes", b"in_flight_bytes", "in_flight_limited", b"in_flight_limited", "start_delay_us", b"start_delay_us", "state_bytes", b"state_bytes", "status", b"status", "subtask", b"subtask", "sync_us", b"sync_us", "unaligned", b"unaligned", "uploaded_bytes", b"uploaded_bytes", "vertex_id", b"vertex_id"]) -> None: ...
 
 Global___SubtaskCheckpointStats: typing_extensions.TypeAlias = SubtaskCheckpointStats
 

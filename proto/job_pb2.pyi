@@ -108,6 +108,7 @@ class OperatorNode(google.protobuf.message.Message):
     OUTPUT_SCHEMA_FIELD_NUMBER: builtins.int
     KEYED_FIELD_NUMBER: builtins.int
     LOCATION_FIELD_NUMBER: builtins.int
+    USER_UID_FIELD_NUMBER: builtins.int
     uid: builtins.str
     """stable identity of the operator's state"""
     name: builtins.str
@@ -122,6 +123,8 @@ class OperatorNode(google.protobuf.message.Message):
     """has keyed state, so it has a key-group range"""
     location: builtins.str
     """file:line of the user's call that made it"""
+    user_uid: builtins.str
+    """what the user gave as uid; empty: none"""
     @property
     def chained(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ChainedEdge]: ...
     def __init__(
@@ -136,8 +139,9 @@ class OperatorNode(google.protobuf.message.Message):
         output_schema: builtins.bytes = ...,
         keyed: builtins.bool = ...,
         location: builtins.str = ...,
+        user_uid: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["chained", b"chained", "factory_pickle", b"factory_pickle", "keyed", b"keyed", "kind", b"kind", "location", b"location", "name", b"name", "output_schema", b"output_schema", "source_pickle", b"source_pickle", "uid", b"uid"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chained", b"chained", "factory_pickle", b"factory_pickle", "keyed", b"keyed", "kind", b"kind", "location", b"location", "name", b"name", "output_schema", b"output_schema", "source_pickle", b"source_pickle", "uid", b"uid", "user_uid", b"user_uid"]) -> None: ...
 
 Global___OperatorNode: typing_extensions.TypeAlias = OperatorNode
 

@@ -225,6 +225,7 @@ class CheckpointAck(google.protobuf.message.Message):
     UNALIGNED_FIELD_NUMBER: builtins.int
     IN_FLIGHT_BYTES_FIELD_NUMBER: builtins.int
     ENDED_AT_MS_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_LIMITED_FIELD_NUMBER: builtins.int
     checkpoint_id: builtins.int
     alignment_us: builtins.int
     sync_us: builtins.int
@@ -236,6 +237,8 @@ class CheckpointAck(google.protobuf.message.Message):
     """persisted of in-flight data"""
     ended_at_ms: builtins.int
     """wall clock of the task when its part was durable"""
+    in_flight_limited: builtins.bool
+    """over the limit of in-flight bytes: waited for alignment instead"""
     @property
     def task(self) -> Global___TaskRef: ...
     @property
@@ -256,9 +259,10 @@ class CheckpointAck(google.protobuf.message.Message):
         unaligned: builtins.bool = ...,
         in_flight_bytes: builtins.int = ...,
         ended_at_ms: builtins.int = ...,
+        in_flight_limited: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["alignment_us", b"alignment_us", "async_us", b"async_us", "checkpoint_id", b"checkpoint_id", "ended_at_ms", b"ended_at_ms", "in_flight", b"in_flight", "in_flight_bytes", b"in_flight_bytes", "operators", b"operators", "start_delay_us", b"start_delay_us", "sync_us", b"sync_us", "task", b"task", "unaligned", b"unaligned"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alignment_us", b"alignment_us", "async_us", b"async_us", "checkpoint_id", b"checkpoint_id", "ended_at_ms", b"ended_at_ms", "in_flight", b"in_flight", "in_flight_bytes", b"in_flight_bytes", "in_flight_limited", b"in_flight_limited", "operators", b"operators", "start_delay_us", b"start_delay_us", "sync_us", b"sync_us", "task", b"task", "unaligned", b"unaligned"]) -> None: ...
 
 Global___CheckpointAck: typing_extensions.TypeAlias = CheckpointAck
 
@@ -613,12 +617,20 @@ class RestoredChannel(google.protobuf.message.Message):
     CONSUMER_SUBTASK_FIELD_NUMBER: builtins.int
     PARTS_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
+    WATERMARK_FIELD_NUMBER: builtins.int
+    IDLE_FIELD_NUMBER: builtins.int
+    AGE_FIELD_NUMBER: builtins.int
     edge_id: builtins.str
     producer_subtask: builtins.int
     """of the old channel: an identity, for event time"""
     consumer_subtask: builtins.int
     filter: builtins.bool
     """parallelism has changed: take only records of this task's key groups"""
+    watermark: builtins.int
+    """event time of the channel before its first element"""
+    idle: builtins.bool
+    age: builtins.int
+    """older data first: all of one age before any of the next"""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[lesto.proto.checkpoint_pb2.InFlightHandle]: ...
     def __init__(
@@ -629,8 +641,11 @@ class RestoredChannel(google.protobuf.message.Message):
         consumer_subtask: builtins.int = ...,
         parts: collections.abc.Iterable[lesto.proto.checkpoint_pb2.InFlightHandle] | None = ...,
         filter: builtins.bool = ...,
+        watermark: builtins.int = ...,
+        idle: builtins.bool = ...,
+        age: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["consumer_subtask", b"consumer_subtask", "edge_id", b"edge_id", "filter", b"filter", "parts", b"parts", "producer_subtask", b"producer_subtask"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["age", b"age", "consumer_subtask", b"consumer_subtask", "edge_id", b"edge_id", "filter", b"filter", "idle", b"idle", "parts", b"parts", "producer_subtask", b"producer_subtask", "watermark", b"watermark"]) -> None: ...
 
 Global___RestoredChannel: typing_extensions.TypeAlias = RestoredChannel
 

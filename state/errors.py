@@ -93,3 +93,34 @@ class StorageError(StateError):
 
     code = "LESTO-5011"
     domain = Domain.EXTERNAL
+
+
+class StateNotFoundError(StateError):
+    """A savepoint has no such operator, or the operator no such state."""
+
+    code = "LESTO-5020"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnreadableStateError(StateError):
+    """State and Arrow columns do not fit each other."""
+
+    code = "LESTO-5021"
+    domain = Domain.USER
+    retryable = False
+
+
+class SavepointWriteError(StateError):
+    """A savepoint cannot be made from what was given."""
+
+    code = "LESTO-5022"
+    domain = Domain.USER
+    retryable = False
+
+
+class LeaseServiceError(StateError):
+    """The service that keeps the leader's lease cannot be used (now)."""
+
+    code = "LESTO-5051"
+    domain = Domain.EXTERNAL

@@ -91,6 +91,21 @@ class SnapshotStore:
                 raise StorageError(msg, remedy="check free space of the local directory") from error
             raise
 
+    def verify(self, handle: FileHandle) -> None:
+        """Read a file through.
+
+        Raises:
+            MissingFileError: it is not there.
+            CorruptFileError: its length or checksum is not the handle's.
+        """
+        for _ in self._verified(handle):
+            pass
+
+    def local_path(self, handle: FileHandle) -> Path | None:
+        """Where a file lies if the storage is a file system of this machine; may not exist."""
+        files, path = self._locate(handle.path)
+        return Path(files.path(path)) if files.is_local else None
+
     def delete(self, handle: FileHandle) -> bool:
         """Delete a file; False when it was gone already."""
         files, path = self._locate(handle.path)

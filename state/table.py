@@ -60,12 +60,14 @@ class TableDescriptor:
         key_schema: the key columns.
         accumulators: what is kept a key.
         namespaced: whether a row belongs to a key and an int64 namespace (a window's start).
+        window_ms: size of the windows when all have one; only told to who reads snapshots.
     """
 
     name: str
     key_schema: pa.Schema
     accumulators: tuple[AccumulatorSpec, ...]
     namespaced: bool = False
+    window_ms: int | None = None
 
     def __post_init__(self) -> None:
         names = [a.name for a in self.accumulators]
@@ -114,7 +116,7 @@ class StateTable:
         # 1 where a backend has the row, so that its removal must be told.
         self._stored: Flags = np.zeros(_INITIAL_SLOTS, np.uint8)
         self._deleted: list[_Keys] = []
-        self._row = np.dtype(_row_fields(descriptor.accumulators))
+        self._row = np.dtype(row_fields(descriptor.accumulators))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -233,6 +235,7 @@ class StateTable:
             "key_schema": d.key_schema.remove_metadata().serialize().to_pybytes(),
             "accumulators": [[a.name, a.kind, a.dtype] for a in d.accumulators],
             "namespaced": d.namespaced,
+            "window_ms": d.window_ms,
         }
 
     def check_meta(self, stored: Mapping[str, Any]) -> None:
@@ -342,7 +345,8 @@ class _Keys:
         return _binary(*keycodec.encode_rows(columns))
 
 
-def _row_fields(accumulators: Sequence[AccumulatorSpec]) -> list[tuple[str, str]]:
+def row_fields(accumulators: Sequence[AccumulatorSpec]) -> list[tuple[str, str]]:
+    """The numpy fields of a stored row: ``v<i>`` and, but for counts, ``s<i>`` (has a value)."""
     fields = []
     for i, spec in enumerate(accumulators):
         fields.append((f"v{i}", "<i8" if spec.dtype == "int64" else "<f8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import uuid
 from collections import Counter
@@ -27,6 +26,7 @@ from lesto.client.datastream.transformations import (
     Transformation,
     Upstream,
 )
+from lesto.common.identity import digest, operator_uid
 from lesto.proto import job_pb2 as pb
 
 #: Flink's bounds of a derived number of key groups.
@@ -159,14 +159,14 @@ def _uids(nodes: Sequence[Transformation]) -> dict[int, str]:
         if node.uid_hash:
             uid = node.uid_hash
         elif node.uid is not None:
-            uid = _digest("user", node.uid)
+            uid = operator_uid(node.uid)
         else:
             reads = [
                 f"{uids[u.node.position]}/{u.side_tag}/{u.partitioning.kind.value}"
                 for u in node.inputs
             ]
-            shape = _digest("generated", node.kind.value, node.label, *reads)
-            uid = _digest(shape, str(ranks[shape]))
+            shape = digest("generated", node.kind.value, node.label, *reads)
+            uid = digest(shape, str(ranks[shape]))
             ranks[shape] += 1
         if uid in owners:
             other = owners[uid]
@@ -180,11 +180,6 @@ def _uids(nodes: Sequence[Transformation]) -> dict[int, str]:
         owners[uid] = node
         uids[node.position] = uid
     return uids
-
-
-def _digest(*parts: str) -> str:
-    text = "\0".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _group(node: Transformation, planned: dict[int, PlannedNode]) -> str:
@@ -341,6 +336,7 @@ def _operator(item: PlannedNode) -> pb.OperatorNode:
         )
     return pb.OperatorNode(
         uid=item.uid,
+        user_uid=item.node.uid or "",
         name=node.name,
         kind=_KINDS[node.kind],
         factory_pickle=factory,

@@ -17,6 +17,7 @@ class Phase(enum.Enum):
 
     SNAPSHOTTING_ENUMERATORS = "snapshotting enumerators"
     COLLECTING_ACKS = "collecting acknowledgements"
+    ACKNOWLEDGED = "waiting for an earlier write"
     WRITING = "writing metadata"
 
 
@@ -30,6 +31,22 @@ class SavepointRequest:
     drain: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointRequest:
+    """A client's request for a checkpoint now.
+
+    Attributes:
+        request_id: answered when it is complete.
+        full: it shall build on no earlier checkpoint.
+    """
+
+    request_id: str
+    full: bool = False
+
+
+Request = SavepointRequest | CheckpointRequest
+
+
 @dataclass(slots=True)
 class PendingCheckpoint:
     """One checkpoint from its trigger to its end.
@@ -40,7 +57,8 @@ class PendingCheckpoint:
         attempt: the graph's attempt it belongs to.
         triggered_ms: monotonic ms.
         timestamp_ms: wall clock ms.
-        request: of a savepoint.
+        request: of a client.
+        full: it builds on no earlier checkpoint.
         expected: tasks that must acknowledge.
         acks: by task.
     """
@@ -51,7 +69,8 @@ class PendingCheckpoint:
     triggered_ms: int
     timestamp_ms: int
     expected: frozenset[TaskKey]
-    request: SavepointRequest | None = None
+    request: Request | None = None
+    full: bool = False
     phase: Phase = Phase.SNAPSHOTTING_ENUMERATORS
     enumerators: Mapping[str, bytes] = field(default_factory=dict)
     acks: dict[TaskKey, runtime_pb2.CheckpointAck] = field(default_factory=dict)
@@ -60,7 +79,17 @@ class PendingCheckpoint:
     def stops(self) -> bool:
         """Whether the job is to finish with it."""
         final = self.kind == checkpoint_pb2.CHECKPOINT_TYPE_FINAL
-        return final or (self.request is not None and self.request.stop)
+        return final or (isinstance(self.request, SavepointRequest) and self.request.stop)
+
+    @property
+    def is_savepoint(self) -> bool:
+        """Whether it belongs to the user."""
+        return self.kind == checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT
+
+    @property
+    def target(self) -> str:
+        """Root of a savepoint; empty for a checkpoint."""
+        return self.request.target if isinstance(self.request, SavepointRequest) else ""
 
     @property
     def missing(self) -> frozenset[TaskKey]:
@@ -109,6 +138,7 @@ class PendingCheckpoint:
             timestamp_ms=self.timestamp_ms,
             type=self.kind,
             lesto_version=version,
+            full=not self.built_on(),
         )
         for vertex in graph.vertices:
             for operator in vertex.operators:
@@ -130,6 +160,7 @@ class PendingCheckpoint:
                     subtasks.append(state)
         return checkpoint_pb2.OperatorState(
             uid=operator.uid,
+            user_uid=operator.user_uid,
             name=operator.name,
             parallelism=vertex.parallelism,
             max_parallelism=vertex.max_parallelism,

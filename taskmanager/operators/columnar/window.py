@@ -80,6 +80,7 @@ class WindowAggregateOperator(Operator):
                 plan.key_schema,
                 (*plan.accumulators(), *kind.extra_accumulators(self._lateness_ms)),
                 namespaced=True,
+                window_ms=None if session else assigner.size,
             )
         )
         dropped = self.context.metrics.counter("num_late_records_dropped")
