@@ -38,6 +38,15 @@ class StateBackendType(enum.Enum):
     ROCKSDB = "rocksdb"
 
 
+class HighAvailabilityType(enum.Enum):
+    """Where JobManagers agree on their leader."""
+
+    NONE = "NONE"
+    FILESYSTEM = "filesystem"
+    ETCD = "etcd"
+    KUBERNETES = "kubernetes"
+
+
 class RestartStrategyType(enum.Enum):
     """When a failed job is started again."""
 
@@ -432,14 +441,75 @@ TMP_DIRS: ConfigOption[str | None] = ConfigOption(
     "io.tmp.dirs", str, None, "Parent of temporary directories; by default the system's."
 )
 
-# ------------------------------------------------------------------------------------- job store
+# --------------------------------------------------------------------- high availability and jobs
 
-JOBSTORE_DIR: ConfigOption[str | None] = ConfigOption(
-    "jobstore.dir",
+HA_TYPE: ConfigOption[HighAvailabilityType | None] = ConfigOption(
+    "high-availability.type",
+    HighAvailabilityType,
+    None,
+    "Where JobManagers agree on their leader. By default filesystem when there is durable storage "
+    "(high-availability.storageDir or execution.checkpointing.dir), else NONE: jobs end with their "
+    "JobManager.",
+    aliases=("high-availability", "high-availability.mode"),
+)
+HA_STORAGE_DIR: ConfigOption[str | None] = ConfigOption(
+    "high-availability.storageDir",
     str,
     None,
-    "Directory or URI where the JobManager keeps submitted jobs, so that they go on after its "
-    "restart; unset: they end with it.",
+    "Directory or URI where submitted jobs, their logs and the leader's lease are kept, reached by "
+    "all machines; by default the folder _ha in execution.checkpointing.dir.",
+    aliases=("jobstore.dir",),
+)
+HA_CLUSTER_ID = ConfigOption(
+    "high-availability.cluster-id",
+    str,
+    "default",
+    "Tells clusters apart that share a storage or a service.",
+)
+HA_LEASE_DURATION = ConfigOption(
+    "high-availability.lease-duration",
+    timedelta,
+    timedelta(seconds=2),
+    "A leader that cannot renew its lease for so long acts no more; one whose lease others have "
+    "seen unchanged for a quarter longer is replaced.",
+    aliases=("high-availability.kubernetes.leader-election.lease-duration",),
+    minimum=timedelta(milliseconds=100),
+)
+HA_RENEW_INTERVAL = ConfigOption(
+    "high-availability.renew-interval",
+    timedelta,
+    timedelta(milliseconds=400),
+    "Time between two renewals of the lease, and between two looks at that of another.",
+    aliases=("high-availability.kubernetes.leader-election.retry-period",),
+    minimum=timedelta(milliseconds=20),
+)
+HA_ETCD_ENDPOINTS: ConfigOption[str | None] = ConfigOption(
+    "high-availability.etcd.endpoints",
+    str,
+    None,
+    "etcd's client URLs, separated by commas: http://10.0.0.5:2379.",
+)
+HA_ETCD_USER: ConfigOption[str | None] = ConfigOption(
+    "high-availability.etcd.user", str, None, "User at etcd, when it wants one."
+)
+HA_ETCD_PASSWORD: ConfigOption[str | None] = ConfigOption(
+    "high-availability.etcd.password", str, None, "Password of that user.", secret=True
+)
+HA_KUBERNETES_API: ConfigOption[str | None] = ConfigOption(
+    "high-availability.kubernetes.api-server",
+    str,
+    None,
+    "URL of the Kubernetes API; by default that of the pod this process runs in.",
+)
+HA_KUBERNETES_NAMESPACE: ConfigOption[str | None] = ConfigOption(
+    "kubernetes.namespace", str, None, "Namespace of the lease; by default the pod's."
+)
+CLIENT_FAILOVER_TIMEOUT = ConfigOption(
+    "client.failover-timeout",
+    timedelta,
+    timedelta(seconds=60),
+    "Longest time that a client looks for the next leader of a highly available cluster.",
+    minimum=timedelta(0),
 )
 JOBSTORE_MAX_CAPACITY = ConfigOption(
     "jobstore.max-capacity", int, 100, "Ended jobs that the JobManager remembers.", minimum=0

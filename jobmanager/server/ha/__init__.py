@@ -1,0 +1,1 @@
+"""What makes jobs outlive their JobManager: leader election, durable jobs, recovery."""
