@@ -183,6 +183,7 @@ class Barrier:
         drain: the job is stopping with drain: event time goes to MAX_TIMESTAMP before the barrier.
         stop: the sources stop reading after this barrier (stop-with-savepoint).
         target: directory URI of a savepoint; empty for checkpoints.
+        unaligned: it overtakes data, which is in flight in the checkpoint then.
     """
 
     checkpoint_id: int
@@ -191,6 +192,7 @@ class Barrier:
     drain: bool = False
     stop: bool = False
     target: str = ""
+    unaligned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

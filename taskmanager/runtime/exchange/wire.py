@@ -103,7 +103,8 @@ class ChannelEncoder:
             case Barrier():
                 b = element
                 kind = b.kind.value
-                head2 = (b.checkpoint_id, b.timestamp_ms, kind, b.drain, b.stop, b.target)
+                rest = (b.drain, b.stop, b.target, b.unaligned)
+                head2 = (b.checkpoint_id, b.timestamp_ms, kind, *rest)
                 return _encode((BARRIER, sequence, head2)), None
             case EndOfData():
                 return _encode((END, sequence)), None
@@ -206,9 +207,8 @@ class ChannelDecoder:
             case 3:  # STATUS
                 return StreamStatus(head[2])
             case 4:  # BARRIER
-                checkpoint_id, timestamp_ms, cause, drain, stop, target = head[2]
-                why = CheckpointKind(cause)
-                return Barrier(checkpoint_id, timestamp_ms, why, drain, stop, target)
+                checkpoint_id, timestamp_ms, cause, *rest = head[2]
+                return Barrier(checkpoint_id, timestamp_ms, CheckpointKind(cause), *rest)
             case 5:  # END
                 return EndOfData()
             case 6:  # LATENCY
