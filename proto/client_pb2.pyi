@@ -116,6 +116,11 @@ class ClusterInfo(google.protobuf.message.Message):
     JOBS_FAILED_FIELD_NUMBER: builtins.int
     TASKMANAGERS_FIELD_NUMBER: builtins.int
     REST_ADDRESS_FIELD_NUMBER: builtins.int
+    HIGH_AVAILABILITY_FIELD_NUMBER: builtins.int
+    LEADING_FIELD_NUMBER: builtins.int
+    LEADER_ADDRESS_FIELD_NUMBER: builtins.int
+    LEADER_ID_FIELD_NUMBER: builtins.int
+    LEADER_EPOCH_FIELD_NUMBER: builtins.int
     jobmanager_id: builtins.str
     lesto_version: builtins.str
     python_version: builtins.str
@@ -126,6 +131,15 @@ class ClusterInfo(google.protobuf.message.Message):
     jobs_cancelled: builtins.int
     jobs_failed: builtins.int
     rest_address: builtins.str
+    high_availability: builtins.str
+    """NONE filesystem etcd kubernetes"""
+    leading: builtins.bool
+    """else ask leader_address for anything but this message"""
+    leader_address: builtins.str
+    """empty: nobody leads now"""
+    leader_id: builtins.str
+    leader_epoch: builtins.int
+    """raised at each change of leader"""
     @property
     def taskmanagers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TaskManagerInfo]: ...
     def __init__(
@@ -142,8 +156,13 @@ class ClusterInfo(google.protobuf.message.Message):
         jobs_failed: builtins.int = ...,
         taskmanagers: collections.abc.Iterable[Global___TaskManagerInfo] | None = ...,
         rest_address: builtins.str = ...,
+        high_availability: builtins.str = ...,
+        leading: builtins.bool = ...,
+        leader_address: builtins.str = ...,
+        leader_id: builtins.str = ...,
+        leader_epoch: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["jobmanager_id", b"jobmanager_id", "jobs_cancelled", b"jobs_cancelled", "jobs_failed", b"jobs_failed", "jobs_finished", b"jobs_finished", "jobs_running", b"jobs_running", "lesto_version", b"lesto_version", "python_version", b"python_version", "rest_address", b"rest_address", "slots_available", b"slots_available", "slots_total", b"slots_total", "taskmanagers", b"taskmanagers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["high_availability", b"high_availability", "jobmanager_id", b"jobmanager_id", "jobs_cancelled", b"jobs_cancelled", "jobs_failed", b"jobs_failed", "jobs_finished", b"jobs_finished", "jobs_running", b"jobs_running", "leader_address", b"leader_address", "leader_epoch", b"leader_epoch", "leader_id", b"leader_id", "leading", b"leading", "lesto_version", b"lesto_version", "python_version", b"python_version", "rest_address", b"rest_address", "slots_available", b"slots_available", "slots_total", b"slots_total", "taskmanagers", b"taskmanagers"]) -> None: ...
 
 Global___ClusterInfo: typing_extensions.TypeAlias = ClusterInfo
 
@@ -690,15 +709,23 @@ class FetchResultsRequest(google.protobuf.message.Message):
 
     JOB_ID_FIELD_NUMBER: builtins.int
     OPERATOR_UID_FIELD_NUMBER: builtins.int
+    KEEP_FIELD_NUMBER: builtins.int
+    DISCARD_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     operator_uid: builtins.str
+    keep: builtins.bool
+    """do not delete what was sent at the end: its receiver will say `discard`"""
+    discard: builtins.bool
+    """the job has ended and everything has arrived: delete it, send nothing"""
     def __init__(
         self,
         *,
         job_id: builtins.str = ...,
         operator_uid: builtins.str = ...,
+        keep: builtins.bool = ...,
+        discard: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["job_id", b"job_id", "operator_uid", b"operator_uid"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["discard", b"discard", "job_id", b"job_id", "keep", b"keep", "operator_uid", b"operator_uid"]) -> None: ...
 
 Global___FetchResultsRequest: typing_extensions.TypeAlias = FetchResultsRequest
 
@@ -708,15 +735,20 @@ class ResultBatch(google.protobuf.message.Message):
 
     PAYLOAD_FIELD_NUMBER: builtins.int
     FORMAT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
     payload: builtins.bytes
     format: builtins.str
+    """arrow | pickle"""
+    name: builtins.str
+    """unique in the job; a stream that is opened again repeats from the first"""
     def __init__(
         self,
         *,
         payload: builtins.bytes = ...,
         format: builtins.str = ...,
+        name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["format", b"format", "payload", b"payload"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["format", b"format", "name", b"name", "payload", b"payload"]) -> None: ...
 
 Global___ResultBatch: typing_extensions.TypeAlias = ResultBatch
 
