@@ -110,6 +110,23 @@ class SplitEnumerator(ABC):
     def snapshot_state(self, checkpoint_id: int) -> bytes:
         """Splits not yet assigned and what is known as done, in the source's format (no pickle)."""
 
+    def add_splits_back(self, splits: Sequence[SourceSplit], subtask: int) -> None:
+        """A reader starts again from its checkpoint, alone; this enumerator goes on.
+
+        Called in place of ``start``, from which the new reader knows nothing: it may assign, and
+        must signal again that there are no more splits unless readers ask for that.
+
+        Args:
+            splits: what the reader was given since its checkpoint, as it was given; often empty.
+                They are not assigned any more, to be given to any reader.
+            subtask: the reader; it asks again if it asked before.
+
+        Raises:
+            NotImplementedError: the whole job restarts then, with a new enumerator.
+        """
+        msg = f"{type(self).__name__} does not take splits back"
+        raise NotImplementedError(msg)
+
     def start(self) -> None:  # noqa: B027 - optional hook
         """Called once before any other method; may list files, connect, and so on."""
 

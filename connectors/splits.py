@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
@@ -81,6 +81,10 @@ class PooledEnumerator(SplitEnumerator, Generic[S]):
             self._context.assign_split(self._pending.popleft(), subtask)
         else:
             self._context.signal_no_more_splits(subtask)
+
+    def add_splits_back(self, splits: Sequence[SourceSplit], subtask: int) -> None:
+        """They are the next ones; the reader asks for them."""
+        self._pending.extendleft(cast("S", split) for split in reversed(splits))
 
     def snapshot_state(self, checkpoint_id: int) -> bytes:
         """The splits not yet assigned."""

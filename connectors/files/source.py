@@ -270,6 +270,9 @@ class _FileEnumerator(SplitEnumerator):
     def discover(self) -> None:
         """Look for new files and serve the readers that wait."""
         self._list(must_exist=False)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
         while self._pending and self._waiting:
             self._context.assign_split(self._pending.popleft(), self._waiting.popleft())
 
@@ -290,6 +293,15 @@ class _FileEnumerator(SplitEnumerator):
             self._context.signal_no_more_splits(subtask)
         elif subtask not in self._waiting:
             self._waiting.append(subtask)
+
+    def add_splits_back(self, splits: Sequence[SourceSplit], subtask: int) -> None:
+        """They are the next ones, for readers that wait first; this reader asks again."""
+        if subtask in self._waiting:
+            self._waiting.remove(subtask)
+        for split in reversed(splits):
+            assert isinstance(split, FileSplit)
+            self._pending.appendleft(split)
+        self._serve_waiting()
 
     def snapshot_state(self, checkpoint_id: int) -> bytes:
         """Splits not yet assigned, and the files known (only needed when new ones may come)."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lesto.jobmanager.core.execution_graph import ExecutionGraph
+from collections.abc import Sequence
+
+from lesto.jobmanager.core.execution_graph import ExecutionGraph, ExecutionVertex
 from lesto.jobmanager.core.instructions import NotifyCheckpoint, SendCommand, TriggerBarriers
 from lesto.proto import runtime_pb2
 
@@ -22,6 +24,7 @@ def trigger_commands(execution: ExecutionGraph, trigger: TriggerBarriers) -> lis
                     stop=trigger.stop,
                     drain=trigger.drain,
                     target=trigger.target,
+                    full=trigger.full,
                 )
             ),
         )
@@ -42,9 +45,11 @@ def notify_commands(execution: ExecutionGraph, notify: NotifyCheckpoint) -> list
     return [SendCommand(slot_id, command) for slot_id in execution.by_slot(execution.live())]
 
 
-def cancel_commands(execution: ExecutionGraph) -> list[SendCommand]:
-    """To each slot with live tasks: end them."""
+def cancel_commands(
+    execution: ExecutionGraph, subtasks: Sequence[ExecutionVertex]
+) -> list[SendCommand]:
+    """To each slot with some of these live tasks: end them."""
     return [
         SendCommand(slot_id, runtime_pb2.TaskCommand(cancel=runtime_pb2.CancelTasks(tasks=tasks)))
-        for slot_id, tasks in execution.by_slot(execution.live()).items()
+        for slot_id, tasks in execution.by_slot(subtasks).items()
     ]

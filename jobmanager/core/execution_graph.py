@@ -1,19 +1,21 @@
 """A job's vertices, their subtasks, and the one attempt of each that counts.
 
-All subtasks restart together, so the attempt number belongs to the graph: every deployment raises
-it, and what an older attempt says is stale.
+The subtasks of a region restart together. Every deployment raises the graph's attempt number and
+gives it to the subtasks deployed: it is unique in the epoch, all of a region have the same, and
+what an older attempt says is stale.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lesto.jobmanager.core import slots as slot_sharing
 from lesto.jobmanager.core import wiring
 from lesto.jobmanager.core.graph_validation import validate_graph
 from lesto.jobmanager.core.redistribution import Restores
+from lesto.jobmanager.core.regions import TaskKey, pipelined_regions
 from lesto.jobmanager.core.slots import Slot
 from lesto.jobmanager.core.states import (
     ATTEMPT_TRANSITIONS,
@@ -24,8 +26,7 @@ from lesto.jobmanager.core.states import (
 )
 from lesto.proto import job_pb2, runtime_pb2
 
-TaskKey = tuple[str, int]
-"""Vertex id and subtask index."""
+__all__ = ["Attempt", "DeploymentContext", "ExecutionGraph", "ExecutionVertex", "TaskKey"]
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Attempt:
     """One deployment of a subtask.
 
     Attributes:
-        number: the graph's attempt number.
+        number: the graph's attempt number when it was deployed.
         slot: where it runs.
         states: its state machine.
         start_ms: wall clock of its creation.
@@ -138,14 +139,26 @@ class ExecutionGraph:
                 states = StateMachine(name, VERTEX_TRANSITIONS, TaskState.CREATED, now_ms)
                 self.subtasks[vertex.id, index] = ExecutionVertex(vertex, index, states)
         self.slots_required = slot_sharing.slots_required(graph)
+        self.regions = pipelined_regions(graph)
         self.assignment: dict[tuple[str, int], Slot] = {}
 
     def __iter__(self) -> Iterator[ExecutionVertex]:
         return iter(self.subtasks.values())
 
-    def live(self) -> list[ExecutionVertex]:
-        """Subtasks whose attempt is not over."""
-        return [v for v in self if v.attempt is not None and v.attempt.live]
+    def live(self, among: Collection[TaskKey] | None = None) -> list[ExecutionVertex]:
+        """Subtasks whose attempt is not over; ``among``: only those of these."""
+        return [
+            v
+            for v in self
+            if v.attempt is not None and v.attempt.live and (among is None or v.key in among)
+        ]
+
+    def together_with(self, keys: Iterable[TaskKey]) -> set[TaskKey]:
+        """The subtasks that restart when these do: their whole regions."""
+        together: set[TaskKey] = set()
+        for key in keys:
+            together |= self.regions[key]
+        return together
 
     def live_in(self, slot_id: str) -> list[ExecutionVertex]:
         """Those of them in one slot."""
@@ -187,30 +200,32 @@ class ExecutionGraph:
         """State of a whole vertex."""
         return aggregate_state(v.states.state for v in self if v.vertex.id == vertex_id)
 
-    def slots(self) -> set[str]:
-        """Ids of the slots in which attempts are live."""
-        return {v.attempt.slot.slot_id for v in self.live() if v.attempt}
-
     def deploy(
-        self, slots: Sequence[Slot], context: DeploymentContext, now_ms: int
+        self,
+        slots: Sequence[Slot],
+        context: DeploymentContext,
+        now_ms: int,
+        keys: Collection[TaskKey] | None = None,
     ) -> dict[str, runtime_pb2.DeployTasks]:
-        """Begin a new attempt of every subtask; the deployments by slot id.
+        """Begin a new attempt of subtasks; the deployments by slot id.
 
         Args:
-            slots: as many as ``slots_required``.
+            slots: as many as ``slots_required``, those of the other subtasks among them.
             context: what the deployments have in common.
             now_ms: wall clock.
+            keys: whole regions; None: all.
         """
         previous = {place: slot.slot_id for place, slot in self.assignment.items()}
         self.assignment = slot_sharing.assign_slots(self.graph, slots, previous)
         self.attempt += 1
-        for subtask in self:
+        fresh = [subtask for subtask in self if keys is None or subtask.key in keys]
+        for subtask in fresh:
             slot = self.assignment[subtask.vertex.slot_sharing_group, subtask.subtask]
             subtask.begin(self.attempt, slot, now_ms)
             subtask.advance(TaskState.SCHEDULED, now_ms)
             subtask.advance(TaskState.DEPLOYING, now_ms)
         batches: dict[str, runtime_pb2.DeployTasks] = defaultdict(runtime_pb2.DeployTasks)
-        for subtask in self:
+        for subtask in fresh:
             batches[self._slot_of(*subtask.key).slot_id].tasks.append(
                 self._deployment(subtask, context)
             )
@@ -228,8 +243,13 @@ class ExecutionGraph:
         """Check what must always hold."""
         for subtask in self:
             if subtask.attempt is not None:
-                assert subtask.attempt.number == self.attempt, f"{subtask.name}: mixed attempts"
+                assert subtask.attempt.number <= self.attempt, subtask.name
                 assert subtask.attempt.states.state == subtask.states.state, subtask.name
+                place = self.assignment[subtask.vertex.slot_sharing_group, subtask.subtask]
+                assert not subtask.attempt.live or subtask.attempt.slot == place, subtask.name
+        for region in set(self.regions.values()):
+            attempts = {a.number for key in region if (a := self.subtasks[key].attempt)}
+            assert len(attempts) <= 1, f"a region of mixed attempts: {sorted(region)}"
 
     def _slot_of(self, vertex_id: str, index: int) -> Slot:
         return self.assignment[self.subtasks[vertex_id, index].vertex.slot_sharing_group, index]

@@ -54,6 +54,23 @@ class StartEnumerators:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetReaders:
+    """Some readers start again alone: what they were given since a checkpoint goes back.
+
+    Attributes:
+        enumerators: attempt of the StartEnumerators that still counts.
+        attempt: of the readers from now on.
+        restored_id: the checkpoint they go on from; 0: from the start.
+        readers: (operator uid, subtask) of each.
+    """
+
+    enumerators: int
+    attempt: int
+    restored_id: int
+    readers: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StopEnumerators:
     """Close the enumerators; what they still say is stale."""
 
@@ -69,10 +86,17 @@ class HandleSplitRequest:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEnumerators:
-    """Snapshot all enumerators; answered by EnumeratorsSnapshotted."""
+    """Snapshot all enumerators; answered by EnumeratorsSnapshotted.
+
+    Attributes:
+        attempt: of their StartEnumerators.
+        checkpoint_id: the new one.
+        completed: the newest complete one, behind which no reader will go back; 0: none.
+    """
 
     attempt: int
     checkpoint_id: int
+    completed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,7 @@ class TriggerBarriers:
     stop: bool
     drain: bool
     target: str
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +146,47 @@ class DiscardCheckpoint:
 
     checkpoint_id: int
     metadata: checkpoint_pb2.CheckpointMetadata | None
+    retained: tuple[checkpoint_pb2.CheckpointMetadata, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardClaimed:
+    """Delete a snapshot of another job that this one had claimed.
+
+    Other checkpoints of that job may refer to the same files: those stay.
+
+    Attributes:
+        metadata: its content.
+        path: its directory.
+        root: URI that its relative paths refer to.
+    """
+
+    metadata: checkpoint_pb2.CheckpointMetadata
+    path: str
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardSavepoint:
+    """Delete what a savepoint that never completed has left at ``path``."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectOrphans:
+    """Delete what no checkpoint of the job needs: left by aborted ones and by ended attempts.
+
+    Attributes:
+        first_checkpoint_id: checkpoints below it belong to somebody else.
+        before_checkpoint_id: smallest id that is under way or may start.
+        first_epoch: files of earlier epochs belong to somebody else.
+        retained: whose files must stay.
+    """
+
+    first_checkpoint_id: int
+    before_checkpoint_id: int
+    first_epoch: int
     retained: tuple[checkpoint_pb2.CheckpointMetadata, ...]
 
 
@@ -167,10 +233,14 @@ Instruction = (
     | LoadCheckpoint
     | StartEnumerators
     | StopEnumerators
+    | ResetReaders
     | HandleSplitRequest
     | SnapshotEnumerators
     | WriteMetadata
     | DiscardCheckpoint
+    | DiscardClaimed
+    | DiscardSavepoint
+    | CollectOrphans
     | DiscardAll
     | RequestSucceeded
     | RequestFailed
@@ -183,6 +253,9 @@ CoordinatorInstruction = (
     | WriteMetadata
     | NotifyCheckpoint
     | DiscardCheckpoint
+    | DiscardClaimed
+    | DiscardSavepoint
+    | CollectOrphans
     | DiscardAll
     | RequestSucceeded
     | RequestFailed

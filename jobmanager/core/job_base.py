@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import abc
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.checkpoint_coordinator import CheckpointCoordinator, CheckpointSettings
 from lesto.jobmanager.core.events import Moment
-from lesto.jobmanager.core.execution_graph import ExecutionGraph
+from lesto.jobmanager.core.execution_graph import ExecutionGraph, ExecutionVertex
 from lesto.jobmanager.core.failures import FAILURES_MAX
 from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.restart_strategy import RestartStrategy
 from lesto.jobmanager.core.slots import Slot
 from lesto.jobmanager.core.states import JOB_TRANSITIONS, JobState, StateMachine, TaskState
@@ -40,6 +41,7 @@ class JobSettings:
         cancel_timeout_ms: a task that takes longer to cancel has its process killed; 0: never.
         retain_on_cancel: whether its checkpoints stay when it is cancelled.
         restart_on_user_errors: whether an exception of the user's code is tried again.
+        regional: whether a failure restarts its region alone, not the whole job.
     """
 
     restart: RestartStrategy
@@ -47,6 +49,7 @@ class JobSettings:
     cancel_timeout_ms: int = 30_000
     retain_on_cancel: bool = True
     restart_on_user_errors: bool = True
+    regional: bool = True
 
 
 class JobBase(abc.ABC):
@@ -98,6 +101,10 @@ class JobBase(abc.ABC):
         self._jitter = jitter
         self._slots_requested = 0
         self._acquiring = False
+        #: Attempt with which the enumerators were made; 0: there are none.
+        self._enumerators = 0
+        #: While RESTARTING: the subtasks that stop and start again. The others run on.
+        self._scope: set[TaskKey] = set()
         self._restart_at_ms: int | None = None
         self._cancel_deadline_ms: int | None = None
         self._kill_deadline_ms: int | None = None
@@ -108,6 +115,10 @@ class JobBase(abc.ABC):
         """State of the job."""
         state: JobState = self.states.state
         return state
+
+    def _ending(self) -> list[ExecutionVertex]:
+        """Live subtasks that have to end before the job goes on."""
+        return self.execution.live(self._scope if self.state is JobState.RESTARTING else None)
 
     # ------------------------------------------------------- what the parts ask of each other
 
@@ -121,9 +132,28 @@ class JobBase(abc.ABC):
 
     @abc.abstractmethod
     def _fail(
-        self, failure: runtime_pb2.TaskFailure, task_name: str, slot: str, now: Moment
+        self,
+        failure: runtime_pb2.TaskFailure,
+        task_name: str,
+        slot: str,
+        now: Moment,
+        tasks: Iterable[TaskKey] | None = None,
     ) -> list[Instruction]:
-        """A failure has happened; what it means depends on the state."""
+        """A failure has happened; what it means depends on the state.
+
+        Args:
+            failure: what.
+            task_name: of whom, for people.
+            slot: where.
+            now: when.
+            tasks: whose regions are to restart; None: the failure is the whole job's.
+        """
+
+    @abc.abstractmethod
+    def _include(
+        self, tasks: Iterable[TaskKey] | None, cause: str, now: Moment
+    ) -> list[Instruction]:
+        """While RESTARTING: these have to stop and start again too; None: all."""
 
     @abc.abstractmethod
     def _task_ended(self, now: Moment) -> list[Instruction]:

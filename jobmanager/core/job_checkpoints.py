@@ -11,7 +11,7 @@ from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.failures import failure_of
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import DEPLOYED, JobBase
-from lesto.jobmanager.core.pending_checkpoint import SavepointRequest
+from lesto.jobmanager.core.pending_checkpoint import CheckpointRequest, SavepointRequest
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.proto import runtime_pb2
 
@@ -22,7 +22,8 @@ class Checkpoints(JobBase):
     def _maybe_start_checkpoints(self, now: Moment) -> list[Instruction]:
         if self.state is not JobState.RUNNING or not self.execution.all_in(TaskState.RUNNING):
             return []
-        out = self._expand(self.coordinator.start(self.execution.attempt, now), now)
+        # The enumerators may be older than tasks: those of a region that restarted alone.
+        out = self._expand(self.coordinator.start(self._enumerators, now), now)
         return out + self._maybe_finish(now)
 
     def _maybe_finish(self, now: Moment) -> list[Instruction]:
@@ -40,9 +41,10 @@ class Checkpoints(JobBase):
             ),
             None,
         )
-        if event.attempt != self.execution.attempt or subtask is None or subtask.attempt is None:
+        if subtask is None or subtask.attempt is None:
             return []
-        if subtask.states.state not in DEPLOYED:
+        # For an earlier attempt of the reader: its enumerator gets them back.
+        if event.attempt != subtask.attempt.number or subtask.states.state not in DEPLOYED:
             return []
         assign = runtime_pb2.AssignSplits(
             task=self.execution.task_ref(subtask),
@@ -55,12 +57,12 @@ class Checkpoints(JobBase):
 
     def _on_snapshotted(self, event: ev.EnumeratorsSnapshotted, now: Moment) -> list[Instruction]:
         out = self.coordinator.enumerators_snapshotted(
-            event.attempt, event.checkpoint_id, event.states
+            event.attempt, event.checkpoint_id, event.states, now
         )
         return self._expand(out, now)
 
     def _on_enumerator_failed(self, event: ev.EnumeratorFailed, now: Moment) -> list[Instruction]:
-        if event.attempt != self.execution.attempt or self.state is not JobState.RUNNING:
+        if event.attempt != self._enumerators or not self._enumerators:
             return []
         return self._fail(event.failure, f"source {event.operator_uid}", "jobmanager", now)
 
@@ -79,6 +81,10 @@ class Checkpoints(JobBase):
         out: list[Instruction] = []
         for instruction in decided:
             match instruction:
+                case do.SnapshotEnumerators(attempt, checkpoint_id):
+                    latest = self.coordinator.latest
+                    completed = latest.checkpoint_id if latest else 0
+                    out.append(do.SnapshotEnumerators(attempt, checkpoint_id, completed))
                 case do.TriggerBarriers():
                     out += trigger_commands(self.execution, instruction)
                 case do.NotifyCheckpoint():
@@ -94,3 +100,7 @@ class Checkpoints(JobBase):
     def _on_savepoint(self, event: ev.SavepointRequested, now: Moment) -> list[Instruction]:
         request = SavepointRequest(event.request_id, event.target, event.stop, event.drain)
         return self._expand(self.coordinator.request_savepoint(request, now), now)
+
+    def _on_checkpoint(self, event: ev.CheckpointRequested, now: Moment) -> list[Instruction]:
+        request = CheckpointRequest(event.request_id, event.full)
+        return self._expand(self.coordinator.request_checkpoint(request, now), now)

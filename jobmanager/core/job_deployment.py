@@ -16,6 +16,7 @@ from lesto.jobmanager.core.redistribution import (
     coordinator_states,
     redistribute,
 )
+from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.jobmanager.errors import SlotLostError
 from lesto.proto import runtime_pb2
@@ -24,10 +25,24 @@ from lesto.proto import runtime_pb2
 class Deployment(JobBase):
     """Restore point, slots, deployment."""
 
-    def _on_started(self, _event: ev.JobStarted, now: Moment) -> list[Instruction]:
+    def _on_started(self, event: ev.JobStarted, now: Moment) -> list[Instruction]:
+        if event.recovered is not None:
+            return self._recover(event.recovered, now)
+        return self._begin(now)
+
+    def _begin(self, now: Moment) -> list[Instruction]:
         if self.graph.restore_path:
             return [do.LoadCheckpoint(self.graph.restore_path)]
         return self._acquire(now)
+
+    def _recover(self, found: ev.Recovered, now: Moment) -> list[Instruction]:
+        """Go on where the job was under another leader."""
+        self.restarts, self.start_ms = found.restarts, found.start_ms
+        if found.failure is not None:
+            return self._fail(failure_of(found.failure), "recovery", "", now)
+        given = [CompletedCheckpoint(c.metadata, c.path, c.root) for c in found.checkpoints]
+        self.coordinator.recover(given, found.first_id)
+        return self._acquire(now) if given else self._begin(now)
 
     def _on_loaded(self, event: ev.CheckpointLoaded, now: Moment) -> list[Instruction]:
         if self.state is not JobState.CREATED:
@@ -83,13 +98,17 @@ class Deployment(JobBase):
         if not victims:
             return self._acquire(now) if self._acquiring else []
         if event.slot_id in self._killed:
-            return self._task_ended(now)
+            out: list[Instruction] = []
+            if self.state is JobState.RESTARTING:  # others there were not meant, but are gone too
+                out += self._include([v.key for v in victims], event.reason, now)
+            return out + self._task_ended(now)
         error = SlotLostError(
             f"slot {event.slot_id} of TaskManager {slot.taskmanager_id} is lost: {event.reason}",
             remedy="the job restarts by itself; if it goes on, look for crashes there",
         )
         names = ", ".join(victim.name for victim in victims)
-        return self._fail(failure_of(error), names, event.slot_id, now)
+        keys = [victim.key for victim in victims]
+        return self._fail(failure_of(error), names, event.slot_id, now, keys)
 
     # ---------------------------------------------------------------------------------- deployment
 
@@ -111,14 +130,28 @@ class Deployment(JobBase):
             self.coordinator.statistics.restored_from(
                 latest.checkpoint_id, latest.path, now.wall_ms
             )
-        batches = self.execution.deploy(list(self.slots.values()), context, now.wall_ms)
+        whole = not self._scope or len(self._scope) == len(self.execution.subtasks)
+        keys = set(self.execution.subtasks) if whole else set(self._scope)
+        batches = self.execution.deploy(list(self.slots.values()), context, now.wall_ms, keys)
         if self.state is JobState.RESTARTING:
             self.restarts += 1
         cause = f"attempt {self.execution.attempt}"
         if latest is not None:
             cause += f" from checkpoint {latest.checkpoint_id}"
         out += self._go(JobState.RUNNING, cause, now)
-        out.append(do.StartEnumerators(self.execution.attempt, states))
+        if whole:
+            self._enumerators = self.execution.attempt
+            out.append(do.StartEnumerators(self.execution.attempt, states))
+        else:
+            out.append(self._reset_readers(keys, context.restored_checkpoint_id))
         for slot_id, batch in batches.items():
             out.append(do.SendCommand(slot_id, runtime_pb2.TaskCommand(deploy=batch)))
         return out
+
+    def _reset_readers(self, keys: set[TaskKey], restored_id: int) -> do.ResetReaders:
+        readers = tuple(
+            (source.vertex.operators[0].uid, source.subtask)
+            for source in self.execution.sources()
+            if source.key in keys
+        )
+        return do.ResetReaders(self._enumerators, self.execution.attempt, restored_id, readers)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.commands import cancel_commands
 from lesto.jobmanager.core.events import Moment
+from lesto.jobmanager.core.execution_graph import ExecutionVertex
 from lesto.jobmanager.core.failures import (
     failure_info,
     failure_of,
@@ -14,6 +17,7 @@ from lesto.jobmanager.core.failures import (
 )
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import KILL_GRACE_MS, JobBase
+from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.restart_strategy import GiveUp
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.proto import runtime_pb2
@@ -33,33 +37,67 @@ class Failover(JobBase):
         return self._fail(failure, "jobmanager", "jobmanager", now)
 
     def _fail(
-        self, failure: runtime_pb2.TaskFailure, task_name: str, slot: str, now: Moment
+        self,
+        failure: runtime_pb2.TaskFailure,
+        task_name: str,
+        slot: str,
+        now: Moment,
+        tasks: Iterable[TaskKey] | None = None,
     ) -> list[Instruction]:
         """A failure has happened; what it means depends on the state."""
         self.failures.appendleft(failure_info(failure, task_name, slot, now.wall_ms))
         cause = f"{task_name}: {one_line(failure)}"
         if self.state in {JobState.FAILING, JobState.CANCELLING}:
             return self._task_ended(now)
+        scope = self._restart_scope(tasks)
         waits = self._restart_at_ms is not None and now.mono_ms < self._restart_at_ms
         retryable = failure.retryable and (
             self.settings.restart_on_user_errors or not is_user_error(failure)
         )
         if self.state is JobState.RESTARTING and retryable:
-            if self.execution.live() or waits:
+            if scope <= self._scope and (self._ending() or waits):
                 return self._task_ended(now)
         elif self.state is JobState.CREATED or not retryable:
             return self._go(JobState.FAILING, cause, now)
         decision = self.settings.restart.on_failure(now.mono_ms, self._jitter())
         if isinstance(decision, GiveUp):
             return self._go(JobState.FAILING, f"{cause} ({decision.reason})", now)
-        self._restart_at_ms = now.mono_ms + decision.delay_ms
+        self._restart_at_ms = max(self._restart_at_ms or 0, now.mono_ms + decision.delay_ms)
         if self.state is JobState.RESTARTING:
-            return self._maybe_redeploy(now)
+            return self._include(scope, cause, now) + self._maybe_redeploy(now)
+        self._scope = scope
         return self._go(JobState.RESTARTING, cause, now)
+
+    def _restart_scope(self, tasks: Iterable[TaskKey] | None) -> set[TaskKey]:
+        """Who restarts because of a failure.
+
+        The whole job when its tasks are finishing or its sources have stopped for a savepoint: a
+        region that went back alone would wait for ever for others that do not go on.
+        """
+        everybody = set(self.execution.subtasks)
+        if tasks is None or not self.settings.regional or self.coordinator.ends_the_job:
+            return everybody
+        return self.execution.together_with(tasks)
+
+    def _include(
+        self, tasks: Iterable[TaskKey] | None, cause: str, now: Moment
+    ) -> list[Instruction]:
+        everybody = set(self.execution.subtasks)
+        scope = everybody if tasks is None else self.execution.together_with(tasks)
+        fresh = scope - self._scope
+        if not fresh:
+            return []
+        self._scope |= fresh
+        self._acquiring = False  # what is asked for still comes, and is kept
+        out: list[Instruction] = []
+        if self._scope == everybody and self._enumerators:
+            self._enumerators = 0
+            out.append(do.StopEnumerators())
+        return out + self._cancel(self.execution.live(fresh), cause, now)
 
     def _maybe_redeploy(self, now: Moment) -> list[Instruction]:
         assert self._restart_at_ms is not None
-        if self._acquiring or self.execution.live() or now.mono_ms < self._restart_at_ms:
+        if self._acquiring or self._ending() or now.mono_ms < self._restart_at_ms:
             return []
         return self._acquire(now)
 
@@ -73,7 +111,7 @@ class Failover(JobBase):
             self._cancel_deadline_ms = None
             self._kill_deadline_ms = now.mono_ms + KILL_GRACE_MS
             reason = f"cancellation took over {self.settings.cancel_timeout_ms / 1000:g} s"
-            self._killed = self.execution.slots()
+            self._killed = {v.attempt.slot.slot_id for v in self._ending() if v.attempt}
             out += [do.KillSlot(slot_id, reason) for slot_id in sorted(self._killed)]
         if self.state is JobState.RESTARTING:
             out += self._maybe_redeploy(now)
@@ -82,14 +120,19 @@ class Failover(JobBase):
     def _forget_slots(self, now: Moment) -> list[Instruction]:
         """Nobody confirmed that these processes are gone; epoch and attempt keep them out."""
         self._kill_deadline_ms = None
-        for subtask in self.execution.live():
+        victims = [v for slot_id in sorted(self._killed) for v in self.execution.live_in(slot_id)]
+        for subtask in victims:
             assert subtask.attempt is not None
             self.slots.pop(subtask.attempt.slot.slot_id, None)
             subtask.advance(TaskState.FAILED, now.wall_ms, "killed; its end was not confirmed")
-        return self._task_ended(now)
+        out: list[Instruction] = []
+        if self.state is JobState.RESTARTING:
+            out += self._include([v.key for v in victims], "its slot was killed", now)
+        self._watch_cancellation(now)  # of those that were told to end since the kill
+        return out + self._task_ended(now)
 
     def _task_ended(self, now: Moment) -> list[Instruction]:
-        if self.execution.live():
+        if self._ending():
             return []
         match self.state:
             case JobState.RUNNING if self.execution.all_in(TaskState.FINISHED):
@@ -104,22 +147,38 @@ class Failover(JobBase):
 
     def _enter_running(self, _cause: str, _now: Moment) -> list[Instruction]:
         self._restart_at_ms = self._cancel_deadline_ms = self._kill_deadline_ms = None
+        self._killed.clear()
+        self._scope.clear()
         return []
 
     def _wind_down(self, cause: str, now: Moment) -> list[Instruction]:
-        """Stop everything that runs."""
+        """Stop what runs, or, for a restart, those that restart."""
         self._acquiring = False
-        out = self._expand(self.coordinator.stop(cause, now), now)
-        out.append(do.StopEnumerators())
-        live = self.execution.live()
-        out += cancel_commands(self.execution)
-        for subtask in live:
+        whole = self.state is not JobState.RESTARTING or len(self._scope) == len(
+            self.execution.subtasks
+        )
+        out = self._expand(self.coordinator.stop(cause, now, tasks_stay=not whole), now)
+        if whole:
+            self._enumerators = 0
+            out.append(do.StopEnumerators())
+        return out + self._cancel(self._ending(), cause, now) + self._task_ended(now)
+
+    def _cancel(
+        self, subtasks: Sequence[ExecutionVertex], cause: str, now: Moment
+    ) -> list[Instruction]:
+        out: list[Instruction] = [*cancel_commands(self.execution, subtasks)]
+        for subtask in subtasks:
             if subtask.states.state is not TaskState.CANCELING:
                 subtask.advance(TaskState.CANCELING, now.wall_ms, cause)
+        self._watch_cancellation(now)
+        return out
+
+    def _watch_cancellation(self, now: Moment) -> None:
+        """Give those that have to end their time, unless it runs already."""
         timeout_ms = self.settings.cancel_timeout_ms
-        if live and timeout_ms and self._cancel_deadline_ms is None:
+        watched = self._cancel_deadline_ms is not None or self._kill_deadline_ms is not None
+        if self._ending() and timeout_ms and not watched:
             self._cancel_deadline_ms = now.mono_ms + timeout_ms
-        return out + self._task_ended(now)
 
     def _end(self, _cause: str, now: Moment) -> list[Instruction]:
         self.end_ms = now.wall_ms

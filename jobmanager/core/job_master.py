@@ -58,7 +58,7 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
         deadlines: list[int | None] = []
         if self.state is JobState.RUNNING:
             deadlines.append(self.coordinator.next_deadline_ms())
-        if self.execution.live():
+        if self._ending():
             deadlines += [self._cancel_deadline_ms, self._kill_deadline_ms]
         elif self.state is JobState.RESTARTING and not self._acquiring:
             deadlines.append(self._restart_at_ms)
@@ -88,7 +88,7 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
         return self._ON_TRANSITION[start, finish](self, cause, now)
 
     def _after_the_end(self, event: ev.Event) -> list[Instruction]:
-        if isinstance(event, ev.SavepointRequested):
+        if isinstance(event, ev.SavepointRequested | ev.CheckpointRequested):
             error = JobStateError(f"the job is {self.state.name}")
             return [do.RequestFailed(event.request_id, error)]
         return []
@@ -126,5 +126,6 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
         ev.MetadataWriteFailed: Checkpoints._on_write_failed,
         ev.CancelRequested: Failover._on_cancel,
         ev.SavepointRequested: Checkpoints._on_savepoint,
+        ev.CheckpointRequested: Checkpoints._on_checkpoint,
         ev.InternalFailed: Failover._on_internal,
     }

@@ -65,7 +65,8 @@ class TaskMessages(JobBase):
         subtask.advance(TaskState.FAILED, now.wall_ms, one_line(message))
         if canceling:  # an echo of the cancellation, such as a broken channel; not a cause
             return self._task_ended(now)
-        return self._fail(message, subtask.name, subtask.attempt.slot.slot_id, now)
+        slot_id = subtask.attempt.slot.slot_id
+        return self._fail(message, subtask.name, slot_id, now, [subtask.key])
 
     def _on_end_of_data(
         self, subtask: ExecutionVertex, _message: runtime_pb2.EndOfDataReached, now: Moment
@@ -88,7 +89,7 @@ class TaskMessages(JobBase):
         self, subtask: ExecutionVertex, message: runtime_pb2.SplitRequest, _now: Moment
     ) -> list[Instruction]:
         uid = message.operator_uid
-        return [do.HandleSplitRequest(self.execution.attempt, uid, subtask.subtask)]
+        return [do.HandleSplitRequest(self._enumerators, uid, subtask.subtask)]
 
     def _on_report(
         self, subtask: ExecutionVertex, message: runtime_pb2.TaskReport, _now: Moment

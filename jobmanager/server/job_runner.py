@@ -267,8 +267,10 @@ class JobRunner:
                 self._sources.stop()
             case do.HandleSplitRequest(attempt, uid, subtask):
                 self._sources.handle_split_request(attempt, uid, subtask)
-            case do.SnapshotEnumerators(attempt, checkpoint_id):
-                self._sources.snapshot(attempt, checkpoint_id)
+            case do.ResetReaders():
+                self._sources.reset_readers(instruction)
+            case do.SnapshotEnumerators(attempt, checkpoint_id, completed):
+                self._sources.snapshot(attempt, checkpoint_id, completed)
             case do.RequestSucceeded(request_id, path):
                 self._answer(request_id, path)
             case do.RequestFailed(request_id, error):

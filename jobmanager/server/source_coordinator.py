@@ -3,6 +3,9 @@
 All enumerators of a job share one thread. What a call assigns is passed on when the call returns,
 in order with the snapshots: an assignment is either before a checkpoint's barriers and not in the
 enumerators' snapshot, or after them and in it.
+
+An enumerator outlives readers that restart alone. It gets back what they were given since their
+checkpoint; what it assigned to an earlier attempt of a reader is refused by the job master.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cloudpickle
 
@@ -19,6 +22,8 @@ from lesto.common.clock import Clock
 from lesto.common.logs import get_logger
 from lesto.common.source import Source, SourceSplit, SplitEnumerator
 from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.core import instructions as do
+from lesto.jobmanager.core.split_assignments import SplitAssignments
 from lesto.jobmanager.errors import SourceCoordinatorError
 from lesto.jobmanager.server.user_failures import describe
 from lesto.proto import job_pb2
@@ -87,6 +92,9 @@ class _Running:
     node: job_pb2.OperatorNode
     context: _Context
     enumerator: SplitEnumerator
+    assignments: SplitAssignments = field(default_factory=SplitAssignments)
+    #: Attempt of readers that have restarted alone; the others have the enumerators' own.
+    readers: dict[int, int] = field(default_factory=dict)
 
 
 class SourceCoordinator:
@@ -112,7 +120,9 @@ class SourceCoordinator:
         """Make the enumerators of an attempt."""
         self._stop_timers()
         loop = asyncio.get_running_loop()
-        self._submit(lambda: self._start(attempt, states, loop))
+        # Now: rescaling changes the graph.
+        widths = {vertex.id: vertex.parallelism for vertex in self._graph.vertices}
+        self._submit(lambda: self._start(attempt, states, widths, loop))
 
     def stop(self) -> None:
         """Close the enumerators."""
@@ -134,9 +144,19 @@ class SourceCoordinator:
 
         self._submit(lambda: self._call(attempt, uid, call))
 
-    def snapshot(self, attempt: int, checkpoint_id: int) -> None:
-        """Snapshot all enumerators at once."""
-        self._submit(lambda: self._snapshot(attempt, checkpoint_id))
+    def reset_readers(self, reset: do.ResetReaders) -> None:
+        """Some readers start again alone."""
+        self._submit(lambda: self._reset_readers(reset))
+
+    def snapshot(self, attempt: int, checkpoint_id: int, completed: int = 0) -> None:
+        """Snapshot all enumerators at once.
+
+        Args:
+            attempt: of their start.
+            checkpoint_id: the new checkpoint.
+            completed: the newest complete one: no reader goes back behind it.
+        """
+        self._submit(lambda: self._snapshot(attempt, checkpoint_id, completed))
 
     def _submit(self, work: Callable[[], None]) -> None:
         if not self._closed:
@@ -153,7 +173,11 @@ class SourceCoordinator:
     # ------------------------------------------------------------------ on the enumerators' thread
 
     def _start(
-        self, attempt: int, states: Mapping[str, bytes], loop: asyncio.AbstractEventLoop
+        self,
+        attempt: int,
+        states: Mapping[str, bytes],
+        widths: Mapping[str, int],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._close_all()
         self._attempt = attempt
@@ -163,7 +187,7 @@ class SourceCoordinator:
         for vertex in self._graph.vertices:
             node = vertex.operators[0]
             if node.kind == job_pb2.OPERATOR_KIND_SOURCE and not self._open(
-                node, vertex.parallelism, states.get(node.uid)
+                node, widths[vertex.id], states.get(node.uid)
             ):
                 return
         for running in self._running.values():
@@ -207,9 +231,12 @@ class SourceCoordinator:
         for subtask, split in outbox:
             by_reader.setdefault(subtask, []).append(split)
         for subtask, splits in by_reader.items():
+            for split in splits:
+                if split is not None:
+                    running.assignments.assigned(subtask, split)
             self._post(
                 ev.SplitsAssigned(
-                    attempt=self._attempt,
+                    attempt=running.readers.get(subtask, self._attempt),
                     operator_uid=context.uid,
                     subtask=subtask,
                     splits=tuple(split for split in splits if split is not None),
@@ -217,11 +244,23 @@ class SourceCoordinator:
                 )
             )
 
-    def _snapshot(self, attempt: int, checkpoint_id: int) -> None:
+    def _reset_readers(self, reset: do.ResetReaders) -> None:
+        if reset.enumerators != self._attempt:
+            return
+        for uid, subtask in reset.readers:
+            running = self._running.get(uid)
+            if running is None:
+                return  # one has failed since, and all were closed
+            running.readers[subtask] = reset.attempt
+            self._call(reset.enumerators, uid, _give_back(subtask, reset.restored_id))
+
+    def _snapshot(self, attempt: int, checkpoint_id: int, completed: int) -> None:
         if attempt != self._attempt:
             return
         states = {}
         for uid, running in self._running.items():
+            running.assignments.cut(checkpoint_id)
+            running.assignments.completed(completed)
             try:
                 states[uid] = running.enumerator.snapshot_state(checkpoint_id)
             except Exception as error:  # noqa: BLE001 - user code: reported as the job's failure
@@ -261,3 +300,14 @@ class SourceCoordinator:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+
+
+def _give_back(subtask: int, restored_id: int) -> Callable[[_Running], None]:
+    def call(running: _Running) -> None:
+        source = running.context.source
+        assert source is not None, "an enumerator without its source"
+        back = running.assignments.take_back(subtask, restored_id)
+        splits = [source.deserialize_split(split) for split in back]
+        running.enumerator.add_splits_back(splits, subtask)
+
+    return call

@@ -128,9 +128,15 @@ class Slot:
         return task
 
     def _remove_older(self, ref: runtime_pb2.TaskRef) -> None:
-        """What is left of earlier attempts of the job goes away."""
+        """What is left of this task's earlier attempts and of the job's earlier epochs goes away.
+
+        Tasks of another region keep their attempt while this one's starts again.
+        """
         for key, task in list(self._tasks.items()):
-            if key[0] == ref.job_id and key[3:] < (ref.epoch, ref.attempt):
+            job_id, vertex_id, subtask, epoch, attempt = key
+            same = (vertex_id, subtask) == (ref.vertex_id, ref.subtask)
+            older = epoch < ref.epoch or (same and (epoch, attempt) < (ref.epoch, ref.attempt))
+            if job_id == ref.job_id and older:
                 task.cancel()
                 self._forget(key)
 
