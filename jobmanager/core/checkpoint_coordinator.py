@@ -1,24 +1,26 @@
 """When to take a checkpoint, when it is complete, and what to do when it is not.
 
-One checkpoint is under way at a time. It goes through three phases: the enumerators are
-snapshotted, the barriers are sent and acknowledged, the metadata is written. Only after the write
-has succeeded is it complete. An acknowledgement of any other checkpoint is stale and ignored.
+A checkpoint goes through three phases: the enumerators are snapshotted, the barriers are sent and
+acknowledged, the metadata is written. Only after the write has succeeded is it complete. Several
+may be under way; barriers go out in the order of their ids, and one metadata is written at a time.
+A completed checkpoint ends older ones that are still under way: nobody needs them any more.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from lesto.common.errors import LestoError
+from lesto.jobmanager.core.checkpoint_failures import FailureCounter
+from lesto.jobmanager.core.checkpoint_requests import WAITING_REQUESTS_MAX, RequestQueue
+from lesto.jobmanager.core.checkpoint_schedule import FINAL_RETRY_PAUSE_MS, CheckpointSchedule
+from lesto.jobmanager.core.checkpoint_settings import CheckpointSettings, ClaimMode
 from lesto.jobmanager.core.checkpoint_stats import CheckpointStatistics
+from lesto.jobmanager.core.completed_checkpoints import CompletedCheckpoints
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import TaskKey
 from lesto.jobmanager.core.instructions import (
     CoordinatorInstruction,
-    DiscardAll,
-    DiscardCheckpoint,
     FailJob,
     NotifyCheckpoint,
     RequestFailed,
@@ -28,49 +30,34 @@ from lesto.jobmanager.core.instructions import (
     WriteMetadata,
 )
 from lesto.jobmanager.core.pending_checkpoint import (
+    CheckpointRequest,
     CompletedCheckpoint,
     PendingCheckpoint,
     Phase,
+    Request,
     SavepointRequest,
-    shared_files,
 )
-from lesto.jobmanager.errors import (
-    CheckpointFailedError,
-    JobStateError,
-    TooManyCheckpointFailuresError,
-)
+from lesto.jobmanager.errors import CheckpointFailedError, JobStateError
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
 
-#: Savepoint requests that may wait for their turn.
-WAITING_REQUESTS_MAX = 16
-#: Pause before a failed final checkpoint is tried again, when no min-pause asks for more.
-FINAL_RETRY_PAUSE_MS = 1_000
+__all__ = [
+    "FINAL_RETRY_PAUSE_MS",
+    "WAITING_REQUESTS_MAX",
+    "CheckpointCoordinator",
+    "CheckpointSettings",
+    "ClaimMode",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class CheckpointSettings:
-    """Flink's ``execution.checkpointing.*``.
-
-    Attributes:
-        interval_ms: None: no periodic checkpoints.
-        timeout_ms: a checkpoint older than this is aborted.
-        min_pause_ms: from the end of one to the start of the next.
-        tolerable_failures: consecutive failed checkpoints a job survives.
-        retained: completed checkpoints kept.
-    """
-
-    interval_ms: int | None = 10_000
-    timeout_ms: int = 600_000
-    min_pause_ms: int = 0
-    tolerable_failures: int = 3
-    retained: int = 3
+_CHECKPOINT = checkpoint_pb2.CHECKPOINT_TYPE_CHECKPOINT
+_SAVEPOINT = checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT
+_FINAL = checkpoint_pb2.CHECKPOINT_TYPE_FINAL
 
 
 class CheckpointCoordinator:
     """Decides for one job; lives as long as its job master.
 
     Attributes:
-        latest: the completed checkpoint or savepoint a restart goes on from.
+        under_way: checkpoints by id, oldest first.
         finishing: the job's last checkpoint is complete; tasks finish.
         stale_messages: acknowledgements and declines that came too late.
     """
@@ -85,9 +72,8 @@ class CheckpointCoordinator:
     ) -> None:
         self.settings = settings
         self.statistics = CheckpointStatistics()
-        self.latest: CompletedCheckpoint | None = None
-        self.retained: deque[CompletedCheckpoint] = deque()
-        self.pending: PendingCheckpoint | None = None
+        self.completed = CompletedCheckpoints(settings.retained, checkpoint_root, epoch)
+        self.under_way: dict[int, PendingCheckpoint] = {}
         self.running = False
         self.finishing = False
         self.stale_messages = 0
@@ -95,47 +81,86 @@ class CheckpointCoordinator:
         self._epoch = epoch
         self._root = checkpoint_root
         self._version = version
-        self._tasks = frozenset(
-            (vertex.id, index) for vertex in graph.vertices for index in range(vertex.parallelism)
-        )
-        self._uids = {v.id: frozenset(op.uid for op in v.operators) for v in graph.vertices}
         self._next_id = 1
         self._attempt = 0
-        self._requests: deque[SavepointRequest] = deque()
+        self._schedule = CheckpointSchedule(settings)
+        self._failures = FailureCounter(settings.tolerable_failures)
+        self._requests = RequestQueue()
         self._stopped_with: tuple[str, str] | None = None
         self._final_wanted = False
-        self._final_not_before_ms = 0
-        self._next_periodic_ms = 0
-        self._consecutive_failures = 0
-        self._abandoned: set[int] = set()
-        self._leftovers: list[int] = []
+        self._full_wanted = False
+        #: Aborted while their metadata was written: the write may yet succeed.
+        self._abandoned: dict[int, PendingCheckpoint] = {}
+
+    @property
+    def latest(self) -> CompletedCheckpoint | None:
+        """The completed checkpoint or savepoint a restart goes on from."""
+        return self.completed.latest
+
+    @property
+    def retained(self) -> Iterable[CompletedCheckpoint]:
+        """Checkpoints kept, oldest first."""
+        return self.completed.retained
 
     # ------------------------------------------------------------------------- life of an attempt
 
     def restore(self, checkpoint: CompletedCheckpoint) -> None:
-        """The job starts from this one, which belongs to someone else and is never deleted."""
-        assert self.latest is None, "restored twice"
-        self.latest = checkpoint
-        self._next_id = checkpoint.checkpoint_id + 1
+        """The job starts from a snapshot of another one, claimed or not (``settings.claim_mode``).
+
+        When it is not claimed, its owner may delete it at any time: the first checkpoint is full.
+        """
+        claim = self.settings.claim_mode is ClaimMode.CLAIM
+        self.completed.restore(checkpoint, claim=claim)
+        self._full_wanted = not claim
+        self._next_id = max(self._next_id, checkpoint.checkpoint_id + 1)
+
+    def recover(self, checkpoints: Iterable[CompletedCheckpoint], first_id: int = 1) -> None:
+        """This job's own completed checkpoints, of earlier epochs.
+
+        Args:
+            checkpoints: all that are kept; a restart goes on from the newest.
+            first_id: smallest id that nobody has used.
+        """
+        self.completed.recover(checkpoints)
+        newest = self.latest.checkpoint_id if self.latest else 0
+        self._next_id = max(first_id, newest + 1)
 
     def start(self, attempt: int, now: Moment) -> list[CoordinatorInstruction]:
         """All tasks of an attempt are RUNNING."""
         assert not self.running, "started twice"
         self.running, self._attempt = True, attempt
-        self._consecutive_failures = 0
-        self._final_not_before_ms = 0
-        self._next_periodic_ms = now.mono_ms + (self.settings.interval_ms or 0)
+        self._failures.reset()
+        self._schedule.start(now.mono_ms)
         return self._trigger_next(now)
 
-    def stop(self, reason: str, now: Moment) -> list[CoordinatorInstruction]:
-        """The attempt is over. A write under way may still succeed, until ``abandon_write``."""
-        self.running = self.finishing = self._final_wanted = False
+    @property
+    def ends_the_job(self) -> bool:
+        """Whether tasks are told to finish, or may have been by a checkpoint under way.
+
+        A final checkpoint does not count: until it is complete, its tasks stay as they are.
+        """
+        stopping = any(p.stops and p.kind != _FINAL for p in self.under_way.values())
+        return self.finishing or stopping
+
+    def stop(
+        self, reason: str, now: Moment, *, tasks_stay: bool = False
+    ) -> list[CoordinatorInstruction]:
+        """The attempt is over. A write under way may still succeed, until ``abandon_write``.
+
+        Args:
+            reason: one line, shown to people.
+            now: when.
+            tasks_stay: some of the tasks run on, and are told of what is aborted.
+        """
+        self.running = tasks_stay
+        self.finishing = self._final_wanted = False
+        self.completed.attempt_ended()
         out: list[CoordinatorInstruction] = []
-        if self.pending is not None and self.pending.phase is not Phase.WRITING:
-            out += self._abort(reason, now, counts=False)
-        while self._requests:
-            request = self._requests.popleft()
-            out.append(RequestFailed(request.request_id, CheckpointFailedError(reason)))
+        for pending in list(self.under_way.values()):
+            if pending.phase is not Phase.WRITING:
+                out += self._abort(pending, reason, now, counts=False)
+        self.running = False
+        out += self._requests.refuse(CheckpointFailedError(reason))
         if self._stopped_with is not None:
             out.append(_stop_failed(*self._stopped_with))
             self._stopped_with = None
@@ -143,13 +168,15 @@ class CheckpointCoordinator:
 
     def abandon_write(self, now: Moment) -> list[CoordinatorInstruction]:
         """A new attempt begins: a write still under way no longer counts, even if it succeeds."""
-        if self.pending is None:
-            return []
-        return self._abort(
-            "the job was restarted while its metadata was written", now, counts=False
-        )
+        reason = "the job was restarted while its metadata was written"
+        out: list[CoordinatorInstruction] = []
+        for pending in list(self.under_way.values()):
+            out += self._abort(pending, reason, now, counts=False)
+        return out
 
-    def close(self, *, discard_retained: bool) -> list[CoordinatorInstruction]:
+    def close(
+        self, *, discard_retained: bool, now: Moment | None = None
+    ) -> list[CoordinatorInstruction]:
         """The job has ended: answer who stopped it, and delete what nobody needs any more."""
         self.running = False
         out: list[CoordinatorInstruction] = []
@@ -157,22 +184,25 @@ class CheckpointCoordinator:
             out.append(RequestSucceeded(*self._stopped_with))
             self._stopped_with = None
         if discard_retained:
-            self.retained.clear()
-            self._leftovers.clear()
-            return [*out, DiscardAll()]
-        return out + self._discard_leftovers()
+            return out + self.completed.close(discard=True)
+        out += self.completed.release(())
+        # A write that is still under way may complete its checkpoint: nothing of it may go.
+        written = [*self.under_way, *self._abandoned]
+        return out + self.completed.sweep(written, self._next_id, now.mono_ms if now else 0)
 
     # ------------------------------------------------------------------------------------ requests
 
     def request_savepoint(
         self, request: SavepointRequest, now: Moment
     ) -> list[CoordinatorInstruction]:
-        """A client wants a savepoint; it waits for a checkpoint under way."""
-        problem = self._objection()
-        if problem:
-            return [RequestFailed(request.request_id, JobStateError(problem))]
-        self._requests.append(request)
-        return self._trigger_next(now)
+        """A client wants a savepoint: it starts although others are under way."""
+        return self._request(request, "a savepoint", now)
+
+    def request_checkpoint(
+        self, request: CheckpointRequest, now: Moment
+    ) -> list[CoordinatorInstruction]:
+        """A client wants a checkpoint: it starts when there is room for it."""
+        return self._request(request, "a checkpoint", now)
 
     def request_final(self, now: Moment) -> list[CoordinatorInstruction]:
         """All data is processed: one last checkpoint, then the job finishes."""
@@ -182,81 +212,120 @@ class CheckpointCoordinator:
         self._final_wanted = True
         return self._trigger_next(now)
 
-    def _objection(self) -> str:
+    def data_ended(self) -> None:
+        """A source has read everything; others may go on."""
+        if not self.settings.after_tasks_finish:
+            self._schedule.pause()
+
+    def _request(self, request: Request, what: str, now: Moment) -> list[CoordinatorInstruction]:
+        problem = self._objection(what)
+        if problem:
+            return [RequestFailed(request.request_id, JobStateError(problem))]
+        self._requests.add(request)
+        return self._trigger_next(now)
+
+    def _objection(self, what: str) -> str:
         if not self.running:
-            return "a savepoint needs all tasks RUNNING, and they are not"
-        stopping = self.pending is not None and self.pending.stops
-        if self.finishing or stopping or any(request.stop for request in self._requests):
+            return f"{what} needs all tasks RUNNING, and they are not"
+        if self.finishing or self._stopping() or self._requests.stops:
             return "the job is finishing already"
-        if len(self._requests) >= WAITING_REQUESTS_MAX:
-            return f"{WAITING_REQUESTS_MAX} savepoint requests wait already"
+        asked = sum(pending.request is not None for pending in self.under_way.values())
+        if asked + len(self._requests) > WAITING_REQUESTS_MAX:
+            return f"{WAITING_REQUESTS_MAX} requests wait already"
         return ""
+
+    def _stopping(self) -> bool:
+        return any(pending.stops for pending in self.under_way.values())
 
     # ---------------------------------------------------------------------------------------- time
 
     def next_deadline_ms(self) -> int | None:
         """Monotonic ms at which ``tick`` has something to do; None: nothing to wait for."""
-        if self.pending is not None:
-            return self.pending.triggered_ms + self.settings.timeout_ms
-        if not self.running or self.finishing:
+        timeout_ms = self.settings.timeout_ms
+        expiries = [pending.triggered_ms + timeout_ms for pending in self.under_way.values()]
+        start_ms = self._next_start_ms()
+        return min([*expiries, *([] if start_ms is None else [start_ms])], default=None)
+
+    def _next_start_ms(self) -> int | None:
+        """When a timed checkpoint may start; None: none will, as things are."""
+        if not self._may_trigger():
             return None
         if self._final_wanted:
-            return self._final_not_before_ms
-        return self._next_periodic_ms if self.settings.interval_ms is not None else None
+            return None if self.under_way else self._schedule.final_ms
+        return self._schedule.next_periodic_ms() if self._has_room() else None
 
     def tick(self, now: Moment) -> list[CoordinatorInstruction]:
-        """Expire the checkpoint under way, or trigger one that is due."""
+        """Expire checkpoints under way, or trigger one that is due."""
         out: list[CoordinatorInstruction] = []
-        pending = self.pending
-        if pending and now.mono_ms >= pending.triggered_ms + self.settings.timeout_ms:
-            missing = ", ".join(f"{v}[{i}]" for v, i in sorted(pending.missing)[:5])
-            waits = f"; still missing: {missing}" if missing else ""
-            reason = (
-                f"checkpoint {pending.checkpoint_id} expired after "
-                f"{self.settings.timeout_ms / 1000:g} s while {pending.phase.value}{waits}"
-            )
-            out += self._abort(reason, now, counts=True)
-        return out + self._trigger_next(now)
+        for pending in list(self.under_way.values()):
+            if now.mono_ms >= pending.triggered_ms + self.settings.timeout_ms:
+                out += self._abort(pending, self._expired(pending), now, counts=True)
+        return out + self._go_on(now)
+
+    def _expired(self, pending: PendingCheckpoint) -> str:
+        missing = ", ".join(f"{v}[{i}]" for v, i in sorted(pending.missing)[:5])
+        waits = f"; still missing: {missing}" if missing else ""
+        return (
+            f"checkpoint {pending.checkpoint_id} expired after "
+            f"{self.settings.timeout_ms / 1000:g} s while {pending.phase.value}{waits}"
+        )
+
+    def _may_trigger(self) -> bool:
+        """One starts at a time: barriers leave in the order of their ids."""
+        starting = Phase.SNAPSHOTTING_ENUMERATORS
+        busy = any(pending.phase is starting for pending in self.under_way.values())
+        return self.running and not self.finishing and not busy and not self._stopping()
+
+    def _has_room(self) -> bool:
+        return len(self.under_way) < self.settings.concurrency
 
     def _trigger_next(self, now: Moment) -> list[CoordinatorInstruction]:
-        if not self.running or self.finishing or self.pending is not None:
+        if not self._may_trigger():
             return []
-        if self._requests:
-            kind, request = checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT, self._requests.popleft()
-            return self._trigger(kind, request, now)
+        request = self._requests.next(room=self._has_room())
+        if request is not None:
+            saves = isinstance(request, SavepointRequest)
+            return self._trigger(_SAVEPOINT if saves else _CHECKPOINT, request, now)
+        start_ms = self._next_start_ms()
+        if start_ms is None or now.mono_ms < start_ms:
+            return []
         if self._final_wanted:
-            if now.mono_ms < self._final_not_before_ms:
-                return []
-            return self._trigger(checkpoint_pb2.CHECKPOINT_TYPE_FINAL, None, now)
-        interval_ms = self.settings.interval_ms
-        if interval_ms is None or now.mono_ms < self._next_periodic_ms:
-            return []
-        self._next_periodic_ms = now.mono_ms + interval_ms
-        return self._trigger(checkpoint_pb2.CHECKPOINT_TYPE_CHECKPOINT, None, now)
+            return self._trigger(_FINAL, None, now)
+        self._schedule.triggered(now.mono_ms)
+        return self._trigger(_CHECKPOINT, None, now)
 
     def _trigger(
-        self,
-        kind: checkpoint_pb2.CheckpointType.ValueType,
-        request: SavepointRequest | None,
-        now: Moment,
+        self, kind: checkpoint_pb2.CheckpointType.ValueType, request: Request | None, now: Moment
     ) -> list[CoordinatorInstruction]:
-        self.pending = PendingCheckpoint(
+        asked_full = isinstance(request, CheckpointRequest) and request.full
+        expected = frozenset(
+            (vertex.id, index)
+            for vertex in self._graph.vertices
+            for index in range(vertex.parallelism)
+        )
+        pending = PendingCheckpoint(
             checkpoint_id=self._next_id,
             kind=kind,
             attempt=self._attempt,
             triggered_ms=now.mono_ms,
             timestamp_ms=now.wall_ms,
-            expected=self._tasks,
+            expected=expected,
             request=request,
+            full=kind != _SAVEPOINT and (asked_full or self._full_wanted),
         )
+        self.under_way[pending.checkpoint_id] = pending
         self._next_id += 1
-        self.statistics.triggered(self.pending)
-        return [SnapshotEnumerators(self._attempt, self.pending.checkpoint_id)]
+        self.statistics.triggered(pending)
+        return [SnapshotEnumerators(self._attempt, pending.checkpoint_id)]
 
     # ------------------------------------------------------------------------------------- answers
 
     def enumerators_snapshotted(
-        self, attempt: int, checkpoint_id: int, states: Mapping[str, bytes]
+        self,
+        attempt: int,
+        checkpoint_id: int,
+        states: Mapping[str, bytes],
+        now: Moment | None = None,
     ) -> list[CoordinatorInstruction]:
         """Now the barriers may go: what was assigned before is before them."""
         pending = self._current(checkpoint_id, Phase.SNAPSHOTTING_ENUMERATORS)
@@ -264,209 +333,222 @@ class CheckpointCoordinator:
             return []
         pending.enumerators, pending.phase = states, Phase.COLLECTING_ACKS
         request = pending.request
-        return [
-            TriggerBarriers(
-                checkpoint_id=checkpoint_id,
-                timestamp_ms=pending.timestamp_ms,
-                kind=pending.kind,
-                stop=request is not None and request.stop,
-                drain=request is not None and request.drain,
-                target=request.target if request else "",
-            )
-        ]
+        saves = isinstance(request, SavepointRequest)
+        barriers = TriggerBarriers(
+            checkpoint_id=checkpoint_id,
+            timestamp_ms=pending.timestamp_ms,
+            kind=pending.kind,
+            stop=isinstance(request, SavepointRequest) and request.stop,
+            drain=isinstance(request, SavepointRequest) and request.drain,
+            target=pending.target if saves else "",
+            full=pending.full,
+        )
+        return [barriers, *(self._trigger_next(now) if now is not None else [])]
 
     def acknowledged(
         self, task: TaskKey, ack: runtime_pb2.CheckpointAck, now: Moment
     ) -> list[CoordinatorInstruction]:
         """A task's part is durable."""
         pending = self._current(ack.checkpoint_id, Phase.COLLECTING_ACKS)
-        if pending is None or task in pending.acks:
+        if pending is None or task in pending.acks or task not in pending.expected:
             self.stale_messages += 1
             return []
-        given = {op.uid for op in ack.operators}
-        if given != self._uids[task[0]]:
-            wrong = sorted(given ^ self._uids[task[0]])
+        given, owned = {op.uid for op in ack.operators}, self._uids(task[0])
+        if given != owned:
+            wrong = sorted(given ^ owned)
             reason = f"{task[0]}[{task[1]}] acknowledged {sorted(given)}: {wrong} make it wrong"
-            return self._abort(reason, now, counts=True) + self._trigger_next(now)
+            return self._abort(pending, reason, now, counts=True) + self._go_on(now)
         pending.acks[task] = ack
-        self.statistics.acknowledged(pending)
-        if pending.missing:
+        self.statistics.acknowledged(pending, task, ack, now.wall_ms)
+        if len(pending.acks) < len(pending.expected):
             return []
-        gone = pending.built_on() - self._kept_files()
-        if gone:
-            reason = f"it builds on files of a checkpoint that is not kept any more: {min(gone)}"
-            return self._abort(reason, now, counts=False) + self._trigger_next(now)
-        pending.phase = Phase.WRITING
-        metadata = pending.metadata(self._graph, self._epoch, self._version)
-        return [WriteMetadata(metadata, pending.request.target if pending.request else "")]
+        problem = self._unusable(pending)
+        if problem:
+            return self._abort(pending, problem, now, counts=False) + self._go_on(now)
+        pending.phase = Phase.ACKNOWLEDGED
+        return self._go_on(now)
 
-    def _kept_files(self) -> set[str]:
-        """Files of earlier checkpoints that will not be deleted before the one under way is done.
+    def _uids(self, vertex_id: str) -> set[str]:
+        return {op.uid for v in self._graph.vertices if v.id == vertex_id for op in v.operators}
+
+    def _unusable(self, pending: PendingCheckpoint) -> str:
+        """Why a checkpoint that all tasks have acknowledged must not be completed.
 
         A task builds on the newest checkpoint it has been told of. The news travels beside the
         data, so a barrier may overtake it; then the task's base may have been given up meanwhile.
         """
-        kept = [checkpoint.metadata for checkpoint in self.retained]
-        if self.latest is not None:
-            kept.append(self.latest.metadata)
-        return set().union(*map(shared_files, kept))
+        built_on = pending.built_on()
+        if pending.full and built_on:
+            return f"it should be full, but builds on {min(built_on)}"
+        gone = built_on - self.completed.files_kept() if built_on else None
+        if gone:
+            return f"it builds on files of a checkpoint that is not kept any more: {min(gone)}"
+        return ""
 
     def declined(
         self, task_name: str, decline: runtime_pb2.CheckpointDecline, now: Moment
     ) -> list[CoordinatorInstruction]:
         """A task cannot take part."""
-        if self._current(decline.checkpoint_id, Phase.COLLECTING_ACKS) is None:
+        pending = self._current(decline.checkpoint_id, Phase.COLLECTING_ACKS)
+        if pending is None:
             self.stale_messages += 1
             return []
         reason = f"declined by {task_name}: {decline.reason}"
-        return self._abort(reason, now, counts=True) + self._trigger_next(now)
+        return self._abort(pending, reason, now, counts=True) + self._go_on(now)
+
+    def _go_on(self, now: Moment) -> list[CoordinatorInstruction]:
+        """Write what is acknowledged, one at a time, oldest first; trigger what is due.
+
+        Also behind an abandoned write: completions become durable in the order of their ids.
+        """
+        phases = [pending.phase for pending in self.under_way.values()]
+        out: list[CoordinatorInstruction] = []
+        if Phase.WRITING not in phases and not self._abandoned:
+            ready = [p for p in self.under_way.values() if p.phase is Phase.ACKNOWLEDGED]
+            for pending in ready[:1]:
+                pending.phase = Phase.WRITING
+                pending.content = pending.metadata(self._graph, self._epoch, self._version)
+                out.append(WriteMetadata(pending.content, pending.target))
+        return out + self._trigger_next(now)
 
     def metadata_written(
         self, checkpoint_id: int, path: str, now: Moment
     ) -> list[CoordinatorInstruction]:
         """The checkpoint is complete."""
-        if checkpoint_id in self._abandoned:
-            self._abandoned.remove(checkpoint_id)
-            self._leftovers.append(checkpoint_id)
-            return []
+        if self._write_was_abandoned(checkpoint_id):
+            return self._go_on(now)
         pending = self._current(checkpoint_id, Phase.WRITING)
         assert pending is not None, f"metadata of checkpoint {checkpoint_id} was not asked for"
-        self.pending = None
-        self._consecutive_failures = 0
-        metadata = pending.metadata(self._graph, self._epoch, self._version)
-        target = pending.request.target if pending.request else ""
-        completed = CompletedCheckpoint(metadata, path, path if target else self._root)
-        self.latest = completed
+        assert pending.content is not None, "written without content"
+        del self.under_way[checkpoint_id]
+        self._failures.succeeded(checkpoint_id)
+        root = path if pending.target else self._root
+        done = CompletedCheckpoint(pending.content, path, root)
+        out = self._subsume(pending, now)
+        self.completed.completed(done, savepoint=pending.is_savepoint, under_way=self.under_way)
+        if not pending.is_savepoint:
+            self._full_wanted = False
         self.statistics.done(pending, now.mono_ms, path)
-        pause_ends_ms = now.mono_ms + self.settings.min_pause_ms
-        self._next_periodic_ms = max(self._next_periodic_ms, pause_ends_ms)
-        return self._completed(pending, completed, now)
+        self._schedule.ended(now.mono_ms)
+        told = self._tell(pending, done)
+        out = [*told, *out, *self.completed.release(self.under_way)]
+        if self.running:
+            out += self.completed.sweep(self.under_way, self._next_id, now.mono_ms)
+        return out + self._go_on(now)
 
-    def _completed(
-        self, pending: PendingCheckpoint, completed: CompletedCheckpoint, now: Moment
+    def _tell(
+        self, pending: PendingCheckpoint, done: CompletedCheckpoint
     ) -> list[CoordinatorInstruction]:
         out: list[CoordinatorInstruction] = []
         if self.running:
-            self.finishing = pending.stops
+            self.finishing = self.finishing or pending.stops
             out.append(NotifyCheckpoint(pending.checkpoint_id, complete=True, finish=pending.stops))
         request = pending.request
-        if request is not None and not request.stop:
-            out.append(RequestSucceeded(request.request_id, completed.path))
-        elif request is not None and self.running:
-            self._stopped_with = (request.request_id, completed.path)
-        elif request is not None:
-            out.append(_stop_failed(request.request_id, completed.path))
         if request is None:
-            self.retained.append(completed)
-            while len(self.retained) > self.settings.retained:
-                out.append(self._discard(self.retained.popleft()))
-        return out + self._discard_leftovers() + self._trigger_next(now)
+            return out
+        if not pending.stops:
+            out.append(RequestSucceeded(request.request_id, done.path))
+        elif self.running:
+            self._stopped_with = (request.request_id, done.path)
+        else:
+            out.append(_stop_failed(request.request_id, done.path))
+        return out
+
+    def _subsume(self, done: PendingCheckpoint, now: Moment) -> list[CoordinatorInstruction]:
+        """End what a complete checkpoint makes needless. A savepoint is wanted for itself."""
+        if done.is_savepoint and not done.stops:
+            return []
+        out: list[CoordinatorInstruction] = []
+        for pending in list(self.under_way.values()):
+            older = pending.checkpoint_id < done.checkpoint_id
+            if older and (done.stops or not pending.is_savepoint):
+                reason = f"subsumed by checkpoint {done.checkpoint_id}"
+                out += self._abort(pending, reason, now, counts=False)
+        return out
 
     def metadata_failed(
         self, checkpoint_id: int, error: LestoError, now: Moment
     ) -> list[CoordinatorInstruction]:
         """It could not be written; there is no such checkpoint."""
-        if checkpoint_id in self._abandoned:
-            self._abandoned.remove(checkpoint_id)
-            self._leftovers.append(checkpoint_id)
-            return []
+        if self._write_was_abandoned(checkpoint_id):
+            return self._go_on(now)
         pending = self._current(checkpoint_id, Phase.WRITING)
         if pending is None:
             return []
         reason = f"its metadata could not be written: {error}"
-        out = self._abort(reason, now, counts=True)
-        # The write is over; no other answer will come.
-        self._abandoned.remove(checkpoint_id)
-        self._leftovers.append(checkpoint_id)
-        return out + self._trigger_next(now)
+        out = self._abort(pending, reason, now, counts=True)
+        self._write_was_abandoned(checkpoint_id)  # no other answer will come
+        return out + self._go_on(now)
+
+    def _write_was_abandoned(self, checkpoint_id: int) -> bool:
+        """The write of an aborted checkpoint is over: what it left may be deleted."""
+        pending = self._abandoned.pop(checkpoint_id, None)
+        if pending is None:
+            return False
+        self.completed.aborted(pending)
+        return True
 
     def _current(self, checkpoint_id: int, phase: Phase) -> PendingCheckpoint | None:
-        pending = self.pending
-        if pending is None or pending.checkpoint_id != checkpoint_id or pending.phase is not phase:
-            return None
-        return pending
+        pending = self.under_way.get(checkpoint_id)
+        return pending if pending is not None and pending.phase is phase else None
 
     # ------------------------------------------------------------------------------------ failures
 
-    def _abort(self, reason: str, now: Moment, *, counts: bool) -> list[CoordinatorInstruction]:
-        """End the checkpoint under way without completing it.
+    def _abort(
+        self, pending: PendingCheckpoint, reason: str, now: Moment, *, counts: bool
+    ) -> list[CoordinatorInstruction]:
+        """End a checkpoint under way without completing it.
 
         Args:
+            pending: which.
             reason: one line, shown to people.
             now: when.
             counts: whether it counts towards the tolerable failures.
         """
-        pending = self.pending
-        assert pending is not None, "no checkpoint to abort"
-        self.pending = None
+        del self.under_way[pending.checkpoint_id]
         self.statistics.aborted(pending, now.mono_ms, reason)
         if pending.phase is Phase.WRITING:
-            self._abandoned.add(pending.checkpoint_id)
+            self._abandoned[pending.checkpoint_id] = pending
         else:
-            self._leftovers.append(pending.checkpoint_id)
-        self._next_periodic_ms = max(
-            self._next_periodic_ms, now.mono_ms + self.settings.min_pause_ms
-        )
+            self.completed.aborted(pending)
+        self._schedule.ended(now.mono_ms)
         out: list[CoordinatorInstruction] = []
         started = pending.phase is not Phase.SNAPSHOTTING_ENUMERATORS
         if self.running and started:
             out.append(NotifyCheckpoint(pending.checkpoint_id, complete=False))
         error = CheckpointFailedError(f"checkpoint {pending.checkpoint_id} failed: {reason}")
-        request = pending.request
-        if request is not None:
-            out.append(RequestFailed(request.request_id, error))
-            if request.stop and started and self.running:
+        if pending.request is not None:
+            out.append(RequestFailed(pending.request.request_id, error))
+        if pending.is_savepoint:
+            if pending.stops and started and self.running:
                 # Its sources have stopped reading: only a restart brings them back.
                 out.append(FailJob(error))
             return out
-        if pending.kind == checkpoint_pb2.CHECKPOINT_TYPE_FINAL:
-            pause_ms = max(self.settings.min_pause_ms, FINAL_RETRY_PAUSE_MS)
-            self._final_not_before_ms = now.mono_ms + pause_ms
-        return out + (self._count_failure(reason) if counts and self.running else [])
-
-    def _count_failure(self, reason: str) -> list[CoordinatorInstruction]:
-        self._consecutive_failures += 1
-        tolerable = self.settings.tolerable_failures
-        if self._consecutive_failures <= tolerable:
-            return []
-        error = TooManyCheckpointFailuresError(
-            f"{self._consecutive_failures} checkpoints failed one after another, {tolerable} are "
-            f"tolerated; the last because {reason}",
-            remedy="mend the cause, or raise execution.checkpointing.tolerable-failed-checkpoints",
-        )
-        return [FailJob(error)]
-
-    # ------------------------------------------------------------------------------------ deletion
-
-    def _discard(self, checkpoint: CompletedCheckpoint) -> CoordinatorInstruction:
-        stay = tuple(kept.metadata for kept in self.retained)
-        return DiscardCheckpoint(checkpoint.checkpoint_id, checkpoint.metadata, stay)
-
-    def _discard_leftovers(self) -> list[CoordinatorInstruction]:
-        """Delete what aborted checkpoints left.
-
-        Only now that a later one is complete or the job over: tasks may have been uploading still.
-        """
-        stay = tuple(kept.metadata for kept in self.retained)
-        out = [DiscardCheckpoint(left, None, stay) for left in self._leftovers]
-        self._leftovers.clear()
-        return list(out)
+        if pending.kind == _FINAL:
+            self._schedule.final_failed(now.mono_ms)
+        if counts and self.running:
+            too_many = self._failures.failed(pending.checkpoint_id, reason)
+            out += [FailJob(too_many)] if too_many else []
+        return out
 
     # ---------------------------------------------------------------------------------- invariants
 
     def validate(self) -> None:
         """Check what must always hold."""
-        ids = [checkpoint.checkpoint_id for checkpoint in self.retained]
-        assert ids == sorted(set(ids)), "retained checkpoints are not in order"
-        assert len(ids) <= self.settings.retained, "more checkpoints retained than allowed"
-        if ids:
-            assert self.latest is not None
-            assert self.latest.checkpoint_id >= ids[-1], "the latest is not the latest"
+        self.completed.validate()
+        ids = list(self.under_way)
+        assert ids == sorted(ids), "checkpoints under way are not in order"
         if self.latest is not None:
             assert self.latest.checkpoint_id < self._next_id, "an id would be used again"
-        if (pending := self.pending) is not None:
+        phases = [pending.phase for pending in self.under_way.values()]
+        assert phases.count(Phase.SNAPSHOTTING_ENUMERATORS) <= 1, "two start at a time"
+        assert phases.count(Phase.WRITING) <= 1, "two are written at a time"
+        periodic = [p for p in self.under_way.values() if not p.is_savepoint]
+        assert len(periodic) <= self.settings.concurrency, "more at once than allowed"
+        for pending in self.under_way.values():
             assert pending.acks.keys() <= pending.expected, "an acknowledgement of a stranger"
-            assert (pending.phase is Phase.WRITING) == (not pending.missing), "written too early"
+            whole = pending.phase in {Phase.ACKNOWLEDGED, Phase.WRITING}
+            assert whole == (not pending.missing), "written too early"
             assert pending.checkpoint_id not in self._abandoned
             assert self.running or pending.phase is Phase.WRITING, "pending without an attempt"
 

@@ -24,8 +24,33 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a new leader found of a job that an earlier one ran.
+
+    Attributes:
+        checkpoints: complete and intact, oldest first; the job goes on from the last.
+        first_id: smallest number that no checkpoint has used.
+        restarts: of the job until now, this one included.
+        start_ms: wall clock of its submission.
+        failure: why it cannot go on.
+    """
+
+    checkpoints: tuple[CheckpointLoaded, ...]
+    first_id: int
+    restarts: int
+    start_ms: int
+    failure: LestoError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobStarted:
-    """The first event."""
+    """The first event.
+
+    Attributes:
+        recovered: of a job that ran before; None: it is new.
+    """
+
+    recovered: Recovered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +180,19 @@ class SavepointRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointRequested:
+    """A client wants a checkpoint now.
+
+    Attributes:
+        request_id: answered with RequestSucceeded or RequestFailed.
+        full: it shall build on no earlier checkpoint.
+    """
+
+    request_id: str
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class InternalFailed:
     """Handling an event or an instruction raised: the engine is at fault."""
 
@@ -178,4 +216,5 @@ Event = (
     | MetadataWriteFailed
     | CancelRequested
     | SavepointRequested
+    | CheckpointRequested
 )

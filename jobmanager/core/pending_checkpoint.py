@@ -61,6 +61,7 @@ class PendingCheckpoint:
         full: it builds on no earlier checkpoint.
         expected: tasks that must acknowledge.
         acks: by task.
+        content: its metadata, from the moment it is written.
     """
 
     checkpoint_id: int
@@ -74,6 +75,7 @@ class PendingCheckpoint:
     phase: Phase = Phase.SNAPSHOTTING_ENUMERATORS
     enumerators: Mapping[str, bytes] = field(default_factory=dict)
     acks: dict[TaskKey, runtime_pb2.CheckpointAck] = field(default_factory=dict)
+    content: checkpoint_pb2.CheckpointMetadata | None = None
 
     @property
     def stops(self) -> bool:

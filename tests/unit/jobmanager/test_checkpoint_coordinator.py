@@ -220,11 +220,11 @@ def test_what_an_aborted_checkpoint_left_goes_after_a_later_one_is_complete():
     assert (discard.checkpoint_id, discard.metadata) == (1, None)
 
 
-def test_a_savepoint_waits_for_the_checkpoint_under_way_and_is_never_deleted():
+def test_a_savepoint_starts_beside_a_checkpoint_under_way_and_is_never_deleted():
     driver = Driver(retained=1).started()
     driver.at(1_000)
-    assert driver.request_savepoint(request(), driver.now) == []
-    assert driver.complete(1)[-1] == SnapshotEnumerators(1, 2)
+    driver.begin(1)
+    assert driver.request_savepoint(request(), driver.now) == [SnapshotEnumerators(1, 2)]
     (trigger,) = driver.begin(2)
     assert trigger.kind == checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT
     assert trigger.target == "/sp"
@@ -233,6 +233,10 @@ def test_a_savepoint_waits_for_the_checkpoint_under_way_and_is_never_deleted():
     assert write[0].target == "/sp"
     out = driver.metadata_written(2, "/sp", driver.now)
     assert RequestSucceeded("r", "/sp") in out
+    assert list(driver.coordinator.under_way) == [1], "a savepoint replaces no checkpoint"
+    for task in TASKS:
+        driver.ack(task, 1)
+    assert NotifyCheckpoint(1, True) in driver.metadata_written(1, "/ck/chk-1", driver.now)
     assert driver.coordinator.latest.checkpoint_id == 2
     assert driver.coordinator.latest.root == "/sp"
     driver.at(9_000)
@@ -316,7 +320,7 @@ def test_a_stopped_attempt_aborts_what_is_under_way_and_answers_who_waits():
     assert isinstance(told, RequestFailed)
     assert driver.ack(TASKS[0], 1) == []
     driver.started(attempt=2)
-    assert driver.at(2_000) == [SnapshotEnumerators(2, 2)]
+    assert driver.at(2_000) == [SnapshotEnumerators(2, 3)]
 
 
 def test_a_write_that_succeeds_before_the_redeployment_counts_without_notifying():
@@ -362,12 +366,11 @@ def test_the_end_of_a_job_deletes_its_checkpoints_or_keeps_them(keep):
     assert out == ([] if keep else [DiscardAll()])
 
 
-def test_requests_that_wait_are_bounded():
-    driver = Driver(timeout_ms=10_000).started()
-    driver.at(1_000)
-    answers = [driver.request_savepoint(request(f"r{n}"), driver.now) for n in range(17)]
-    assert answers[:16] == [[]] * 16
-    assert isinstance(answers[16][0], RequestFailed)
+def test_requests_under_way_and_waiting_are_bounded():
+    driver = Driver(timeout_ms=10_000, interval_ms=None).started()
+    answers = [driver.request_savepoint(request(f"r{n}"), driver.now) for n in range(18)]
+    assert answers[:17] == [[SnapshotEnumerators(1, 1)], *([[]] * 16)]
+    assert isinstance(answers[17][0], RequestFailed)
 
 
 def test_what_a_failed_write_left_goes_after_a_later_one_is_complete():
