@@ -2,7 +2,8 @@
 
 Slots, tasks, storage and enumerators are simulated: every answer takes a random time, in order per
 slot as on the real streams, and faults are drawn from the seed. Nothing here knows how the job
-master decides; it keeps its own ledger and checks the promises from outside.
+master decides; it keeps its own ledger and checks the promises from outside: each split of the
+source must be in the state of exactly one reader when the job has finished.
 """
 
 import heapq
@@ -18,12 +19,22 @@ from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.job_master import JobMaster, JobSettings
 from lesto.jobmanager.core.restart_strategy import ExponentialDelay
 from lesto.jobmanager.core.slots import Slot, SlotPool
+from lesto.jobmanager.core.split_assignments import SplitAssignments
 from lesto.jobmanager.core.states import TaskState
 from lesto.jobmanager.errors import CheckpointFailedError
-from lesto.proto import checkpoint_pb2, runtime_pb2
+from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
 
 EPOCH = 4
 HORIZON_MS = 4 * 3_600_000
+
+
+class Enumerator:
+    """Splits not assigned, and what the real coordinator keeps beside them."""
+
+    def __init__(self, attempt, pending):
+        self.attempt, self.pending = attempt, pending
+        self.assignments = SplitAssignments()
+        self.readers = {}
 
 
 class Simulation:
@@ -34,9 +45,21 @@ class Simulation:
         faults: how many faults are injected before the cluster becomes healthy.
         parallelism: of the two vertices.
         data_ms: how long the bounded input lasts once a task runs without failure.
+        kind: partitioner between the two vertices; it decides the regions.
+        splits: of the source.
     """
 
-    def __init__(self, seed, *, faults=10, parallelism=2, data_ms=20_000, interval_ms=1_000):
+    def __init__(
+        self,
+        seed,
+        *,
+        faults=10,
+        parallelism=2,
+        data_ms=20_000,
+        interval_ms=1_000,
+        kind=job_pb2.PARTITION_KIND_HASH,
+        splits=20,
+    ):
         self.random = random.Random(seed)
         self.faults_left = faults
         self.data_ms = data_ms
@@ -45,7 +68,7 @@ class Simulation:
         self.sequence = 0
         graph = job(
             [vertex("numbers", parallelism, source=b"x"), vertex("total", parallelism)],
-            [edge("numbers", "total")],
+            [edge("numbers", "total", kind)],
         )
         settings = JobSettings(
             restart=ExponentialDelay(max_backoff_ms=5_000),
@@ -67,12 +90,18 @@ class Simulation:
         self.pool = SlotPool()
         self.slot_channel = defaultdict(int)  # slot -> time of its latest message either way
         self.live = {}  # (vertex, subtask) -> (attempt, slot): what really runs
-        self.acked = defaultdict(set)  # (attempt, checkpoint) -> tasks whose ack was delivered
+        self.acked = defaultdict(dict)  # checkpoint -> task -> attempt whose ack was delivered
+        self.splits = [b"%03d" % number for number in range(splits)]
+        self.enumerator = None
+        self.enumerator_states = {}  # checkpoint -> splits not assigned
+        self.read = {}  # source subtask -> splits its running attempt has in its state
+        self.read_at = defaultdict(dict)  # checkpoint -> source subtask -> the same
         self.written = {}  # durable checkpoint id -> metadata
         self.confirmed = 0  # latest checkpoint that tasks were told is complete
         self.discarded = set()
         self.attempt = 0
-        self.echoes = []
+        self.triggered = set()
+        self.regional = 0
         self.trace = []
         self.ended = None
         self.answers = {}
@@ -105,6 +134,10 @@ class Simulation:
                 self.tell(ev.Tick())
             assert self.now < HORIZON_MS, f"the job does not end; {self.master.states.tell()}"
         return self
+
+    def splits_read(self):
+        """Splits in the state of all readers, as often as they are."""
+        return sorted(split for read in self.read.values() for split in read)
 
     def tell(self, event):
         """An event to the master; its instructions are executed, the invariants checked."""
@@ -146,10 +179,21 @@ class Simulation:
                 late = self.random.random() < 0.3  # after the master has stopped waiting for it
                 delay = 30_000 if late else self._soon()
                 self._at(delay, lambda: self._lose(slot, "killed"))
-            case do.SnapshotEnumerators(attempt, checkpoint_id):
-                states = {"numbers": b"%d" % checkpoint_id}
-                event = ev.EnumeratorsSnapshotted(attempt, checkpoint_id, states)
-                self._at(self._soon(), lambda: self.tell(event))
+            case do.StartEnumerators(attempt, states):
+                state = states.get("numbers")
+                checkpoint_id = int(state) if state is not None else 0
+                pending = self.enumerator_states[checkpoint_id] if checkpoint_id else self.splits
+                made = Enumerator(attempt, list(pending))
+                self._enumerate(lambda: setattr(self, "enumerator", made))
+            case do.StopEnumerators():
+                self._enumerate(lambda: setattr(self, "enumerator", None))
+            case do.HandleSplitRequest(attempt, _, subtask):
+                self._enumerate(lambda: self._assign(attempt, subtask))
+            case do.ResetReaders():
+                self.regional += 1
+                self._enumerate(lambda: self._reset_readers(instruction))
+            case do.SnapshotEnumerators():
+                self._enumerate(lambda: self._snapshot_enumerator(instruction))
             case do.WriteMetadata(metadata, target):
                 self._check_metadata(metadata)
                 self._at(self._soon(), lambda: self._write(metadata, target))
@@ -171,6 +215,68 @@ class Simulation:
             case do.JobEnded(state):
                 self.ended = state
 
+    # -------------------------------------------------------------------------------- enumerator
+
+    def _enumerate(self, action):
+        """On the enumerators' thread: in order."""
+        self._ordered("enumerators", action)
+
+    def _post(self, event):
+        """From there to the job master: in order too."""
+        self._ordered("posts", lambda: self.tell(event))
+
+    def _assign(self, attempt, subtask):
+        enumerator = self.enumerator
+        if enumerator is None or enumerator.attempt != attempt:
+            return
+        given = tuple(enumerator.pending[:1])
+        del enumerator.pending[:1]
+        for split in given:
+            enumerator.assignments.assigned(subtask, split)
+        number = enumerator.readers.get(subtask, attempt)
+        self._post(ev.SplitsAssigned(number, "numbers", subtask, given, not given))
+
+    def _reset_readers(self, reset):
+        enumerator = self.enumerator
+        if enumerator is None or enumerator.attempt != reset.enumerators:
+            return
+        for uid, subtask in reset.readers:
+            assert uid == "numbers"
+            enumerator.readers[subtask] = reset.attempt
+            back = enumerator.assignments.take_back(subtask, reset.restored_id)
+            enumerator.pending[:0] = back
+
+    def _snapshot_enumerator(self, snapshot):
+        enumerator = self.enumerator
+        if enumerator is None or enumerator.attempt != snapshot.attempt:
+            return
+        checkpoint_id = snapshot.checkpoint_id
+        enumerator.assignments.cut(checkpoint_id)
+        enumerator.assignments.completed(snapshot.completed)
+        self.enumerator_states[checkpoint_id] = list(enumerator.pending)
+        states = {"numbers": b"%d" % checkpoint_id}
+        self._post(ev.EnumeratorsSnapshotted(snapshot.attempt, checkpoint_id, states))
+
+    def _on_splits(self, slot, message):
+        key = (message.task.vertex_id, message.task.subtask)
+        if self.live.get(key) != (message.task.attempt, slot):
+            return
+        assert key[0] == "v-numbers"
+        self.read[key[1]] += message.splits
+        if message.no_more_splits:
+            event = runtime_pb2.TaskEvent(
+                end_of_data=runtime_pb2.EndOfDataReached(task=message.task)
+            )
+            self._at(self._soon(), lambda: self._from_task(slot, message.task, event))
+        else:
+            self._request_split_later(slot, message.task)
+
+    def _request_split_later(self, slot, task):
+        request = runtime_pb2.SplitRequest(task=task, operator_uid="numbers")
+        event = runtime_pb2.TaskEvent(split_request=request)
+        delay = self.random.randint(1, 2 * self.data_ms // max(1, len(self.splits)))
+        self._at(min(delay, 4_000), lambda: self._from_task(slot, task, event))
+
     def _allocate(self, allocations):
         for allocated in allocations:
             self._at(0, lambda slots=allocated.slots: self.tell(ev.SlotsAllocated(slots)))
@@ -190,7 +296,8 @@ class Simulation:
     def _check_metadata(self, metadata):
         checkpoint_id = metadata.checkpoint_id
         assert checkpoint_id not in self.written, "two complete checkpoints with one id"
-        assert self.acked[self.attempt, checkpoint_id] == set(self.master.execution.subtasks)
+        current = {key: v.attempt.number for key, v in self.master.execution.subtasks.items()}
+        assert self.acked[checkpoint_id] == current, "a part of another attempt"
         for operator in metadata.operators:
             assert len(operator.subtasks) == operator.parallelism, "an acknowledgement is missing"
 
@@ -220,23 +327,37 @@ class Simulation:
                 # Only a process whose end nobody confirmed may still have an older attempt.
                 assert before[1] not in self.master.slots, "two live attempts in our slots"
             self.live[key] = (deployment.task.attempt, slot)
+            if key[0] == "v-numbers":
+                self.read[key[1]] = list(self._restored(deployment))
             self._report(slot, deployment.task, TaskState.INITIALIZING)
             self._report(slot, deployment.task, TaskState.RUNNING)
-            self._end_data_later(slot, deployment.task)
+            if key[0] == "v-numbers":
+                self._request_split_later(slot, deployment.task)
+            else:
+                self._end_data_later(slot, deployment.task)
+
+    def _restored(self, deployment):
+        restored = deployment.restored_checkpoint_id
+        return self.read_at[restored][deployment.task.subtask] if restored else ()
 
     def _end_data_later(self, slot, task):
         event = runtime_pb2.TaskEvent(end_of_data=runtime_pb2.EndOfDataReached(task=task))
         self._at(self.data_ms, lambda: self._from_task(slot, task, event))
 
     def _on_trigger(self, _slot, message):
-        """Barriers: once the first source has it, every task acknowledges some time later."""
-        attempt = message.tasks[0].attempt
-        if (attempt, message.checkpoint_id) in self.echoes:
+        """Barriers: a source acknowledges what it has read by now, the others once it is there."""
+        checkpoint_id = message.checkpoint_id
+        for task in message.tasks:
+            where = self.live.get((task.vertex_id, task.subtask))
+            if where is not None and where[0] == task.attempt:
+                self.read_at[checkpoint_id][task.subtask] = tuple(self.read[task.subtask])
+                self._acknowledge(where[1], task, checkpoint_id)
+        if checkpoint_id in self.triggered:
             return
-        self.echoes.append((attempt, message.checkpoint_id))
+        self.triggered.add(checkpoint_id)
         for key, (running, slot) in list(self.live.items()):
-            if running == attempt:
-                self._acknowledge(slot, self._ref(key, running), message.checkpoint_id)
+            if key[0] != "v-numbers":
+                self._acknowledge(slot, self._ref(key, running), checkpoint_id)
 
     def _acknowledge(self, slot, task, checkpoint_id):
         if self._fault(0.02):
@@ -253,7 +374,7 @@ class Simulation:
         event = runtime_pb2.TaskEvent(ack=ack)
 
         def delivered():
-            self.acked[task.attempt, checkpoint_id].add((task.vertex_id, task.subtask))
+            self.acked[checkpoint_id][task.vertex_id, task.subtask] = task.attempt
             if self.random.random() < 0.1:  # an echo, perhaps from what is then an older attempt
                 echo = ev.TaskReported(slot, event)
                 self._at(self.random.randint(1, 20_000), lambda: self.tell(echo))

@@ -9,6 +9,9 @@ from job_simulation import Simulation
 
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core.states import JobState
+from lesto.proto import job_pb2
+
+FORWARD = job_pb2.PARTITION_KIND_FORWARD
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -19,6 +22,21 @@ def test_a_job_survives_any_faults_and_finishes_exactly_once(seed):
     last = run.master.coordinator.statistics.latest_completed
     assert last.status == "COMPLETED"
     assert run.confirmed == last.checkpoint_id
+    assert run.splits_read() == run.splits
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_regions_that_restart_alone_lose_and_double_no_split(seed):
+    run = Simulation(seed, faults=12, kind=FORWARD, parallelism=3, splits=40).run()
+    assert run.ended is JobState.FINISHED
+    assert not run.live
+    assert run.splits_read() == run.splits
+
+
+def test_regions_do_restart_alone():
+    runs = [Simulation(seed, faults=12, kind=FORWARD, parallelism=3).run() for seed in range(20)]
+    assert sum(run.regional for run in runs) > 60
+    assert sum(run.master.restarts - run.regional for run in runs) >= 0
 
 
 def test_the_faults_do_happen():
