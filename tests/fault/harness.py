@@ -102,9 +102,9 @@ class Attack:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    def overcome(self, seconds=CONVERGED_SECONDS_MAX, *, output=True):
-        """Wait until the job runs (and publishes) again after the last fault."""
-        if not self.observer.overcome(seconds, output=output):
+    def overcome(self, seconds=CONVERGED_SECONDS_MAX):
+        """Wait until the job runs and publishes again after the last fault."""
+        if not self.observer.overcome(seconds):
             last = self.observer.strikes[-1]
             self.wrong.append(f"not converged {seconds:g} s after '{last.what}': {last.figures()}")
 
@@ -129,7 +129,7 @@ class Setting:
         cluster: options of every process.
         job: options of the job.
         keep_jobmanager: the JobManager is started again when it dies.
-        around: called with the folder of the run, a context manager that gives a function from
+        around: called with the folder and seed of the run, a context manager that gives a function from
             role and index to ``Place``; for networks, disks and clocks.
         peaceful: the fault must not restart the job.
         arguments: called with the folder, for the job's script.
@@ -146,7 +146,7 @@ class Setting:
 
 
 @contextlib.contextmanager
-def _here(_folder):
+def _here(_folder, _seed):
     yield lambda _role, _index: Place()
 
 
@@ -156,7 +156,7 @@ def run_scenario(scenario, setting, folder, form, seed, more):
     output.mkdir(parents=True)
     options = {**job_options(form, more.pop("backend", "rocksdb")), **dict(setting.job), **more}
     with (
-        (setting.around or _here)(folder) as place,
+        (setting.around or _here)(folder, seed) as place,
         Cluster(
             folder, taskmanagers=setting.taskmanagers, slots=setting.slots,
             options=dict(setting.cluster), place=place, keep_jobmanager=setting.keep_jobmanager,
@@ -207,16 +207,17 @@ def _report(verdict, details, attack, setting):
     }
 
 
-def scenario(name, test, *, short, long, setting=None, needs=nothing_needed):
-    """Register a function of an ``Attack`` as a fault."""
+def scenario(name, test, *, short, long, setting=None, needs=nothing_needed, summary=""):
+    """Register a function of an ``Attack`` as a fault; its docstring is the summary by default."""
     setting = setting or Setting()
 
     def register(function):
         def run(folder, form, seed, more):
             return run_scenario(function, setting, folder, form, seed, dict(more))
 
-        summary = (function.__doc__ or "").strip().partition("\n")[0]
-        return add(Fault(name, test, run, short, long, needs, summary))
+        about = summary or (function.__doc__ or "").strip().partition("\n")[0]
+        add(Fault(name, test, run, short, long, needs, about, function))
+        return function
 
     return register
 
@@ -233,7 +234,7 @@ def row(fault, reports):
     line["duplicated"] += sum(r.get("windows_duplicated", 0) for r in reports)
     line["lost"] += sum(r.get("windows_lost", 0) for r in reports)
     line["wrong_state"] = sum(r.get("wrong_state", 0) + r.get("windows_wrong", 0) for r in reports)
-    for name in ("detected", "running", "output"):
+    for name in ("detected", "running", "output", "resumed"):
         values = sorted(s[name] for s in strikes if s.get(name) is not None)
         line[name] = [_percentile(values, q) for q in (0.5, 0.95, 1.0)] if values else None
     line["conv"] = not any("not converged" in w for r in reports for w in r["wrong"])
@@ -248,13 +249,13 @@ def _percentile(values, q):
 def render(lines):
     """The table as text. Times are seconds since the fault: median / p95 / largest."""
     heads = ["fault", "test", "runs", "faults", "lost", "dup", "reord", "premat", "corrupt",
-             "state", "detection s", "to RUNNING s", "to output s", "CONV", "result"]  # fmt: skip
+             "state", "detection s", "to RUNNING s", "to output s", "healed to output s", "CONV", "result"]  # fmt: skip
     body = [heads]
     for x in lines:
         if "skipped" in x:
-            body.append([x["fault"], x["test"], *["-"] * 12, f"SKIPPED: {x['skipped']}"])
+            body.append([x["fault"], x["test"], *["-"] * 13, f"SKIPPED: {x['skipped']}"])
             continue
-        times = [_times(x[name]) for name in ("detected", "running", "output")]
+        times = [_times(x[name]) for name in ("detected", "running", "output", "resumed")]
         body.append([
             x["fault"], x["test"], x["runs"], x["strikes"], x["lost"], x["duplicated"],
             x["reordered"], x["premature"], x["corrupted"], x["wrong_state"], *times,

@@ -29,6 +29,8 @@ class Strike:
         detected: the JobManager says that the job does not run any more, or is itself away.
         running: the job is RUNNING again.
         output: first published file of a checkpoint that completed after that.
+        healed: the cause is gone (a partition, a full disk); None for a kill.
+        resumed: seconds from ``healed`` to the first newly published file.
     """
 
     what: str
@@ -38,13 +40,15 @@ class Strike:
     detected: float | None = None
     running: float | None = None
     output: float | None = None
+    healed: float | None = None
+    resumed: float | None = None
 
     def figures(self):
         """As plain values."""
         return {
             name: round(value, 3) if isinstance(value, float) else value
             for name, value in asdict(self).items()
-            if name in {"what", "detected", "running", "output"}
+            if name in {"what", "detected", "running", "output", "resumed"}
         }
 
 
@@ -85,6 +89,13 @@ class Observer:
             self.strikes.append(Strike(what, time.monotonic(), restarts, self._newest_part()))
             return self.strikes[-1]
 
+    def heal(self):
+        """The cause of the last strike is gone; what comes to light from now on is new."""
+        with self._lock:
+            last = self.strikes[-1]
+            last.healed = time.monotonic() - last.at
+            last.newest = max(last.newest, self._newest_part())
+
     def until(self, condition, seconds):
         """Poll quickly; whether it came true."""
         deadline = time.monotonic() + seconds
@@ -94,10 +105,13 @@ class Observer:
             time.sleep(0.005)
         return False
 
-    def overcome(self, seconds, *, output=False):
-        """Wait until the job runs again after the last fault (and publishes again); whether."""
+    def overcome(self, seconds):
+        """Wait until the job runs and publishes again after the last fault; whether it does."""
         last = self.strikes[-1]
-        return self.until(lambda: (last.output if output else last.running) is not None, seconds)
+        return self.until(
+            lambda: last.output is not None or (last.detected is None and last.resumed is not None),
+            seconds,
+        )
 
     def finished(self):
         """Whether the job has ended well."""
@@ -129,13 +143,19 @@ class Observer:
             return
         last = self.strikes[-1]
         since = now - last.at
-        away = details is None or details.summary.state != pb.JOB_STATE_RUNNING
+        calm = {pb.JOB_STATE_RUNNING, pb.JOB_STATE_FINISHED}
+        away = details is None or details.summary.state not in calm
         again = details is not None and details.summary.restarts != last.restarts
         if last.detected is None and (away or again):
             last.detected = since
-        if details is None or last.detected is None:
+        if details is None:
             return
         state = details.summary.state
+        if last.healed is not None and last.resumed is None:
+            if self._newest_part() > last.newest or state == pb.JOB_STATE_FINISHED:
+                last.resumed = since - last.healed
+        if last.detected is None:
+            return
         if last.running is None and state in {pb.JOB_STATE_RUNNING, pb.JOB_STATE_FINISHED}:
             last.running = since
             last.newest = max(last.newest, self._newest_part())

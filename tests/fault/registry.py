@@ -42,6 +42,7 @@ class Fault:
         long: what ``scripts/test --long`` runs.
         needs: why it cannot run here, or an empty text.
         summary: one line for the list.
+        scenario: the function of an ``Attack`` that does it, if it is one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Fault:
     long: Form
     needs: Callable[[], str]
     summary: str
+    scenario: Callable | None = None
 
 
 FAULTS: dict[str, Fault] = {}

@@ -29,6 +29,7 @@ WINDOW_MS = 5_000
 POLL_SECONDS = 0.02
 CHECKPOINT_POLL_SECONDS = 0.005
 _NAME = re.compile(r"part-\w+-\w+-(?P<subtask>\d+)-(?P<checkpoint>\d+)-(?P<number>\d+)\.\w+$")
+_EPOCH = re.compile(r"epoch-(\d+)")
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
@@ -101,6 +102,68 @@ class Ledger:
         self.db.commit()
 
 
+def metadata_epoch(path):
+    """The epoch in a checkpoint's ``_metadata``, read by the format's definition.
+
+    20 bytes of header, then protobuf: field 1 a number, field 2 the job's id, field 3 the epoch.
+    """
+    content = path.read_bytes()[20:]
+    at, fields = 0, {}
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = content[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(content) and 3 not in fields and max(fields, default=0) < 4:
+        tag = number()
+        value = number()
+        if tag & 7 == 2:
+            at += value
+        fields[tag >> 3] = value
+    return fields.get(3, 0)
+
+
+class Fence:
+    """Checks in storage that nobody completes a checkpoint of an epoch that is over.
+
+    An epoch is over when a later one's marker exists. Times are those at which names appeared
+    (ctime: a name is made by a link), so a zombie that wrote long before it linked is seen too.
+    """
+
+    def __init__(self):
+        self.claims = {}  # (job, epoch) -> ns
+        self.completed = {}  # path -> (job, epoch, ns)
+
+    def look(self, job):
+        """Note what is new in a job's directory."""
+        for entry in os.scandir(job.path):
+            with contextlib.suppress(FileNotFoundError, IndexError):
+                if found := _EPOCH.fullmatch(entry.name):
+                    key = job.name, int(found[1])
+                    if key not in self.claims:
+                        self.claims[key] = entry.stat().st_ctime_ns
+                elif entry.name.startswith("chk-") and entry.path not in self.completed:
+                    metadata = Path(entry.path) / "_metadata"
+                    at = metadata.stat().st_ctime_ns
+                    self.completed[entry.path] = job.name, metadata_epoch(metadata), at
+
+    def stale(self):
+        """Checkpoints that were completed under an epoch after a later one had been claimed."""
+        return [
+            f"{Path(path).name} of epoch {epoch} after epoch {other}"
+            for path, (job, epoch, at) in self.completed.items()
+            for (owner, other), claimed in self.claims.items()
+            if owner == job and other > epoch and at > claimed
+        ]
+
+
 class Watcher:
     """Notices files as they are published."""
 
@@ -108,6 +171,7 @@ class Watcher:
         self.output, self.checkpoints, self.ledger = output, checkpoints, ledger
         self.seen = set()
         self.latest = 0
+        self.fence = Fence()
 
     def watch_checkpoints(self):
         """Note completed checkpoints for ever: a finished job deletes its own soon."""
@@ -119,13 +183,15 @@ class Watcher:
         # Folders vanish while we look: old checkpoints, and the whole root of a finished job.
         with contextlib.suppress(FileNotFoundError):
             for job in os.scandir(self.checkpoints):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     for entry in os.scandir(job.path):
                         complete = entry.name.startswith("chk-") and os.path.exists(
                             os.path.join(entry.path, "_metadata")
                         )
                         if complete:
                             self.latest = max(self.latest, int(entry.name[4:]))
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self.fence.look(job)
         return self.latest
 
     def step(self):
@@ -237,10 +303,17 @@ def main():
     threading.Thread(target=wait_for_end, daemon=True).start()
     threading.Thread(target=watcher.watch_checkpoints, daemon=True).start()
     while not closed.is_set():
+        begin = time.monotonic()
         watcher.step()
-        time.sleep(POLL_SECONDS)
+        # A long run has many files: looking takes a quarter of a core at most.
+        time.sleep(max(POLL_SECONDS, 3 * (time.monotonic() - begin)))
     watcher.step()
-    print(json.dumps(judge(watcher.ledger, args.rows, args.lanes)))
+    report = judge(watcher.ledger, args.rows, args.lanes)
+    stale = watcher.fence.stale()
+    report.update(stale_writes=len(stale), stale_names=stale[:10])
+    report["epochs"] = len(watcher.fence.claims)
+    report["checkpoints_seen"] = len(watcher.fence.completed)
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import importlib
 
-KINDS = ("kills",)
+KINDS = ("kills", "zombies", "networks", "wires", "machines")
 
 
 def load():
