@@ -129,3 +129,11 @@ class JobCanceledError(LestoError):
     code = "LESTO-1122"
     domain = Domain.USER
     retryable = False
+
+
+class UsageError(LestoError):
+    """Options of a command do not go together, or a value is out of its range."""
+
+    code = "LESTO-1130"
+    domain = Domain.USER
+    retryable = False

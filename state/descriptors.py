@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
+from lesto.common.types import TypeInformation, Types
 from lesto.state.errors import UnsupportedStateError
 
 T = TypeVar("T")
@@ -161,6 +162,13 @@ class AggregatingState(MergingState[IN, OUT | None]):
     __slots__ = ()
 
 
+def _known(types: dict[str, Any]) -> dict[str, Any]:
+    found = {
+        name: info.to_arrow() for name, info in types.items() if isinstance(info, TypeInformation)
+    }
+    return {name: kind for name, kind in found.items() if kind is not None}
+
+
 class StateDescriptor:
     """Name and kind of a state; equal by name, kind and functions' identity does not matter.
 
@@ -198,6 +206,10 @@ class StateDescriptor:
         """What snapshots record about types, for people who read them."""
         return [] if self.type_info is None else [str(self.type_info)]
 
+    def arrow_types(self) -> dict[str, Any]:
+        """Declared types of the value and, of a map, of its keys, where Arrow has them."""
+        return _known({"value": self.type_info})
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
@@ -219,6 +231,14 @@ class ListStateDescriptor(StateDescriptor):
     def __init__(self, name: str, elem_type_info: Any = None) -> None:
         super().__init__(name, elem_type_info)
 
+    def arrow_types(self) -> dict[str, Any]:
+        """The declared type of the whole list, where Arrow has it."""
+        return _known(
+            {"value": Types.LIST(self.type_info)}
+            if isinstance(self.type_info, TypeInformation)
+            else {}
+        )
+
 
 class MapStateDescriptor(StateDescriptor):
     """Describes a :class:`MapState`."""
@@ -228,6 +248,10 @@ class MapStateDescriptor(StateDescriptor):
     def __init__(self, name: str, key_type_info: Any = None, value_type_info: Any = None) -> None:
         super().__init__(name, value_type_info)
         self.key_type_info = key_type_info
+
+    def arrow_types(self) -> dict[str, Any]:
+        """Declared types of values and map keys, where Arrow has them."""
+        return _known({"map_key": self.key_type_info, "value": self.type_info})
 
     def type_names(self) -> list[str]:
         """What snapshots record about types, for people who read them."""

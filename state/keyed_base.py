@@ -84,8 +84,7 @@ class KeyedBackendBase(KeyedStateBackend):
             return known[1]
         cells = self._cells.get(descriptor.name)
         if cells is None or cells.descriptor.kind != descriptor.kind:
-            meta = StateMeta(descriptor.name, descriptor.kind, tuple(descriptor.type_names()))
-            state_id = self.registry.register(meta)
+            state_id = self.registry.register(_meta_of(descriptor))
             cells = self._cells[descriptor.name] = self._make_cells(descriptor, state_id)
         state = self._make_state(cells, descriptor, namespace)
         if namespace is None:
@@ -165,6 +164,13 @@ class KeyedBackendBase(KeyedStateBackend):
         state_id = self.registry.id_of(name)
         assert state_id is not None, name
         return state_id
+
+
+def _meta_of(descriptor: StateDescriptor) -> StateMeta:
+    types = descriptor.arrow_types()
+    # For who reads snapshots: the values' own types decide at a restore.
+    extra = {"arrow": pa.schema(list(types.items())).serialize().to_pybytes()} if types else {}
+    return StateMeta(descriptor.name, descriptor.kind, tuple(descriptor.type_names()), extra)
 
 
 def table_entries(keys: pa.Array, values: pa.Array) -> TableEntries:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Final, cast
@@ -149,19 +150,30 @@ def read_range(directory: Path, low: int, high: int) -> Iterator[tuple[pa.Array,
     """Sorted runs of the entries in key groups ``low`` to ``high`` (inclusive) of a RocksDB
     directory.
     """
-    try:
-        db = Rdict(str(directory), _options(), access_type=AccessType.read_only(False))
-    except Exception as error:
-        msg = f"a RocksDB snapshot cannot be opened: {error}"
-        raise CorruptFileError(msg, remedy="restore from another checkpoint") from error
     binary = pa.large_binary()
-    try:
+    with open_read_only(directory) as db:
         end = (high + 1).to_bytes(2, "big")
         found = cast("Iterator[tuple[bytes, bytes]]", db.items(from_key=low.to_bytes(2, "big")))
         rows = takewhile(lambda row: row[0] < end, found)
         while part := list(islice(rows, SCAN_ROWS)):
             keys, values = zip(*part, strict=True)
             yield pa.array(keys, binary), pa.array(values, binary)
+
+
+@contextmanager
+def open_read_only(directory: Path) -> Iterator[Rdict]:
+    """The RocksDB of a snapshot's files.
+
+    Raises:
+        CorruptFileError: they are none.
+    """
+    try:
+        db = Rdict(str(directory), _options(), access_type=AccessType.read_only(False))
+    except Exception as error:
+        msg = f"a RocksDB snapshot cannot be opened: {error}"
+        raise CorruptFileError(msg, remedy="restore from another checkpoint") from error
+    try:
+        yield db
     finally:
         db.close()
 
@@ -190,15 +202,20 @@ def download(handle: KeyedStateHandle, store: SnapshotStore, directory: Path) ->
             packed = True
             content: dict[str, Any] = msgspec.msgpack.decode(store.read(named.file))
             for name, data in content.items():
-                (directory / _plain_name(name)).write_bytes(data)
+                (directory / plain_name(name)).write_bytes(data)
         else:
-            store.download(named.file, directory / _plain_name(named.name))
+            store.download(named.file, directory / plain_name(named.name))
     if not packed:
         msg = "a RocksDB snapshot lacks its manifest"
         raise CorruptFileError(msg, remedy="restore from another checkpoint")
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name of a file in a snapshot, which must not lead anywhere else.
+
+    Raises:
+        CorruptFileError: it does.
+    """
     if not name or "/" in name or name.startswith(".."):
         msg = f"a RocksDB snapshot names a file {name!r}"
         raise CorruptFileError(msg, remedy="restore from another checkpoint")

@@ -14,6 +14,7 @@ from lesto.state.entry_keys import sized, take_sized
 Timer = tuple[int, Any, Any]  # timestamp, key, namespace
 _TIME = struct.Struct(">Q")
 _SIGN = 1 << 63
+TIME_BYTES = _TIME.size
 
 
 class HeapTimerQueue(TimerQueue):
@@ -123,5 +124,10 @@ def encode_timer(timer: Timer) -> bytes:
 
 def decode_timer(data: bytes) -> Timer:
     """The timer of bytes made by :func:`encode_timer`."""
-    key, at = take_sized(data, 8)
-    return _TIME.unpack_from(data)[0] - _SIGN, codec.decode(key), codec.decode(data[at:])
+    key, at = take_sized(data, TIME_BYTES)
+    return decode_time(data), codec.decode(key), codec.decode(data[at:])
+
+
+def decode_time(data: bytes) -> int:
+    """The timestamp of a timer's bytes."""
+    return int(_TIME.unpack_from(data)[0]) - _SIGN

@@ -16,6 +16,7 @@ examples:
   lesto list                            running jobs
   lesto stop JOB                        stop with a savepoint
   lesto run -s SAVEPOINT job.py         go on from it
+  lesto state list SAVEPOINT            what is in it
 
 Environment: LESTO_CONF_DIR (folder of config.yaml), LESTO_<KEY> (an option), LESTO_DEBUG=1.
 Exit codes: 0 done, 1 job failed, 2 usage, 3 unreachable, 4 no such job, 5 refused, 6 cancelled.
@@ -100,6 +101,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     _add_run(add)
     _add_job_commands(add)
     _add_processes(add)
+    _add_state(add)
     _add_tools(add)
     return parser, list(commands.choices)
 
@@ -207,6 +209,36 @@ def _add_processes(add: Any) -> None:
     )
     taskmanager.add_argument("--slots", type=int, metavar="N", help="number of slot processes")
     taskmanager.add_argument("--host", metavar="HOST", help="address other TaskManagers reach")
+
+
+def _add_state(add: Any) -> None:
+    state = add(
+        "state",
+        "state",
+        "state",
+        "show what a checkpoint or savepoint holds",
+        epilog="examples:\n  lesto state list /ck/savepoint-1a2b3c-...\n"
+        "  lesto state read /ck/JOB/chk-7 --operator counter --state count\n"
+        "  lesto state read s3://ck/JOB/chk-7 --operator counter -o parquet --to count.parquet",
+    )
+    state.add_argument(
+        "action", choices=("list", "read"), help="list: operators and states; read: one state"
+    )
+    state.add_argument("savepoint", metavar="SAVEPOINT", help="its directory or _metadata; any URI")
+    state.add_argument(
+        "--operator", metavar="UID_OR_NAME", help="by default the one that has state"
+    )
+    state.add_argument("--state", metavar="NAME", help="by default the operator's only one")
+    state.add_argument(
+        "-o", "--output", choices=("table", "json", "parquet"), default="table", help="form"
+    )
+    state.add_argument("--limit", type=int, metavar="N", help="rows (a table: 100)")
+    state.add_argument("--to", metavar="FILE", help="write there instead of standard output")
+    state.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="load pickled values: runs code that is in the snapshot",
+    )
 
 
 def _add_tools(add: Any) -> None:
