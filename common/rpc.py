@@ -17,6 +17,7 @@ CODE = "lesto-code"
 MESSAGE = "lesto-message-bin"
 REMEDY = "lesto-remedy-bin"
 LOCATION = "lesto-location-bin"
+LEADER = "lesto-leader-bin"
 MAX_TEXT_BYTES = 2048  # of one field; gRPC refuses metadata of more than 8 KiB by default
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -41,12 +42,22 @@ def is_authorized(token: str | None, metadata: Iterable[tuple[str, str | bytes]]
 
 def error_metadata(error: LestoError) -> Metadata:
     """Return the trailing metadata that carries an error."""
+    leader = getattr(error, "leader_address", None)
     return (
         (CODE, error.code),
         (MESSAGE, _clip(error.message)),
         (REMEDY, _clip(error.remedy)),
         (LOCATION, _clip(error.location)),
+        *(((LEADER, _clip(leader)),) if leader is not None else ()),
     )
+
+
+def leader_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
+    """Return who leads, as a JobManager that does not has answered; empty: it does not know.
+
+    None: the answer says nothing about leaders.
+    """
+    return next((_text(value) for key, value in metadata if key == LEADER), None)
 
 
 def error_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> LestoError | None:

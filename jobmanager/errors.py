@@ -99,10 +99,15 @@ class ClusterStoppedError(LestoError):
 
 
 class NotLeaderError(LestoError):
-    """This JobManager does not lead the cluster (now); the one that does has another address."""
+    """This JobManager does not lead the cluster (now).
+
+    Attributes:
+        leader_address: ``host:port`` of the one that does; empty: not known.
+    """
 
     code = "LESTO-4121"
     domain = Domain.EXTERNAL
+    leader_address = ""
 
 
 class LeaderFencedError(LestoError):
@@ -162,6 +167,13 @@ class RestoreFailedError(LestoError):
     code = "LESTO-5104"
     domain = Domain.USER
     retryable = False
+
+
+class RescaleRefusedError(LestoError):
+    """The job cannot have the parallelism asked for; it goes on with what it has."""
+
+    code = "LESTO-4113"
+    domain = Domain.USER
 
 
 class SourceCoordinatorError(LestoError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lesto.common.errors import LestoError
 from lesto.jobmanager.core.slots import Slot
@@ -89,9 +89,15 @@ class SlotsAllocated:
 
 @dataclass(frozen=True, slots=True)
 class SlotsRefused:
-    """Too few came in time."""
+    """Too few came in time.
+
+    Attributes:
+        error: why.
+        available: slots that nobody has.
+    """
 
     error: LestoError
+    available: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,33 @@ class CheckpointRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RescaleRequested:
+    """A client wants another parallelism.
+
+    Attributes:
+        request_id: answered with Rescaled or RequestFailed.
+        parallelism: of every parallel vertex; 0: only ``vertices`` counts.
+        vertices: lower and upper bound by vertex id or name.
+    """
+
+    request_id: str
+    parallelism: int
+    vertices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelismRecorded:
+    """The answer to RecordParallelism: a later leader knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelismNotRecorded:
+    """It could not be recorded, because of ``error``."""
+
+    error: LestoError
+
+
+@dataclass(frozen=True, slots=True)
 class InternalFailed:
     """Handling an event or an instruction raised: the engine is at fault."""
 
@@ -217,4 +250,7 @@ Event = (
     | CancelRequested
     | SavepointRequested
     | CheckpointRequested
+    | RescaleRequested
+    | ParallelismRecorded
+    | ParallelismNotRecorded
 )

@@ -7,6 +7,7 @@ import re
 from lesto.jobmanager.core.events import CheckpointLoaded
 from lesto.jobmanager.core.instructions import DiscardCheckpoint
 from lesto.jobmanager.server import metadata_file
+from lesto.jobmanager.server.ha.job_log import JobLog
 from lesto.proto import checkpoint_pb2
 from lesto.state import paths
 from lesto.state.cleanup import collect_orphans, referenced_paths
@@ -20,10 +21,17 @@ EPOCH_TRIES_MAX = 100
 
 
 class CheckpointStore:
-    """Everything below ``<checkpoint dir>/<job id>``."""
+    """Everything below ``<checkpoint dir>/<job id>``.
 
-    def __init__(self, checkpoint_dir: str, job_id: str) -> None:
+    Args:
+        checkpoint_dir: URI or local path.
+        job_id: the job.
+        log: makes the order among leaders; None: without high availability there is one leader.
+    """
+
+    def __init__(self, checkpoint_dir: str, job_id: str, log: JobLog | None = None) -> None:
         self.paths = CheckpointPaths(checkpoint_dir, job_id)
+        self.log = log
         self._files = Files(self.paths.root)
 
     @property
@@ -52,19 +60,38 @@ class CheckpointStore:
         msg = f"{EPOCH_TRIES_MAX} epochs of {self.root} were claimed by others meanwhile"
         raise CheckpointExistsError(msg, remedy="run one JobManager on this directory")
 
-    def write(self, metadata: checkpoint_pb2.CheckpointMetadata, target: str) -> str:
+    def write(
+        self, metadata: checkpoint_pb2.CheckpointMetadata, target: str, *, restarts: int = 0
+    ) -> str:
         """Complete a checkpoint by one atomic create; its path.
+
+        With a log, the moment of truth is the entry behind the metadata: no later leader has
+        claimed the job until then.
 
         Args:
             metadata: its content.
             target: root of a savepoint; empty: the job's own directory.
+            restarts: of the job so far, for the next leader.
 
         Raises:
-            CheckpointExistsError: somebody else has completed it.
+            CheckpointExistsError: somebody else has completed it, or an ex-leader has left its
+                metadata.
+            LeaderFencedError: another leader has claimed the job.
             StorageError: the storage refused.
         """
+        if self.log is not None:
+            self.log.check_leading()
         directory = target or self.paths.checkpoint(metadata.checkpoint_id)
-        Files(directory).create(METADATA_NAME, metadata_file.encode(metadata))
+        content = metadata_file.encode(metadata)
+        try:
+            Files(directory).create(METADATA_NAME, content)
+        except CheckpointExistsError:
+            if Files(directory).open_input(METADATA_NAME).read() != content:
+                raise  # else it is ours: the answer to an earlier try was lost
+        if self.log is not None:
+            self.log.checkpoint(
+                metadata.checkpoint_id, directory, savepoint=bool(target), restarts=restarts
+            )
         return directory
 
     def discard(self, instruction: DiscardCheckpoint) -> None:
@@ -104,6 +131,15 @@ class CheckpointStore:
         left = self._files.list("", recursive=True)
         if all(name.endswith("/") or _EPOCH.fullmatch(name) for name in left):
             self._files.delete_directory("")
+
+    def numbers(self) -> list[int]:
+        """Numbers of checkpoints that have left anything, complete or not.
+
+        Raises:
+            StorageError: the storage refused.
+        """
+        found = (paths.checkpoint_number(name) for name in self._files.list(""))
+        return [number for number in found if number is not None]
 
     def results(self, operator_uid: str) -> list[str]:
         """Committed result files of a collect sink, in order."""

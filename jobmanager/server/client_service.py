@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -15,6 +15,8 @@ from lesto.jobmanager.errors import (
     DuplicateJobError,
     JobNotFoundError,
     JobStateError,
+    LeaderFencedError,
+    NotLeaderError,
 )
 from lesto.jobmanager.server.auth import abort
 from lesto.jobmanager.server.cluster import Cluster
@@ -61,23 +63,44 @@ def status_of(error: LestoError) -> grpc.StatusCode:
             return grpc.StatusCode.ALREADY_EXISTS
         case JobStateError():
             return grpc.StatusCode.FAILED_PRECONDITION
-        case ClusterStoppedError():
+        case ClusterStoppedError() | NotLeaderError() | LeaderFencedError():
             return grpc.StatusCode.UNAVAILABLE
         case LestoError(domain=Domain.USER):
             return grpc.StatusCode.INVALID_ARGUMENT
     return grpc.StatusCode.ABORTED
 
 
+class ServingJobManager(Protocol):
+    """A JobManager that may lead or stand by."""
+
+    def info(self) -> client_pb2.ClusterInfo:
+        """Counts, versions, TaskManagers and the leader."""
+        ...
+
+    def leading_cluster(self) -> Cluster:
+        """The cluster.
+
+        Raises:
+            NotLeaderError: another JobManager leads.
+        """
+        ...
+
+
 class ClientService(client_pb2_grpc.JobManagerServiceServicer):
     """Serves ``JobManagerService``."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, jobmanager: ServingJobManager) -> None:
+        self._jobmanager = jobmanager
+
+    @property
+    def _cluster(self) -> Cluster:
+        """The cluster; raises NotLeaderError while another JobManager leads."""
+        return self._jobmanager.leading_cluster()
 
     @_answered
     async def GetCluster(self, _request: Any, _context: Any) -> client_pb2.ClusterInfo:
-        """Counts, versions and TaskManagers."""
-        return self._cluster.info()
+        """Counts, versions, TaskManagers and the leader; a standby answers too."""
+        return self._jobmanager.info()
 
     @_answered
     async def SubmitJob(self, request: Any, _context: Any) -> client_pb2.SubmitJobResponse:
@@ -108,7 +131,7 @@ class ClientService(client_pb2_grpc.JobManagerServiceServicer):
     @_answered
     async def CancelJob(self, request: Any, _context: Any) -> client_pb2.CancelJobResponse:
         """Ask a job to end; does not wait for it."""
-        self._cluster.dispatcher.cancel(request.job_id)
+        await self._cluster.dispatcher.cancel(request.job_id)
         return client_pb2.CancelJobResponse()
 
     @_answered
@@ -132,7 +155,13 @@ class ClientService(client_pb2_grpc.JobManagerServiceServicer):
     ) -> AsyncIterator[client_pb2.ResultBatch]:
         """Committed results of a collect sink, until the job has ended."""
         try:
-            async for batch in self._cluster.results(request.job_id, request.operator_uid):
+            cluster = self._cluster
+            if request.discard:
+                await cluster.discard_results(request.job_id, request.operator_uid)
+                return
+            async for batch in cluster.results(
+                request.job_id, request.operator_uid, keep=request.keep
+            ):
                 yield batch
         except LestoError as error:
             await abort(context, error, status_of(error))

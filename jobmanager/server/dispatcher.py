@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lesto.common import options
 from lesto.common.config import Configuration
-from lesto.common.errors import did_you_mean
+from lesto.common.errors import LestoError, did_you_mean
 from lesto.common.locations import absolute
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core.graph_validation import validate_graph
@@ -23,11 +24,17 @@ from lesto.jobmanager.errors import (
 )
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore
 from lesto.jobmanager.server.details import job_details, job_summary, without_payloads
+from lesto.jobmanager.server.ha.durable_jobs import DurableJobs, unrecoverable
+from lesto.jobmanager.server.ha.job_log import JobLog
+from lesto.jobmanager.server.ha.recovery import FoundJob
 from lesto.jobmanager.server.job_runner import JobRunner, Services
 from lesto.jobmanager.server.settings import job_config, job_settings
 from lesto.proto import client_pb2, job_pb2
 
 logger = get_logger("lesto.jobmanager.dispatcher")
+
+#: How often a repeated submission looks whether the first one is through.
+REPEAT_POLL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -42,6 +49,7 @@ class Job:
         config: the cluster's with the job's on top.
         archived: its last details.
         archived_ms: monotonic ms.
+        log: its durable log; None: it ends with this JobManager.
     """
 
     graph: job_pb2.JobGraph
@@ -51,6 +59,7 @@ class Job:
     runner: JobRunner | None = None
     archived: client_pb2.JobDetails | None = None
     archived_ms: int = 0
+    log: JobLog | None = None
 
     def details(self, *, include_graph: bool = False) -> client_pb2.JobDetails:
         """Everything about it."""
@@ -80,19 +89,27 @@ class Dispatcher:
         checkpoint_dir: where jobs that say nothing put their checkpoints.
         owner: the JobManager's id.
         services: what jobs use.
+        durable: makes the store that jobs outlive this JobManager in; None: they do not.
     """
 
     def __init__(
-        self, config: Configuration, checkpoint_dir: str, owner: str, services: Services
+        self,
+        config: Configuration,
+        checkpoint_dir: str,
+        owner: str,
+        services: Services,
+        durable: Callable[[Dispatcher], DurableJobs] | None = None,
     ) -> None:
         self.jobs: OrderedDict[str, Job] = OrderedDict()
         self._config = config
         self._checkpoint_dir = checkpoint_dir
         self._owner = owner
         self._services = services
+        self._durable = durable(self) if durable is not None else None
         self._submitting: set[str] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._lost: LestoError | None = None
 
     async def submit(self, graph: job_pb2.JobGraph) -> str:
         """Take a job; its id.
@@ -104,56 +121,140 @@ class Dispatcher:
             LestoError: a setting is wrong, or checkpoint storage refuses.
         """
         if self._stopped:
-            msg = "the JobManager is stopping"
-            raise ClusterStoppedError(msg)
+            raise self._lost or ClusterStoppedError("the JobManager is stopping")
         _check_python(graph)
         _check_uids(graph)
         validate_graph(graph)
-        if graph.job_id in self.jobs or graph.job_id in self._submitting:
+        while self._durable is not None and graph.job_id in self._submitting:
+            await asyncio.sleep(REPEAT_POLL_SECONDS)  # the same submission, sent again
+        if self._durable is None and (
+            graph.job_id in self.jobs or graph.job_id in self._submitting
+        ):
             msg = f"a job with id {graph.job_id} was submitted before"
             raise DuplicateJobError(msg, remedy="submit it with a new id")
+        job_settings(job_config(self._config, graph), graph)  # wrong settings leave nothing behind
         self._submitting.add(graph.job_id)
         try:
-            job = await self._prepare(graph)
+            log = await self._make_durable(graph)
+            if graph.job_id in self.jobs:
+                return graph.job_id
+            job = await self._prepare(graph, log)
         finally:
             self._submitting.discard(graph.job_id)
-        self.jobs[graph.job_id] = job
+        self._start(job)
+        logger.info("job.submitted", job=graph.job_id, job_name=graph.name)
+        return graph.job_id
+
+    async def _make_durable(self, graph: job_pb2.JobGraph) -> JobLog | None:
+        """Behind this, the job survives this JobManager. It may have been made so before."""
+        if self._durable is None:
+            return None
+        log, _ = await self._durable.submit(graph)
+        return log
+
+    async def recover(self) -> None:
+        """Take over the jobs of earlier leaders.
+
+        Raises:
+            LestoError: the storage refuses, or a later leader is at work.
+        """
+        if self._durable is None:
+            return
+        found = await self._durable.find_all()
+        found.sort(key=lambda job: job.log.state.submitted.at_ms if job.log.state.submitted else 0)
+        for one in found:
+            try:
+                self._take_over(one)
+            except LestoError as error:  # it must not keep the others from going on
+                logger.error("job.unrecoverable", job=one.graph.job_id, error=str(error))
+                self._take_over(unrecoverable(one.log, one.graph.job_id, error))
+        await self._forget()
+
+    def _take_over(self, found: FoundJob) -> None:
+        graph = found.graph
+        uids = _uids(graph)
+        config = self._config_of(graph)
+        if found.ended is not None:
+            names = CheckpointStore(self.checkpoint_dir(graph), graph.job_id)
+            job = Job(without_payloads(graph), uids, names, config, log=found.log)
+            job.archived = found.ended
+            job.archived_ms = self._services.clock.monotonic_ms()
+            self.jobs[graph.job_id] = job
+            return
+        store = found.store
+        assert store is not None, "a job that goes on has checkpoints somewhere"
+        self._fill_restore_path(graph, config)
+        runner = JobRunner(
+            graph,
+            job_settings(config, graph),
+            store,
+            found.log.epoch,
+            self._services,
+            found.recovered,
+        )
+        self._start(Job(without_payloads(graph), uids, store, config, runner, log=found.log))
+        if found.cancel_wanted:
+            runner.cancel()
+        assert found.recovered is not None
+        newest = found.recovered.checkpoints[-1:]
+        logger.info(
+            "job.recovered",
+            job=graph.job_id,
+            job_name=graph.name,
+            epoch=found.log.epoch,
+            checkpoint=newest[0].metadata.checkpoint_id if newest else None,
+        )
+
+    def _start(self, job: Job) -> None:
+        self.jobs[job.graph.job_id] = job
         assert job.runner is not None
         job.runner.start()
         watcher = asyncio.create_task(self._archive_when_ended(job))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
-        logger.info("job.submitted", job=graph.job_id, job_name=graph.name)
-        return graph.job_id
 
-    async def _prepare(self, graph: job_pb2.JobGraph) -> Job:
-        config = job_config(self._config, graph)
+    def checkpoint_dir(self, graph: job_pb2.JobGraph) -> str:
+        """Where a job keeps its checkpoints."""
+        config = self._config_of(graph)
+        return absolute(config.get(options.CHECKPOINT_DIR) or self._checkpoint_dir)
+
+    def retained(self, graph: job_pb2.JobGraph) -> int:
+        """Completed checkpoints that a job keeps."""
+        return self._config_of(graph).get(options.NUM_RETAINED_CHECKPOINTS)
+
+    def _config_of(self, graph: job_pb2.JobGraph) -> Configuration:
+        return job_config(self._config, graph)
+
+    def _fill_restore_path(self, graph: job_pb2.JobGraph, config: Configuration) -> None:
         if not graph.restore_path:
             graph.restore_path = config.get(options.SAVEPOINT_PATH) or ""
             if config.get(options.SAVEPOINT_IGNORE_UNCLAIMED_STATE):
                 graph.allow_non_restored_state = True
-        loop = asyncio.get_running_loop()
 
-        def claim() -> tuple[CheckpointStore, int]:
-            directory = absolute(config.get(options.CHECKPOINT_DIR) or self._checkpoint_dir)
-            store = CheckpointStore(directory, graph.job_id)
-            return store, store.next_epoch(self._owner)
-
-        store, epoch = await loop.run_in_executor(self._services.io, claim)
+    async def _prepare(self, graph: job_pb2.JobGraph, log: JobLog | None) -> Job:
+        config = self._config_of(graph)
+        self._fill_restore_path(graph, config)
+        store = CheckpointStore(self.checkpoint_dir(graph), graph.job_id, log)
+        if log is not None and self._durable is not None:
+            epoch = await self._durable.claim(log)
+        else:
+            loop = asyncio.get_running_loop()
+            epoch = await loop.run_in_executor(self._services.io, store.next_epoch, self._owner)
         runner = JobRunner(graph, job_settings(config, graph), store, epoch, self._services)
-        uids = frozenset(op.uid for vertex in graph.vertices for op in vertex.operators)
-        return Job(without_payloads(graph), uids, store, config, runner)
+        return Job(without_payloads(graph), _uids(graph), store, config, runner, log=log)
 
     async def _archive_when_ended(self, job: Job) -> None:
         assert job.runner is not None
         await job.runner.ended.wait()
+        if job.runner.fenced or self._lost is not None:
+            return  # it goes on under another leader
         job.archived = job.details()
         job.archived_ms = self._services.clock.monotonic_ms()
         job.runner = None
         self.jobs.move_to_end(job.graph.job_id)
-        self._forget()
+        await self._forget()
 
-    def _forget(self) -> None:
+    async def _forget(self) -> None:
         """Keep the archive within its bounds, oldest ended first."""
         capacity = self._config.get(options.JOBSTORE_MAX_CAPACITY)
         lifetime = self._config.get(options.JOBSTORE_EXPIRATION_TIME)
@@ -163,6 +264,8 @@ class Dispatcher:
         for index, job in enumerate(ended):
             if index < excess or now_ms - job.archived_ms > lifetime.total_seconds() * 1000:
                 del self.jobs[job.graph.job_id]
+                if self._durable is not None and job.log is not None:
+                    await self._durable.forget(job.graph.job_id, job.log)
 
     def get(self, job_id: str) -> Job:
         """A job.
@@ -209,15 +312,21 @@ class Dispatcher:
             raise JobStateError(msg, remedy=remedy)
         return await runner.savepoint(directory, stop=stop, drain=drain)
 
-    def cancel(self, job_id: str) -> None:
+    async def cancel(self, job_id: str) -> None:
         """End a job without finishing it; one that has ended is left alone.
 
         Raises:
             JobNotFoundError: there is none with this id.
+            LestoError: the wish could not be made durable.
         """
-        runner = self.get(job_id).runner
-        if runner is not None:
-            runner.cancel()
+        job = self.get(job_id)
+        runner = job.runner
+        if runner is None:
+            return
+        if job.log is not None and not runner.master.state.terminal:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._services.io, job.log.cancel_wanted)
+        runner.cancel()
 
     async def cancel_all(self, timeout_seconds: float) -> None:
         """Cancel every job and wait for their ends."""
@@ -230,14 +339,23 @@ class Dispatcher:
             for wait in late:
                 wait.cancel()
 
-    async def stop(self) -> None:
-        """Drop every job at once: the JobManager goes away."""
+    async def stop(self, reason: LestoError | None = None) -> None:
+        """Drop every job at once: the JobManager goes away, or leads no more.
+
+        Args:
+            reason: what waiting clients are told when the jobs go on elsewhere.
+        """
         self._stopped = True
+        self._lost = reason
         for job in list(self.jobs.values()):
             if job.runner is not None:
-                await job.runner.abort()
+                await job.runner.abort(reason)
         if self._watchers:
             await asyncio.wait(self._watchers)
+
+
+def _uids(graph: job_pb2.JobGraph) -> frozenset[str]:
+    return frozenset(op.uid for vertex in graph.vertices for op in vertex.operators)
 
 
 def _check_python(graph: job_pb2.JobGraph) -> None:

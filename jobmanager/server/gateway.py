@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import grpc
 
 from lesto.common.logs import get_logger
-from lesto.jobmanager.errors import PythonVersionError, TaskProtocolError
+from lesto.jobmanager.errors import NotLeaderError, PythonVersionError, TaskProtocolError
 from lesto.jobmanager.server.auth import abort
+from lesto.jobmanager.server.cluster import Cluster
 from lesto.jobmanager.server.taskmanagers import Session, TaskManagers
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
 
@@ -22,8 +23,16 @@ logger = get_logger("lesto.jobmanager.gateway")
 REGISTER_TIMEOUT_SECONDS = 10.0
 
 
-class TaskEvents(Protocol):
-    """Where tasks' messages go."""
+class LeadingJobManager(Protocol):
+    """Who TaskManagers register with, and where tasks' messages go."""
+
+    def leading_cluster(self) -> Cluster:
+        """The cluster.
+
+        Raises:
+            NotLeaderError: another JobManager leads.
+        """
+        ...
 
     async def task_event(self, slot_id: str, event: runtime_pb2.TaskEvent) -> None:
         """Give a message to its job; waits while the job's queue is full."""
@@ -35,15 +44,13 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
 
     def __init__(
         self,
-        taskmanagers: TaskManagers,
-        events: TaskEvents,
+        jobmanager: LeadingJobManager,
         *,
         jobmanager_id: str,
         heartbeat_interval_ms: int,
         heartbeat_timeout_ms: int,
     ) -> None:
-        self._taskmanagers = taskmanagers
-        self._events = events
+        self._jobmanager = jobmanager
         self._registered = runtime_pb2.Registered(
             jobmanager_id=jobmanager_id,
             heartbeat_interval_ms=heartbeat_interval_ms,
@@ -55,11 +62,19 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
     ) -> AsyncIterator[runtime_pb2.ToTaskManager]:
         """One TaskManager's connection, from its registration to its end."""
         register = await self._registration(requests, context)
-        session = self._taskmanagers.register(register)
-        reader = asyncio.create_task(self._read(session, requests))
+        try:
+            cluster = self._jobmanager.leading_cluster()
+        except NotLeaderError as error:
+            await abort(context, error, grpc.StatusCode.UNAVAILABLE)
+            raise
+        session = cluster.taskmanagers.register(register)
+        reader = asyncio.create_task(self._read(session, requests, cluster.taskmanagers))
+        registered = runtime_pb2.Registered()
+        registered.CopyFrom(self._registered)
+        registered.leader_epoch = cluster.leader_epoch
         reason = "its connection broke"
         try:
-            yield runtime_pb2.ToTaskManager(registered=self._registered)
+            yield runtime_pb2.ToTaskManager(registered=registered)
             while (message := await session.next_outbound()) is not None:
                 yield message
             reason = session.closed_because
@@ -67,7 +82,7 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reader
-            self._taskmanagers.disconnected(session, reason)
+            cluster.taskmanagers.disconnected(session, reason)
 
     async def _registration(self, requests: AsyncIterator[Any], context: Any) -> Any:
         try:
@@ -88,7 +103,10 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
         return register
 
     async def _read(
-        self, session: Session, requests: AsyncIterator[runtime_pb2.FromTaskManager]
+        self,
+        session: Session,
+        requests: AsyncIterator[runtime_pb2.FromTaskManager],
+        taskmanagers: TaskManagers,
     ) -> None:
         """Take messages in order until the stream ends, then close the session."""
         try:
@@ -98,9 +116,9 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
                 session.heard()
                 match message.WhichOneof("message"):
                     case "slots":
-                        self._taskmanagers.report_slots(session, message.slots.slots)
+                        taskmanagers.report_slots(session, message.slots.slots)
                     case "task":
-                        await self._events.task_event(message.slot_id, message.task)
+                        await self._jobmanager.task_event(message.slot_id, message.task)
                     case "heartbeat" | "register" | None:
                         pass
             session.close("its connection ended")

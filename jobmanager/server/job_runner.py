@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import threading
 from collections import deque
@@ -19,8 +20,15 @@ from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.job_master import JobMaster, JobSettings
-from lesto.jobmanager.errors import CheckpointFailedError, ClusterStoppedError
+from lesto.jobmanager.errors import (
+    CheckpointFailedError,
+    ClusterStoppedError,
+    LeaderFencedError,
+    NotLeaderError,
+)
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore, load_checkpoint
+from lesto.jobmanager.server.details import job_details
+from lesto.jobmanager.server.ha.job_end import JobEndRecord
 from lesto.jobmanager.server.metrics import JobMetrics
 from lesto.jobmanager.server.source_coordinator import SourceCoordinator
 from lesto.jobmanager.server.taskmanagers import TaskManagers
@@ -44,6 +52,7 @@ class Services:
     clock: Clock
     io: Executor
     jitter: Callable[[], float]
+    lost_leadership: Callable[[LestoError], None] = lambda _error: None
 
 
 class JobRunner:
@@ -55,6 +64,7 @@ class JobRunner:
         store: its durable names.
         epoch: claimed from the store.
         services: of the JobManager.
+        recovered: what an earlier leader has left; None: the job is new.
 
     Raises:
         InvalidJobGraphError: the graph contradicts itself.
@@ -67,12 +77,17 @@ class JobRunner:
         store: CheckpointStore,
         epoch: int,
         services: Services,
+        recovered: ev.Recovered | None = None,
     ) -> None:
         self.job_id = graph.job_id
         self.store = store
         self.revision = 0
         self.ended = asyncio.Event()
         self.collapsed = False
+        self.fenced = False
+        self._recovered = recovered
+        self._gone: LestoError = ClusterStoppedError("the JobManager has stopped")
+        self._end: JobEndRecord | None = None
         self._services = services
         self._loop = asyncio.get_running_loop()
         self.master = JobMaster(
@@ -102,7 +117,7 @@ class JobRunner:
 
     def start(self) -> None:
         """Begin."""
-        self.tell(ev.JobStarted())
+        self.tell(ev.JobStarted(self._recovered))
         self._task = asyncio.create_task(self._run_guarded(), name=f"job-{self.job_id}")
 
     def tell(self, event: ev.Event) -> None:
@@ -152,8 +167,18 @@ class JobRunner:
             except TimeoutError:
                 return
 
-    async def abort(self) -> None:
-        """Stop at once, without winding down: the JobManager goes away."""
+    @property
+    def ending(self) -> bool:
+        """Whether the job has ended and that is perhaps not on record yet."""
+        return self.master.state.terminal
+
+    async def abort(self, reason: LestoError | None = None) -> None:
+        """Stop at once, without winding down: the JobManager goes away.
+
+        Args:
+            reason: what waiting clients are told.
+        """
+        self._gone = reason or self._gone
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -186,6 +211,7 @@ class JobRunner:
             self._changed = asyncio.Event()
             self.revision += 1
             await asyncio.sleep(0)
+        await self._record_end()
         await self._drain_io()
         self._finish()
 
@@ -307,7 +333,13 @@ class JobRunner:
     async def _write(self, instruction: do.WriteMetadata) -> None:
         checkpoint_id = instruction.metadata.checkpoint_id
         try:
-            path = await self._off_loop(self.store.write, instruction.metadata, instruction.target)
+            path = await self._off_loop(
+                functools.partial(self.store.write, restarts=self.master.restarts),
+                instruction.metadata,
+                instruction.target,
+            )
+        except (LeaderFencedError, NotLeaderError) as error:
+            self.fence(error)
         except LestoError as error:
             self.tell(ev.MetadataWriteFailed(checkpoint_id, error))
         except Exception as error:  # noqa: BLE001 - logged, and told to the job master
@@ -325,6 +357,8 @@ class JobRunner:
         """Delete in order; what cannot be deleted is said, and costs space alone."""
         if before is not None:
             await asyncio.wait([before])
+        if not await self._may_delete():
+            return
         try:
             if isinstance(instruction, do.DiscardAll):
                 await self._off_loop(self.store.discard_all)
@@ -335,6 +369,43 @@ class JobRunner:
             # Not the instruction: it holds the metadata of all that stay.
             number = getattr(instruction, "checkpoint_id", "all")
             self._log.warning("checkpoint.discard_failed", checkpoint_id=number, error=str(error))
+
+    async def _may_delete(self) -> bool:
+        """Whether this leader still leads, and the end of an ended job is on record."""
+        if self.store.log is None:
+            return True
+        if self.master.state.terminal and not await self._record_end():
+            return False
+        try:
+            await self._off_loop(self.store.log.check)
+        except (LeaderFencedError, NotLeaderError) as error:
+            self.fence(error)
+            return False
+        except LestoError as error:
+            self._log.warning("checkpoint.discard_failed", error=str(error))
+            return False
+        return True
+
+    async def _record_end(self) -> bool:
+        """Make the job's end durable, before anything it needed is deleted; whether it is."""
+        if self.store.log is None:
+            return True
+        if self._end is None:
+            self._end = JobEndRecord(self.store.log, self.master.state, job_details(self.master))
+        try:
+            return await self._end.write(self._off_loop)
+        except (LeaderFencedError, NotLeaderError) as error:
+            self.fence(error)
+            return False
+
+    def fence(self, error: LestoError) -> None:
+        """Another JobManager runs the job: stop at once, tell nobody of the job's anything more."""
+        if self.fenced:
+            return
+        self.fenced = True
+        self._log.warning("job.fenced", reason=error.message)
+        self._fencing = asyncio.create_task(self.abort(error))
+        self._services.lost_leadership(error)
 
     async def _off_loop(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._loop.run_in_executor(self._services.io, work, *args)
@@ -355,7 +426,7 @@ class JobRunner:
             error = (
                 CheckpointFailedError(f"the job is {self.master.state.name}")
                 if self.master.state.terminal
-                else ClusterStoppedError("the JobManager has stopped")
+                else self._gone
             )
             self._answer(request_id, error)
         self.revision += 1

@@ -19,9 +19,15 @@ _FORMATS = {"arrow", "pickle"}
 
 
 async def fetch_results(
-    job: Job, operator_uid: str, io: Executor
+    job: Job, operator_uid: str, io: Executor, *, keep: bool = False
 ) -> AsyncIterator[client_pb2.ResultBatch]:
     """Batches in order of their names until the job has ended; then the files are deleted.
+
+    Args:
+        job: whose.
+        operator_uid: of the sink.
+        io: threads.
+        keep: do not delete: what was sent may not have arrived.
 
     Raises:
         JobNotFoundError: the job has no such operator.
@@ -41,11 +47,14 @@ async def fetch_results(
                 seen.add(name)
                 suffix = name.rpartition(".")[2]
                 assert suffix in _FORMATS, f"a result file of unknown format: {name}"
-                yield client_pb2.ResultBatch(payload=payload, format=suffix)
+                yield client_pb2.ResultBatch(payload=payload, format=suffix, name=name)
+        if runner is not None and runner.ended.is_set() and not runner.master.state.terminal:
+            return  # it goes on under another leader, and so do its results
         if runner is None or runner.ended.is_set():
             if runner is None or not (set(names) - seen):
                 break
             continue
         await asyncio.sleep(POLL_SECONDS)
         await runner.changed_since(revision, IDLE_POLL_SECONDS)
-    await loop.run_in_executor(io, job.store.delete_results, operator_uid)
+    if not keep:
+        await loop.run_in_executor(io, job.store.delete_results, operator_uid)

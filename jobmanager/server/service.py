@@ -22,17 +22,27 @@ from lesto.common.clock import Clock, SystemClock
 from lesto.common.config import Configuration
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core import events as ev
-from lesto.jobmanager.errors import PortInUseError
+from lesto.common.errors import LestoError
+from lesto.jobmanager.errors import ElectionError, NotLeaderError, PortInUseError
 from lesto.jobmanager.server.auth import TokenInterceptor, check_bind
 from lesto.jobmanager.server.client_service import ClientService
 from lesto.jobmanager.server.cluster import Cluster
 from lesto.jobmanager.server.dispatcher import Dispatcher
 from lesto.jobmanager.server.gateway import Gateway
+from lesto.jobmanager.server.ha.durable_jobs import DurableJobs
+from lesto.jobmanager.server.ha.durable_jobs import Leadership as Term
+from lesto.jobmanager.server.ha.elector import Elector
+from lesto.jobmanager.server.ha.job_store import JobStore
+from lesto.jobmanager.server.ha.leadership import (
+    HighAvailability,
+    make_elector,
+    reachable_address,
+)
 from lesto.jobmanager.server.job_runner import Services
 from lesto.jobmanager.server.metrics import ClusterMetrics
 from lesto.jobmanager.server.settings import milliseconds
 from lesto.jobmanager.server.taskmanagers import TaskManagers
-from lesto.proto import client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from lesto.proto import client_pb2, client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 
 logger = get_logger("lesto.jobmanager")
 
@@ -44,6 +54,8 @@ IO_THREADS = 4
 STOP_GRACE_SECONDS = 0.5
 #: Time that jobs get to end when the whole cluster stops.
 CANCEL_ALL_SECONDS = 5.0
+#: Time for the first answer of the service that elects the leader.
+ELECTION_START_SECONDS = 15.0
 
 _KEEPALIVE = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -92,6 +104,11 @@ class JobManager:
         self._io: ThreadPoolExecutor | None = None
         self._heartbeats: asyncio.Task[None] | None = None
         self._metrics: ClusterMetrics | None = None
+        self._ha: HighAvailability | None = None
+        self._elector: Elector | None = None
+        self._terms: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+        self._following: asyncio.Task[None] | None = None
+        self._ready = False
 
     @property
     def address(self) -> str:
@@ -112,8 +129,10 @@ class JobManager:
         self.port = self._bind(server)
         self._server = server
         try:
+            self._ha = HighAvailability.of(self.config)
             self._assemble(server)
             await server.start()
+            await self._campaign()
         except BaseException:
             await self.stop()
             raise
@@ -128,11 +147,15 @@ class JobManager:
         server, self._server = self._server, None
         if server is None:
             return
+        self._ready = False
+        if self._following is not None:
+            self._following.cancel()
         if self._heartbeats is not None:
             self._heartbeats.cancel()
         if hasattr(self, "cluster"):
-            await self.cluster.dispatcher.stop()
-            self.cluster.taskmanagers.close("the JobManager has stopped")
+            await self._drop(self._not_leading("it stops") if self._ha else None)
+        if self._elector is not None:  # last: whoever leads next may start at once
+            await asyncio.get_running_loop().run_in_executor(None, self._elector.stop)
         await server.stop(STOP_GRACE_SECONDS)
         if self._metrics is not None:
             self._metrics.close()
@@ -191,23 +214,162 @@ class JobManager:
             self._temporary = Path(tempfile.mkdtemp(prefix="lesto-jobmanager-", dir=parent))
             self._checkpoint_dir = str(self._temporary / "checkpoints")
         self._io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="jobmanager-io")
-        taskmanagers = TaskManagers(
-            self._clock,
-            slot_request_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
-        )
-        services = Services(taskmanagers, self._clock, self._io, lambda: random.uniform(-1.0, 1.0))
-        dispatcher = Dispatcher(config, self._checkpoint_dir, self.jobmanager_id, services)
-        self.cluster = Cluster(self.jobmanager_id, dispatcher, taskmanagers, self._clock, self._io)
+        self.cluster = self._new_cluster(0)
         gateway = Gateway(
-            taskmanagers,
             self,
             jobmanager_id=self.jobmanager_id,
             heartbeat_interval_ms=milliseconds(config.get(options.HEARTBEAT_INTERVAL)),
             heartbeat_timeout_ms=milliseconds(config.get(options.HEARTBEAT_TIMEOUT)),
         )
         runtime_pb2_grpc.add_TaskManagerGatewayServicer_to_server(gateway, server)
-        client_pb2_grpc.add_JobManagerServiceServicer_to_server(ClientService(self.cluster), server)
-        self._metrics = ClusterMetrics(self.cluster.info)
+        client_pb2_grpc.add_JobManagerServiceServicer_to_server(ClientService(self), server)
+        self._metrics = ClusterMetrics(self.info)
+
+    def _new_cluster(self, term: int) -> Cluster:
+        """Everything of one leadership. Without an election there is one, of term 0."""
+        assert self._io is not None
+        assert self._checkpoint_dir is not None
+        io, config = self._io, self.config
+        taskmanagers = TaskManagers(
+            self._clock,
+            slot_request_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
+        )
+        services = Services(
+            taskmanagers, self._clock, io, lambda: random.uniform(-1.0, 1.0), self._fenced
+        )
+        durable = None
+        ha, elector = self._ha, self._elector
+        if ha is not None and elector is not None and term:
+            store = JobStore(ha.root, self._clock, lambda: elector.leads(term))
+
+            def durable(dispatcher: Dispatcher) -> DurableJobs:
+                return DurableJobs(
+                    store,
+                    Term(self.jobmanager_id, term),
+                    io,
+                    checkpoint_dir=dispatcher.checkpoint_dir,
+                    retained=dispatcher.retained,
+                )
+
+        dispatcher = Dispatcher(
+            config, self._checkpoint_dir, self.jobmanager_id, services, durable
+        )
+        return Cluster(
+            self.jobmanager_id,
+            dispatcher,
+            taskmanagers,
+            self._clock,
+            io,
+            leader_epoch=term,
+            high_availability=ha.kind if ha else "NONE",
+        )
+
+    # -------------------------------------------------------------------------------- leadership
+
+    def leading_cluster(self) -> Cluster:
+        """Everything that can be asked of the cluster, while this JobManager leads.
+
+        Raises:
+            NotLeaderError: it does not; says who does.
+        """
+        if self._ready and self.cluster.lost is None:
+            return self.cluster
+        elector = self._elector
+        recovering = elector is not None and elector.leads(self.cluster.leader_epoch)
+        raise self._not_leading("it reads its jobs" if recovering else "it is a standby")
+
+    def info(self) -> client_pb2.ClusterInfo:
+        """Counts, versions, TaskManagers, and who leads; a standby knows the last alone."""
+        found = self.cluster.info()
+        found.leading = found.leading and self._ready
+        if found.leading:
+            found.leader_id, found.leader_address = self.jobmanager_id, self._reachable()
+            return found
+        lease = self._elector.leader() if self._elector is not None else None
+        if lease is not None and lease.holder != self.jobmanager_id:
+            found.leader_id, found.leader_address = lease.holder, lease.address
+            found.leader_epoch = lease.term
+        return found
+
+    def _reachable(self) -> str:
+        return reachable_address(self.config, self.host, self.port)
+
+    def _not_leading(self, why: str) -> NotLeaderError:
+        lease = self._elector.leader() if self._elector is not None else None
+        other = lease is not None and lease.holder != self.jobmanager_id
+        error = NotLeaderError(
+            f"the JobManager at {self._reachable()} does not lead: {why}",
+            remedy=f"ask the one at {lease.address}"
+            if other and lease is not None
+            else "try again in a moment",
+        )
+        error.leader_address = lease.address if other and lease is not None else ""
+        return error
+
+    async def _campaign(self) -> None:
+        """Lead at once without an election; with one, return when it is known who leads."""
+        if self._ha is None:
+            self._ready = True
+            return
+        loop = asyncio.get_running_loop()
+
+        def tell(term: int, lost_because: str) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._terms.put_nowait, (term, lost_because))
+
+        self._elector = await loop.run_in_executor(
+            None,
+            lambda: make_elector(
+                self.config,
+                self._clock,
+                holder=self.jobmanager_id,
+                address=self._reachable(),
+                on_gained=lambda term: tell(term, ""),
+                on_lost=tell,
+            ),
+        )
+        self._elector.start()
+        decided = self._elector.decided.wait
+        if not await loop.run_in_executor(None, decided, ELECTION_START_SECONDS):
+            failure = self._elector.failure
+            msg = f"no leader could be elected in {ELECTION_START_SECONDS:g} s"
+            raise failure or ElectionError(msg, remedy="look at high-availability.type")
+        self._following = asyncio.create_task(self._follow_terms(), name="leadership")
+
+    async def _follow_terms(self) -> None:
+        """Lead when a term is gained, drop everything when it is lost."""
+        while True:
+            term, lost_because = await self._terms.get()
+            if lost_because:
+                if term == self.cluster.leader_epoch:
+                    await self._drop(self._not_leading(lost_because))
+                continue
+            if self._elector is None or not self._elector.leads(term):
+                continue  # lost meanwhile; that news is in the queue
+            await self._drop(self._not_leading("a new term begins"))
+            self.cluster = self._new_cluster(term)
+            try:
+                await self.cluster.dispatcher.recover()
+            except LestoError as error:
+                logger.error("leadership.not_taken", term=term, error=str(error))
+                self._elector.resign("its jobs cannot be read")
+                continue
+            self._ready = True
+            logger.info("leadership.taken", term=term, jobs=len(self.cluster.dispatcher.jobs))
+
+    async def _drop(self, reason: LestoError | None) -> None:
+        """Stop all that belongs to the leadership, without a word to any task or any write."""
+        self._ready = False
+        self.cluster.lost = reason
+        self.cluster.taskmanagers.close(
+            reason.message if reason else "the JobManager has stopped"
+        )
+        await self.cluster.dispatcher.stop(reason)
+
+    def _fenced(self, error: LestoError) -> None:
+        """A job's log has shown that another one leads."""
+        if self._elector is not None:
+            self._elector.resign(error.message)
 
     async def _beat(self) -> None:
         interval = self.config.get(options.HEARTBEAT_INTERVAL).total_seconds()
@@ -215,5 +377,6 @@ class JobManager:
         sequence = 0
         while True:
             sequence += 1
-            self.cluster.taskmanagers.beat(timeout_ms, sequence)
+            if self._ready:
+                self.cluster.taskmanagers.beat(timeout_ms, sequence)
             await asyncio.sleep(interval)

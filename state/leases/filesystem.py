@@ -69,7 +69,7 @@ class FileLeaseStore:
                 return None
             self._beats += 1
             beat = str(self._beats)
-            self._files.write(f"leader/beat-{lease.term}", iter([beat.encode()]))
+            self._files.write(f"leader/beat-{lease.term}", lambda: iter([beat.encode()]))
         except StateError as error:
             raise _failed(error) from error
         return Lease(lease.term, lease.holder, lease.address, beat, process=lease.process)
@@ -78,7 +78,7 @@ class FileLeaseStore:
         """Say that the term is over."""
         try:
             if max(self._terms(), default=0) == lease.term:
-                self._files.write(f"leader/end-{lease.term}", iter([b"released"]))
+                self._files.write(f"leader/end-{lease.term}", lambda: iter([b"released"]))
         except StateError as error:
             raise _failed(error) from error
 

@@ -145,6 +145,18 @@ class JobLog:
             )
         self._append(self._ended)
 
+    def save_details(self, details: bytes) -> str:
+        """Keep the last details of the job, which is about to end, beside its log; their name.
+
+        Raises:
+            NotLeaderError: this JobManager does not lead any more.
+            StorageError: the storage refused.
+        """
+        self.check_leading()
+        name = f"details-{self.epoch}"
+        self._files.write(name, lambda: iter([details]))
+        return name
+
     def check(self) -> None:
         """Make sure, before something is deleted, that nobody else has claimed the job.
 
@@ -152,7 +164,7 @@ class JobLog:
             LeaderFencedError: somebody has.
             StorageError: the storage refused.
         """
-        self._check_leading()
+        self.check_leading()
         with self._lock:
             self._run(self._writer.check())
 
@@ -173,7 +185,7 @@ class JobLog:
             answer = self._create(step) if isinstance(step, Create) else self._read(step.seq)
 
     def _create(self, step: Create) -> bool:
-        self._check_leading()
+        self.check_leading()
         try:
             self._files.create(_name(step.seq), entry_codec.encode(step.entry))
         except CheckpointExistsError:
@@ -189,7 +201,12 @@ class JobLog:
             return None
         return entry_codec.decode(content, f"{self.root}/{name}")
 
-    def _check_leading(self) -> None:
+    def check_leading(self) -> None:
+        """Make sure that this JobManager has no reason to think that it does not lead.
+
+        Raises:
+            NotLeaderError: it has.
+        """
         if not self._may_write():
             msg = "this JobManager has lost its leadership: it writes nothing any more"
             raise NotLeaderError(msg, remedy="none is needed: another JobManager runs the job")

@@ -66,7 +66,7 @@ class JobStore:
         log = self.log(graph.job_id)
         if log.read().submitted is not None:
             return log, False
-        log._check_leading()
+        log.check_leading()
         try:
             self._files.create(f"jobs/{graph.job_id}/artifacts/{name}", content)
         except CheckpointExistsError:
@@ -100,16 +100,6 @@ class JobStore:
             msg = f"artifact {self.root}/{relative} is damaged: its SHA-256 is {digest(content)}"
             raise JobLogError(msg, remedy=_REMEDY)
         return content
-
-    def save_details(self, job_id: str, epoch: int, details: client_pb2.JobDetails) -> str:
-        """Keep the last details of a job that is about to be logged as ended; their name.
-
-        Raises:
-            StorageError: the storage refused.
-        """
-        name = f"details-{epoch}"
-        self._files.write(f"jobs/{job_id}/{name}", iter([details.SerializeToString()]))
-        return name
 
     def details(self, job_id: str, name: str) -> client_pb2.JobDetails:
         """The last details of an ended job.

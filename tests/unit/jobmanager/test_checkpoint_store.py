@@ -46,9 +46,11 @@ def test_a_savepoint_is_its_own_root(store, tmp_path):
 
 
 def test_a_checkpoint_is_completed_once(store):
-    store.write(checkpoint(1), "")
+    assert store.write(checkpoint(1), "") == store.write(checkpoint(1), "")  # said twice
+    of_another_epoch = checkpoint(1)
+    of_another_epoch.epoch = 2
     with pytest.raises(CheckpointExistsError):
-        store.write(checkpoint(1), "")
+        store.write(of_another_epoch, "")
 
 
 def test_every_damage_to_the_metadata_is_detected(store):

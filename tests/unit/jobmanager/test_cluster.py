@@ -9,7 +9,7 @@ from lesto.jobmanager.server.cluster import Cluster
 def test_who_watches_a_job_hears_its_end_even_if_it_ends_while_the_last_news_is_on_its_way():
     async def scenario():
         ended = asyncio.Event()
-        runner = SimpleNamespace(revision=0, ended=ended)
+        runner = SimpleNamespace(revision=0, ended=ended, ending=False)
         job = SimpleNamespace(
             runner=runner, details=lambda: "ended" if ended.is_set() else "cancelling"
         )
