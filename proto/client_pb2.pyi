@@ -433,6 +433,22 @@ Global___CheckpointStats: typing_extensions.TypeAlias = CheckpointStats
 class CheckpointSummary(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class ConfigEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     COMPLETED_FIELD_NUMBER: builtins.int
     FAILED_FIELD_NUMBER: builtins.int
     IN_PROGRESS_FIELD_NUMBER: builtins.int
@@ -440,6 +456,7 @@ class CheckpointSummary(google.protobuf.message.Message):
     HISTORY_FIELD_NUMBER: builtins.int
     LATEST_COMPLETED_FIELD_NUMBER: builtins.int
     LATEST_RESTORED_FIELD_NUMBER: builtins.int
+    CONFIG_FIELD_NUMBER: builtins.int
     completed: builtins.int
     failed: builtins.int
     in_progress: builtins.int
@@ -452,6 +469,10 @@ class CheckpointSummary(google.protobuf.message.Message):
     def latest_completed(self) -> Global___CheckpointStats: ...
     @property
     def latest_restored(self) -> Global___CheckpointStats: ...
+    @property
+    def config(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """what execution.checkpointing.* and state.backend.type come to"""
+
     def __init__(
         self,
         *,
@@ -462,9 +483,10 @@ class CheckpointSummary(google.protobuf.message.Message):
         history: collections.abc.Iterable[Global___CheckpointStats] | None = ...,
         latest_completed: Global___CheckpointStats | None = ...,
         latest_restored: Global___CheckpointStats | None = ...,
+        config: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["latest_completed", b"latest_completed", "latest_restored", b"latest_restored"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["completed", b"completed", "failed", b"failed", "history", b"history", "in_progress", b"in_progress", "latest_completed", b"latest_completed", "latest_restored", b"latest_restored", "restored", b"restored"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["completed", b"completed", "config", b"config", "failed", b"failed", "history", b"history", "in_progress", b"in_progress", "latest_completed", b"latest_completed", "latest_restored", b"latest_restored", "restored", b"restored"]) -> None: ...
 
 Global___CheckpointSummary: typing_extensions.TypeAlias = CheckpointSummary
 
@@ -769,6 +791,36 @@ class TriggerCheckpointRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["full", b"full", "job_id", b"job_id"]) -> None: ...
 
 Global___TriggerCheckpointRequest: typing_extensions.TypeAlias = TriggerCheckpointRequest
+
+@typing.final
+class DisposeSavepointRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["path", b"path"]) -> None: ...
+
+Global___DisposeSavepointRequest: typing_extensions.TypeAlias = DisposeSavepointRequest
+
+@typing.final
+class DisposeSavepointResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: builtins.int
+    files: builtins.int
+    def __init__(
+        self,
+        *,
+        files: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["files", b"files"]) -> None: ...
+
+Global___DisposeSavepointResponse: typing_extensions.TypeAlias = DisposeSavepointResponse
 
 @typing.final
 class TriggerCheckpointResponse(google.protobuf.message.Message):

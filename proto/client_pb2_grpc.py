@@ -79,6 +79,11 @@ class JobManagerServiceStub(object):
                 request_serializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointRequest.SerializeToString,
                 response_deserializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointResponse.FromString,
                 _registered_method=True)
+        self.DisposeSavepoint = channel.unary_unary(
+                '/lesto.v1.JobManagerService/DisposeSavepoint',
+                request_serializer=lesto_dot_v1_dot_client__pb2.DisposeSavepointRequest.SerializeToString,
+                response_deserializer=lesto_dot_v1_dot_client__pb2.DisposeSavepointResponse.FromString,
+                _registered_method=True)
         self.RescaleJob = channel.unary_unary(
                 '/lesto.v1.JobManagerService/RescaleJob',
                 request_serializer=lesto_dot_v1_dot_client__pb2.RescaleJobRequest.SerializeToString,
@@ -151,6 +156,13 @@ class JobManagerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DisposeSavepoint(self, request, context):
+        """Deletes a savepoint, or a retained checkpoint, that no job of the cluster uses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RescaleJob(self, request, context):
         """Changes parallelism in place; returns when the job is RUNNING with it.
         """
@@ -212,6 +224,11 @@ def add_JobManagerServiceServicer_to_server(servicer, server):
                     servicer.TriggerCheckpoint,
                     request_deserializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointRequest.FromString,
                     response_serializer=lesto_dot_v1_dot_client__pb2.TriggerCheckpointResponse.SerializeToString,
+            ),
+            'DisposeSavepoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisposeSavepoint,
+                    request_deserializer=lesto_dot_v1_dot_client__pb2.DisposeSavepointRequest.FromString,
+                    response_serializer=lesto_dot_v1_dot_client__pb2.DisposeSavepointResponse.SerializeToString,
             ),
             'RescaleJob': grpc.unary_unary_rpc_method_handler(
                     servicer.RescaleJob,
@@ -467,6 +484,33 @@ class JobManagerService(object):
             '/lesto.v1.JobManagerService/TriggerCheckpoint',
             lesto_dot_v1_dot_client__pb2.TriggerCheckpointRequest.SerializeToString,
             lesto_dot_v1_dot_client__pb2.TriggerCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisposeSavepoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lesto.v1.JobManagerService/DisposeSavepoint',
+            lesto_dot_v1_dot_client__pb2.DisposeSavepointRequest.SerializeToString,
+            lesto_dot_v1_dot_client__pb2.DisposeSavepointResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -169,6 +169,22 @@ _JobManagerServiceTriggerCheckpointType = typing_extensions.TypeVar(
     ],
 )
 
+_JobManagerServiceDisposeSavepointType = typing_extensions.TypeVar(
+    '_JobManagerServiceDisposeSavepointType',
+    grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.DisposeSavepointRequest,
+        lesto.proto.client_pb2.DisposeSavepointResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.DisposeSavepointRequest,
+        lesto.proto.client_pb2.DisposeSavepointResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.DisposeSavepointRequest,
+        lesto.proto.client_pb2.DisposeSavepointResponse,
+    ],
+)
+
 _JobManagerServiceRescaleJobType = typing_extensions.TypeVar(
     '_JobManagerServiceRescaleJobType',
     grpc.UnaryUnaryMultiCallable[
@@ -201,7 +217,7 @@ _JobManagerServiceFetchResultsType = typing_extensions.TypeVar(
     ],
 )
 
-class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _JobManagerServiceSubmitJobType, _JobManagerServiceListJobsType, _JobManagerServiceGetJobType, _JobManagerServiceWatchJobType, _JobManagerServiceCancelJobType, _JobManagerServiceTriggerSavepointType, _JobManagerServiceStopJobType, _JobManagerServiceTriggerCheckpointType, _JobManagerServiceRescaleJobType, _JobManagerServiceFetchResultsType]):
+class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _JobManagerServiceSubmitJobType, _JobManagerServiceListJobsType, _JobManagerServiceGetJobType, _JobManagerServiceWatchJobType, _JobManagerServiceCancelJobType, _JobManagerServiceTriggerSavepointType, _JobManagerServiceStopJobType, _JobManagerServiceTriggerCheckpointType, _JobManagerServiceDisposeSavepointType, _JobManagerServiceRescaleJobType, _JobManagerServiceFetchResultsType]):
     @typing.overload
     def __init__(self: JobManagerServiceStub[
         grpc.UnaryUnaryMultiCallable[
@@ -239,6 +255,10 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
         grpc.UnaryUnaryMultiCallable[
             lesto.proto.client_pb2.TriggerCheckpointRequest,
             lesto.proto.client_pb2.TriggerCheckpointResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.DisposeSavepointRequest,
+            lesto.proto.client_pb2.DisposeSavepointResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             lesto.proto.client_pb2.RescaleJobRequest,
@@ -289,6 +309,10 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
             lesto.proto.client_pb2.TriggerCheckpointResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.DisposeSavepointRequest,
+            lesto.proto.client_pb2.DisposeSavepointResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             lesto.proto.client_pb2.RescaleJobRequest,
             lesto.proto.client_pb2.RescaleJobResponse,
         ],
@@ -318,6 +342,9 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
 
     TriggerCheckpoint: _JobManagerServiceTriggerCheckpointType
     """Takes a checkpoint now; returns when it is complete."""
+
+    DisposeSavepoint: _JobManagerServiceDisposeSavepointType
+    """Deletes a savepoint, or a retained checkpoint, that no job of the cluster uses."""
 
     RescaleJob: _JobManagerServiceRescaleJobType
     """Changes parallelism in place; returns when the job is RUNNING with it."""
@@ -361,6 +388,10 @@ JobManagerServiceAsyncStub: typing_extensions.TypeAlias = JobManagerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         lesto.proto.client_pb2.TriggerCheckpointRequest,
         lesto.proto.client_pb2.TriggerCheckpointResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.DisposeSavepointRequest,
+        lesto.proto.client_pb2.DisposeSavepointResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         lesto.proto.client_pb2.RescaleJobRequest,
@@ -438,6 +469,14 @@ class JobManagerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[lesto.proto.client_pb2.TriggerCheckpointResponse, collections.abc.Awaitable[lesto.proto.client_pb2.TriggerCheckpointResponse]]:
         """Takes a checkpoint now; returns when it is complete."""
+
+    @abc.abstractmethod
+    def DisposeSavepoint(
+        self,
+        request: lesto.proto.client_pb2.DisposeSavepointRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lesto.proto.client_pb2.DisposeSavepointResponse, collections.abc.Awaitable[lesto.proto.client_pb2.DisposeSavepointResponse]]:
+        """Deletes a savepoint, or a retained checkpoint, that no job of the cluster uses."""
 
     @abc.abstractmethod
     def RescaleJob(
