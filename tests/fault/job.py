@@ -8,6 +8,7 @@ watermark). Both go through a hash exchange between slots and end in file sinks.
 """
 
 import argparse
+import os
 
 from lesto.common import Duration, Row, Time, WatermarkStrategy
 from lesto.common.expressions import col, count, window_start
@@ -19,21 +20,37 @@ from lesto.datastream.window import TumblingEventTimeWindows
 
 KEYS = 1_000
 EVENTS_PER_SECOND = 10_000
+LOOK_EVERY = 64  # records between two looks for the file
 
 
 class Running(KeyedProcessFunction):
-    """Count and total of a key, in two states."""
+    """Count and total of a key, in two states. Fails once for each file called ``fail``."""
+
+    def __init__(self, trip=None):
+        self.trip = trip
+        self.calls = 0
 
     def open(self, runtime_context):
         self.count = runtime_context.get_state(ValueStateDescriptor("count"))
         self.total = runtime_context.get_state(ValueStateDescriptor("total"))
 
     def process_element(self, row, ctx):
+        self.calls += 1
+        if self.trip and self.calls % LOOK_EVERY == 0:
+            self.stumble()
         number = (self.count.value() or 0) + 1
         total = (self.total.value() or 0) + row.value
         self.count.update(number)
         self.total.update(total)
         yield Row(id=row.id, key=row.key, value=row.value, number=number, total=total)
+
+
+    def stumble(self):
+        try:
+            os.unlink(self.trip)
+        except FileNotFoundError:
+            return
+        raise RuntimeError("scripted failure")
 
 
 def main():
@@ -42,6 +59,7 @@ def main():
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--output", required=True)
+    parser.add_argument("--trip", help="a file whose appearance makes one record fail")
     args = parser.parse_args()
 
     env = StreamExecutionEnvironment.get_execution_environment()
@@ -60,7 +78,7 @@ def main():
     ).with_timestamp_column("at")
     records = env.from_source(source, strategy, "records")
     keyed = records.key_by("key")
-    keyed.process(Running()).sink_to(FileSink(f"{args.output}/running", "jsonl"))
+    keyed.process(Running(args.trip)).sink_to(FileSink(f"{args.output}/running", "jsonl"))
     (
         keyed.window(TumblingEventTimeWindows.of(Time.seconds(5)))
         .agg(

@@ -64,7 +64,7 @@ class Observer:
     def __init__(self, cluster, job, output):
         self.cluster, self.job, self.output = cluster, job, output
         self.strikes = []
-        self.details = None  # the last answer
+        self.details = cluster.job(job)  # the last answer
         self.reachable = True
         self.silent_seconds_max = 0.0
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class Observer:
         A fault before the last one is overcome leaves the last one's open figures open.
         """
         with self._lock:
-            restarts = self.details.summary.restarts if self.details else 0
+            restarts = self.details.summary.restarts
             self.strikes.append(Strike(what, time.monotonic(), restarts, self._newest_part()))
             return self.strikes[-1]
 
@@ -115,7 +115,7 @@ class Observer:
 
     def finished(self):
         """Whether the job has ended well."""
-        return bool(self.details) and self.details.summary.state == pb.JOB_STATE_FINISHED
+        return self.details.summary.state == pb.JOB_STATE_FINISHED
 
     def _watch(self):
         with grpc.insecure_channel(self.cluster.address, options=QUICK_RECONNECT) as channel:
