@@ -8,12 +8,13 @@ what an older attempt says is stale.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lesto.jobmanager.core import rescaling, wiring
 from lesto.jobmanager.core import slots as slot_sharing
-from lesto.jobmanager.core import wiring
 from lesto.jobmanager.core.graph_validation import validate_graph
+from lesto.jobmanager.core.in_flight import InFlightOf
 from lesto.jobmanager.core.redistribution import Restores
 from lesto.jobmanager.core.regions import TaskKey, pipelined_regions
 from lesto.jobmanager.core.slots import Slot
@@ -109,6 +110,7 @@ class DeploymentContext:
         checkpoint_root: URI of ``<checkpoint dir>/<job id>``.
         data_token: secret of the job's data channels.
         restores: state of each subtask; empty: none.
+        in_flight: restored channels of each subtask; empty: none.
         restored_checkpoint_id: 0: none.
         restore_root: URI that relative paths in the restored state refer to.
     """
@@ -116,6 +118,7 @@ class DeploymentContext:
     checkpoint_root: str
     data_token: str
     restores: Restores = field(default_factory=dict)
+    in_flight: InFlightOf = field(default_factory=dict)
     restored_checkpoint_id: int = 0
     restore_root: str = ""
 
@@ -134,13 +137,40 @@ class ExecutionGraph:
         self.attempt = 0
         self.subtasks: dict[TaskKey, ExecutionVertex] = {}
         for vertex in graph.vertices:
-            for index in range(vertex.parallelism):
-                name = f"{vertex.name} ({index + 1}/{vertex.parallelism})"
-                states = StateMachine(name, VERTEX_TRANSITIONS, TaskState.CREATED, now_ms)
-                self.subtasks[vertex.id, index] = ExecutionVertex(vertex, index, states)
+            self._make_subtasks(vertex, now_ms)
         self.slots_required = slot_sharing.slots_required(graph)
         self.regions = pipelined_regions(graph)
         self.assignment: dict[tuple[str, int], Slot] = {}
+        self._forward = rescaling.forward_edges(graph)
+
+    def _make_subtasks(self, vertex: job_pb2.JobVertex, now_ms: int) -> None:
+        for index in range(vertex.parallelism):
+            name = f"{vertex.name} ({index + 1}/{vertex.parallelism})"
+            states = StateMachine(name, VERTEX_TRANSITIONS, TaskState.CREATED, now_ms)
+            self.subtasks[vertex.id, index] = ExecutionVertex(vertex, index, states)
+
+    def rescale(self, widths: Mapping[str, int], now_ms: int) -> None:
+        """Change the graph's parallelism in place. Nothing may be live."""
+        assert not self.live(), "rescaled under live tasks"
+        before = rescaling.widths_of(self.graph)
+        rescaling.set_parallelism(self.graph, widths, self._forward)
+        validate_graph(self.graph)
+        old, self.subtasks = self.subtasks, {}
+        for vertex in self.graph.vertices:
+            if vertex.parallelism != before[vertex.id]:
+                self._make_subtasks(vertex, now_ms)
+                continue
+            for index in range(vertex.parallelism):
+                self.subtasks[vertex.id, index] = old[vertex.id, index]
+        self.slots_required = slot_sharing.slots_required(self.graph)
+        self.regions = pipelined_regions(self.graph)
+
+    def surplus(self, slots: Sequence[Slot]) -> list[Slot]:
+        """Slots of the job that it does not need."""
+        return slot_sharing.surplus_slots(self.graph, slots, self._previous())
+
+    def _previous(self) -> dict[tuple[str, int], str]:
+        return {place: slot.slot_id for place, slot in self.assignment.items()}
 
     def __iter__(self) -> Iterator[ExecutionVertex]:
         return iter(self.subtasks.values())
@@ -215,8 +245,7 @@ class ExecutionGraph:
             now_ms: wall clock.
             keys: whole regions; None: all.
         """
-        previous = {place: slot.slot_id for place, slot in self.assignment.items()}
-        self.assignment = slot_sharing.assign_slots(self.graph, slots, previous)
+        self.assignment = slot_sharing.assign_slots(self.graph, slots, self._previous())
         self.attempt += 1
         fresh = [subtask for subtask in self if keys is None or subtask.key in keys]
         for subtask in fresh:
@@ -245,10 +274,10 @@ class ExecutionGraph:
             if subtask.attempt is not None:
                 assert subtask.attempt.number <= self.attempt, subtask.name
                 assert subtask.attempt.states.state == subtask.states.state, subtask.name
-                place = self.assignment[subtask.vertex.slot_sharing_group, subtask.subtask]
+                place = self.assignment.get((subtask.vertex.slot_sharing_group, subtask.subtask))
                 assert not subtask.attempt.live or subtask.attempt.slot == place, subtask.name
         for region in set(self.regions.values()):
-            attempts = {a.number for key in region if (a := self.subtasks[key].attempt)}
+            attempts = {a.number for key in region if (a := self.subtasks[key].attempt) and a.live}
             assert len(attempts) <= 1, f"a region of mixed attempts: {sorted(region)}"
 
     def _slot_of(self, vertex_id: str, index: int) -> Slot:
@@ -265,6 +294,7 @@ class ExecutionGraph:
             inputs=wiring.input_gates(self.graph, vertex, index, self._slot_of),
             outputs=wiring.output_edges(self.graph, vertex, index, self._slot_of),
             restore=context.restores.get(subtask.key, ()),
+            in_flight=context.in_flight.get(subtask.key, ()),
             restored_checkpoint_id=context.restored_checkpoint_id,
             checkpoint_root=context.checkpoint_root,
             restore_root=context.restore_root,

@@ -12,9 +12,53 @@ from lesto.proto import checkpoint_pb2, runtime_pb2
 
 @dataclass(frozen=True, slots=True)
 class RequestSlots:
-    """Ask the slot pool for more slots; answered by SlotsAllocated or SlotsRefused."""
+    """Ask the slot pool for more slots; answered by SlotsAllocated or SlotsRefused.
+
+    Attributes:
+        count: how many.
+        timeout_ms: how long to wait for them; 0: the job's slot.request.timeout.
+    """
 
     count: int
+    timeout_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawRequest:
+    """More slots are not wanted after all; they may have been allocated already."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSlot:
+    """Give one slot back."""
+
+    slot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordParallelism:
+    """Make it durable; answered by ParallelismRecorded or ParallelismNotRecorded.
+
+    Attributes:
+        vertices: parallelism by vertex id.
+    """
+
+    vertices: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescaled:
+    """A client's request to rescale is done: all tasks run.
+
+    Attributes:
+        request_id: which.
+        vertices: parallelism by vertex id.
+        pause_ms: from the first task's end to the last one's start.
+    """
+
+    request_id: str
+    vertices: Mapping[str, int]
+    pause_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +239,9 @@ class DiscardAll:
     """Delete all checkpoints of the job: it has ended and nobody will restore them."""
 
 
+Discard = DiscardCheckpoint | DiscardClaimed | DiscardSavepoint | CollectOrphans | DiscardAll
+
+
 @dataclass(frozen=True, slots=True)
 class RequestSucceeded:
     """A client's savepoint or stop request is done."""
@@ -227,7 +274,11 @@ class JobEnded:
 
 Instruction = (
     RequestSlots
+    | WithdrawRequest
     | ReleaseSlots
+    | ReleaseSlot
+    | RecordParallelism
+    | Rescaled
     | SendCommand
     | KillSlot
     | LoadCheckpoint

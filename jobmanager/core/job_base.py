@@ -11,7 +11,10 @@ import abc
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from lesto.common.errors import LestoError
+from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.checkpoint_coordinator import CheckpointCoordinator, CheckpointSettings
 from lesto.jobmanager.core.events import Moment
@@ -24,8 +27,14 @@ from lesto.jobmanager.core.slots import Slot
 from lesto.jobmanager.core.states import JOB_TRANSITIONS, JobState, StateMachine, TaskState
 from lesto.proto import client_pb2, job_pb2, runtime_pb2
 
+if TYPE_CHECKING:
+    from lesto.jobmanager.core.job_rescale import Rescale
+
 #: After KillSlot: how long to wait for the report that the process is gone.
 KILL_GRACE_MS = 10_000
+
+#: A rescale's own request for a checkpoint; clients' ids are hexadecimal.
+RESCALE_PREFIX = "rescale-"
 
 #: States of a task that a slot has been told of.
 DEPLOYED = (TaskState.DEPLOYING, TaskState.INITIALIZING, TaskState.RUNNING)
@@ -40,16 +49,20 @@ class JobSettings:
         checkpoints: when to checkpoint.
         cancel_timeout_ms: a task that takes longer to cancel has its process killed; 0: never.
         retain_on_cancel: whether its checkpoints stay when it is cancelled.
+        retain_on_failure: whether its checkpoints stay when it fails.
         restart_on_user_errors: whether an exception of the user's code is tried again.
         regional: whether a failure restarts its region alone, not the whole job.
+        slot_timeout_ms: the job fails when it waits longer for slots.
     """
 
     restart: RestartStrategy
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     cancel_timeout_ms: int = 30_000
     retain_on_cancel: bool = True
+    retain_on_failure: bool = True
     restart_on_user_errors: bool = True
     regional: bool = True
+    slot_timeout_ms: int = 300_000
 
 
 class JobBase(abc.ABC):
@@ -93,6 +106,7 @@ class JobBase(abc.ABC):
         self.slots: dict[str, Slot] = {}
         self.failures: deque[client_pb2.FailureInfo] = deque(maxlen=FAILURES_MAX)
         self.restarts = 0
+        self.rescales = 0
         self.stale_events = 0
         self.start_ms = now.wall_ms
         self.end_ms = 0
@@ -103,6 +117,7 @@ class JobBase(abc.ABC):
         self._acquiring = False
         #: Attempt with which the enumerators were made; 0: there are none.
         self._enumerators = 0
+        self._rescale: Rescale | None = None
         #: While RESTARTING: the subtasks that stop and start again. The others run on.
         self._scope: set[TaskKey] = set()
         self._restart_at_ms: int | None = None
@@ -148,6 +163,38 @@ class JobBase(abc.ABC):
             now: when.
             tasks: whose regions are to restart; None: the failure is the whole job's.
         """
+
+    @abc.abstractmethod
+    def _release_surplus(self) -> list[Instruction]:
+        """Give back slots that are not needed."""
+
+    @abc.abstractmethod
+    def _rescale_slots(self, now: Moment) -> list[Instruction]:
+        """Have the slots for a rescale before anything stops."""
+
+    @abc.abstractmethod
+    def _rescale_refused(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction]:
+        """Not all slots for a rescale came."""
+
+    @abc.abstractmethod
+    def _rescale_back(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction] | None:
+        """Slots were lost in the middle of a rescale; None: it cannot go on as before either."""
+
+    @abc.abstractmethod
+    def _rescale_record(self) -> list[Instruction] | None:
+        """What a rescale does before the deployment; None: nothing more."""
+
+    @abc.abstractmethod
+    def _rescale_checkpointed(self, error: LestoError | None, now: Moment) -> list[Instruction]:
+        """The checkpoint of a rescale is complete, or failed."""
+
+    @abc.abstractmethod
+    def _rescale_done(self, now: Moment) -> list[Instruction]:
+        """All tasks run: answer who asked."""
+
+    @abc.abstractmethod
+    def _rescale_interrupted(self) -> list[Instruction]:
+        """Tasks are stopped for another reason than a rescale."""
 
     @abc.abstractmethod
     def _include(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lesto.common.errors import LestoError
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.commands import notify_commands, trigger_commands
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.failures import failure_of
 from lesto.jobmanager.core.instructions import Instruction
-from lesto.jobmanager.core.job_base import DEPLOYED, JobBase
+from lesto.jobmanager.core.job_base import DEPLOYED, RESCALE_PREFIX, JobBase
 from lesto.jobmanager.core.pending_checkpoint import CheckpointRequest, SavepointRequest
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.proto import runtime_pb2
@@ -24,7 +25,7 @@ class Checkpoints(JobBase):
             return []
         # The enumerators may be older than tasks: those of a region that restarted alone.
         out = self._expand(self.coordinator.start(self._enumerators, now), now)
-        return out + self._maybe_finish(now)
+        return self._rescale_done(now) + out + self._maybe_finish(now)
 
     def _maybe_finish(self, now: Moment) -> list[Instruction]:
         """Everything is processed: the final checkpoint makes it visible."""
@@ -79,8 +80,13 @@ class Checkpoints(JobBase):
     ) -> list[Instruction]:
         """The coordinator's instructions as those of the shell."""
         out: list[Instruction] = []
+        answered: list[tuple[str, LestoError | None]] = []
         for instruction in decided:
             match instruction:
+                case do.RequestSucceeded(asked) if asked.startswith(RESCALE_PREFIX):
+                    answered.append((asked, None))
+                case do.RequestFailed(asked, why) if asked.startswith(RESCALE_PREFIX):
+                    answered.append((asked, why))
                 case do.SnapshotEnumerators(attempt, checkpoint_id):
                     latest = self.coordinator.latest
                     completed = latest.checkpoint_id if latest else 0
@@ -95,6 +101,9 @@ class Checkpoints(JobBase):
                     )
                 case _:
                     out.append(instruction)
+        for request_id, answer in answered:
+            if self._rescale is not None and request_id == self._rescale.checkpoint_request:
+                out += self._rescale_checkpointed(answer, now)
         return out
 
     def _on_savepoint(self, event: ev.SavepointRequested, now: Moment) -> list[Instruction]:

@@ -11,6 +11,7 @@ from lesto.jobmanager.core.failures import failure_of
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import JobBase
 from lesto.jobmanager.core.pending_checkpoint import CompletedCheckpoint
+from lesto.jobmanager.core.in_flight import redistribute_in_flight
 from lesto.jobmanager.core.redistribution import (
     check_restorable,
     coordinator_states,
@@ -68,23 +69,46 @@ class Deployment(JobBase):
     def _acquire(self, now: Moment) -> list[Instruction]:
         """Get the slots that are missing, then deploy."""
         self._acquiring = True
+        before = self._rescale_record()
+        if before is not None:
+            return before
         missing = self.execution.slots_required - len(self.slots)
-        if missing == 0:
-            return self._deploy(now)
+        if missing <= 0:
+            return self._release_surplus() + self._deploy(now)
         if self._slots_requested:
             return []
         self._slots_requested = missing
         return [do.RequestSlots(missing)]
 
+    def _release_surplus(self) -> list[Instruction]:
+        """Give back slots that are not needed."""
+        if self._rescale is not None and self._rescale.gathers:
+            return []
+        used = {v.attempt.slot.slot_id for v in self.execution.live() if v.attempt}
+        out: list[Instruction] = []
+        for slot in self.execution.surplus(list(self.slots.values())):
+            if slot.slot_id not in used:
+                del self.slots[slot.slot_id]
+                out.append(do.ReleaseSlot(slot.slot_id))
+        return out
+
     def _on_allocated(self, event: ev.SlotsAllocated, now: Moment) -> list[Instruction]:
         self._slots_requested = 0
         self.slots.update((slot.slot_id, slot) for slot in event.slots)
-        return self._acquire(now) if self._acquiring else []
+        if self._acquiring:
+            return self._acquire(now)
+        if self._rescale is not None and self.state is JobState.RUNNING:
+            return self._rescale_slots(now)
+        return self._release_surplus()
 
     def _on_refused(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction]:
         self._slots_requested = 0
         if not self._acquiring:
-            return []
+            asked = self._rescale is not None and self.state is JobState.RUNNING
+            return self._rescale_refused(event, now) if asked else []
+        back = self._rescale_back(event, now)
+        if back is not None:
+            return back
         self._acquiring = False
         return self._fail(failure_of(event.error), "slots", "", now)
 
@@ -123,6 +147,7 @@ class Deployment(JobBase):
                 self._root,
                 self._token,
                 restores=redistribute(latest.metadata, self.graph),
+                in_flight=redistribute_in_flight(latest.metadata, self.graph),
                 restored_checkpoint_id=latest.checkpoint_id,
                 restore_root=latest.root,
             )
@@ -133,7 +158,7 @@ class Deployment(JobBase):
         whole = not self._scope or len(self._scope) == len(self.execution.subtasks)
         keys = set(self.execution.subtasks) if whole else set(self._scope)
         batches = self.execution.deploy(list(self.slots.values()), context, now.wall_ms, keys)
-        if self.state is JobState.RESTARTING:
+        if self.state is JobState.RESTARTING and self._rescale is None:
             self.restarts += 1
         cause = f"attempt {self.execution.attempt}"
         if latest is not None:

@@ -157,7 +157,8 @@ class Failover(JobBase):
         whole = self.state is not JobState.RESTARTING or len(self._scope) == len(
             self.execution.subtasks
         )
-        out = self._expand(self.coordinator.stop(cause, now, tasks_stay=not whole), now)
+        out = self._rescale_interrupted()
+        out += self._expand(self.coordinator.stop(cause, now, tasks_stay=not whole), now)
         if whole:
             self._enumerators = 0
             out.append(do.StopEnumerators())
@@ -183,8 +184,13 @@ class Failover(JobBase):
     def _end(self, _cause: str, now: Moment) -> list[Instruction]:
         self.end_ms = now.wall_ms
         self.slots.clear()
-        discard = self.state is JobState.FINISHED or (
-            self.state is JobState.CANCELED and not self.settings.retain_on_cancel
-        )
-        out = self._expand(self.coordinator.close(discard_retained=discard), now)
-        return [*out, do.StopEnumerators(), do.ReleaseSlots(), do.JobEnded(self.state)]
+        rescale = self._rescale_interrupted()
+        match self.state:
+            case JobState.CANCELED:
+                discard = not self.settings.retain_on_cancel
+            case JobState.FAILED:
+                discard = not self.settings.retain_on_failure
+            case _:
+                discard = True
+        out = self._expand(self.coordinator.close(discard_retained=discard, now=now), now)
+        return [*rescale, *out, do.StopEnumerators(), do.ReleaseSlots(), do.JobEnded(self.state)]

@@ -19,14 +19,16 @@ from lesto.jobmanager.core.job_base import KILL_GRACE_MS, JobSettings
 from lesto.jobmanager.core.job_checkpoints import Checkpoints
 from lesto.jobmanager.core.job_deployment import Deployment
 from lesto.jobmanager.core.job_failover import Failover
+from lesto.jobmanager.core.job_rescale import Rescaling
 from lesto.jobmanager.core.job_tasks import TaskMessages
+from lesto.jobmanager.core.rescaling import slots_for
 from lesto.jobmanager.core.states import JobState
 from lesto.jobmanager.errors import JobStateError
 
 __all__ = ["KILL_GRACE_MS", "JobMaster", "JobSettings"]
 
 
-class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
+class JobMaster(Deployment, TaskMessages, Checkpoints, Rescaling, Failover):
     """Decides everything about one job; does nothing itself.
 
     Args:
@@ -73,7 +75,10 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
         assert all(v.attempt and v.attempt.slot.slot_id in held for v in live), (
             "runs in no slot of ours"
         )
-        assert len(held) <= self.execution.slots_required, "more slots than the job needs"
+        needed = self.execution.slots_required
+        if self._rescale is not None:
+            needed = max(needed, slots_for(self.graph, self._rescale.widths))
+        assert len(held) <= needed, "more slots than the job needs"
         if self.coordinator.running:
             assert self.state is JobState.RUNNING, "checkpoints without a running job"
         if self.state.terminal:
@@ -88,7 +93,8 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
         return self._ON_TRANSITION[start, finish](self, cause, now)
 
     def _after_the_end(self, event: ev.Event) -> list[Instruction]:
-        if isinstance(event, ev.SavepointRequested | ev.CheckpointRequested):
+        asked = ev.SavepointRequested | ev.CheckpointRequested | ev.RescaleRequested
+        if isinstance(event, asked):
             error = JobStateError(f"the job is {self.state.name}")
             return [do.RequestFailed(event.request_id, error)]
         return []
@@ -127,5 +133,8 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Failover):
         ev.CancelRequested: Failover._on_cancel,
         ev.SavepointRequested: Checkpoints._on_savepoint,
         ev.CheckpointRequested: Checkpoints._on_checkpoint,
+        ev.RescaleRequested: Rescaling._on_rescale,
+        ev.ParallelismRecorded: Rescaling._on_recorded,
+        ev.ParallelismNotRecorded: Rescaling._on_not_recorded,
         ev.InternalFailed: Failover._on_internal,
     }

@@ -38,10 +38,17 @@ class Allocated:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that waited too long."""
+    """A request that waited too long.
+
+    Attributes:
+        job_id: whose.
+        error: why.
+        available: slots that nobody has.
+    """
 
     job_id: str
     error: NoResourceAvailableError
+    available: int = 0
 
 
 @dataclass(slots=True)
@@ -108,7 +115,12 @@ class SlotPool:
         late = [r for r in self._requests.values() if r.deadline_ms <= now_ms]
         for request in late:
             del self._requests[request.job_id]
-        return [Refused(request.job_id, self._refusal(request)) for request in late]
+        free = self.available
+        return [Refused(request.job_id, self._refusal(request), free) for request in late]
+
+    def withdraw(self, job_id: str) -> None:
+        """A job does not want more slots after all."""
+        self._requests.pop(job_id, None)
 
     def next_deadline_ms(self) -> int | None:
         """When ``tick`` has something to do next."""
@@ -155,7 +167,7 @@ class SlotPool:
 
 def slots_required(graph: job_pb2.JobGraph) -> int:
     """Slots the job needs: the widest vertex of each sharing group, summed over groups."""
-    return sum(_group_widths(graph).values())
+    return sum(widths_of_groups(graph).values())
 
 
 def assign_slots(
@@ -172,7 +184,7 @@ def assign_slots(
     assert len(slots) == slots_required(graph), "not the number of slots the job asked for"
     by_id = {slot.slot_id: slot for slot in slots}
     places = [
-        (group, index) for group, width in _group_widths(graph).items() for index in range(width)
+        (group, index) for group, width in widths_of_groups(graph).items() for index in range(width)
     ]
     assignment = {
         place: by_id.pop(previous[place]) for place in places if previous.get(place) in by_id
@@ -184,9 +196,29 @@ def assign_slots(
     return assignment
 
 
-def _group_widths(graph: job_pb2.JobGraph) -> dict[str, int]:
-    widths: dict[str, int] = {}
+def surplus_slots(
+    graph: job_pb2.JobGraph, slots: Sequence[Slot], previous: Mapping[tuple[str, int], str]
+) -> list[Slot]:
+    """Slots more than the job needs; those whose places stay are kept.
+
+    Args:
+        graph: the job.
+        slots: what it has.
+        previous: slot ids by (sharing group, index) of the attempt before.
+    """
+    widths = widths_of_groups(graph)
+    stay = {slot_id for (group, index), slot_id in previous.items() if index < widths.get(group, 0)}
+    ranked = sorted(slots, key=lambda slot: slot.slot_id not in stay)
+    return ranked[sum(widths.values()) :]
+
+
+def widths_of_groups(
+    graph: job_pb2.JobGraph, widths: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Slots of each sharing group, with the graph's parallelism or with another by vertex id."""
+    groups: dict[str, int] = {}
     for vertex in graph.vertices:
         group = vertex.slot_sharing_group
-        widths[group] = max(widths.get(group, 0), vertex.parallelism)
-    return widths
+        width = vertex.parallelism if widths is None else widths[vertex.id]
+        groups[group] = max(groups.get(group, 0), width)
+    return groups

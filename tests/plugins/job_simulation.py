@@ -47,6 +47,7 @@ class Simulation:
         data_ms: how long the bounded input lasts once a task runs without failure.
         kind: partitioner between the two vertices; it decides the regions.
         splits: of the source.
+        slots: of the cluster; 0: as many as the job needs.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Simulation:
         interval_ms=1_000,
         kind=job_pb2.PARTITION_KIND_HASH,
         splits=20,
+        slots=0,
     ):
         self.random = random.Random(seed)
         self.faults_left = faults
@@ -90,7 +92,7 @@ class Simulation:
         self.pool = SlotPool()
         self.slot_channel = defaultdict(int)  # slot -> time of its latest message either way
         self.live = {}  # (vertex, subtask) -> (attempt, slot): what really runs
-        self.acked = defaultdict(dict)  # checkpoint -> task -> attempt whose ack was delivered
+        self.acked = defaultdict(set)  # checkpoint -> (task, attempt) whose ack was delivered
         self.splits = [b"%03d" % number for number in range(splits)]
         self.enumerator = None
         self.enumerator_states = {}  # checkpoint -> splits not assigned
@@ -100,13 +102,14 @@ class Simulation:
         self.confirmed = 0  # latest checkpoint that tasks were told is complete
         self.discarded = set()
         self.attempt = 0
+        self.recorded = {v.id: v.parallelism for v in graph.vertices}
         self.triggered = set()
         self.regional = 0
         self.trace = []
         self.ended = None
         self.answers = {}
         self.restored = []
-        for index in range(parallelism):
+        for index in range(slots or parallelism):
             self._offer_later(f"s{index}")
         self._at(0, lambda: self.tell(ev.JobStarted()))
 
@@ -130,14 +133,15 @@ class Simulation:
                 assert upcoming, f"nothing will ever happen again; {self.master.states.tell()}"
                 self.now = max(self.now, min(upcoming))
                 for refused in self.pool.tick(self.now):
-                    self.tell(ev.SlotsRefused(refused.error))
+                    self.tell(ev.SlotsRefused(refused.error, refused.available))
                 self.tell(ev.Tick())
             assert self.now < HORIZON_MS, f"the job does not end; {self.master.states.tell()}"
         return self
 
     def splits_read(self):
         """Splits in the state of all readers, as often as they are."""
-        return sorted(split for read in self.read.values() for split in read)
+        width = self.master.graph.vertices[0].parallelism
+        return sorted(split for subtask in range(width) for split in self.read[subtask])
 
     def tell(self, event):
         """An event to the master; its instructions are executed, the invariants checked."""
@@ -171,8 +175,20 @@ class Simulation:
                         "told of what is not durable"
                     )
                     self.confirmed = max(self.confirmed, command.notify.checkpoint_id)
-            case do.RequestSlots(count):
-                self._allocate(self.pool.request("job", count, self.now, 60_000))
+            case do.RequestSlots(count, timeout_ms):
+                self._allocate(self.pool.request("job", count, self.now, timeout_ms or 60_000))
+            case do.WithdrawRequest():
+                self.pool.withdraw("job")
+            case do.ReleaseSlot(slot):
+                assert slot not in {where for _, where in self.live.values()}, "released in use"
+                self._allocate(self.pool.release_slot(slot))
+            case do.RecordParallelism(vertices):
+                assert not self.live_here(), "tasks run while the parallelism changes"
+                self._at(self._soon(), lambda: self._record(dict(vertices)))
+            case do.Rescaled(request, vertices, pause_ms):
+                assert request not in self.answers
+                assert vertices == self.recorded
+                self.answers[request] = pause_ms
             case do.ReleaseSlots():
                 self.pool.release("job")
             case do.KillSlot(slot, _):
@@ -214,6 +230,17 @@ class Simulation:
                 self.answers[request] = error
             case do.JobEnded(state):
                 self.ended = state
+
+    def live_here(self):
+        """Tasks in slots of the job; a slot whose end nobody confirmed is not."""
+        return [key for key, (_, slot) in self.live.items() if slot in self.master.slots]
+
+    def _record(self, vertices):
+        if self._fault(0.1):
+            self.tell(ev.ParallelismNotRecorded(CheckpointFailedError("disk full")))
+            return
+        self.recorded = vertices
+        self.tell(ev.ParallelismRecorded())
 
     # -------------------------------------------------------------------------------- enumerator
 
@@ -296,8 +323,8 @@ class Simulation:
     def _check_metadata(self, metadata):
         checkpoint_id = metadata.checkpoint_id
         assert checkpoint_id not in self.written, "two complete checkpoints with one id"
-        current = {key: v.attempt.number for key, v in self.master.execution.subtasks.items()}
-        assert self.acked[checkpoint_id] == current, "a part of another attempt"
+        current = {(key, v.attempt.number) for key, v in self.master.execution.subtasks.items()}
+        assert current <= self.acked[checkpoint_id], "a part is missing or of another attempt"
         for operator in metadata.operators:
             assert len(operator.subtasks) == operator.parallelism, "an acknowledgement is missing"
 
@@ -337,8 +364,15 @@ class Simulation:
                 self._end_data_later(slot, deployment.task)
 
     def _restored(self, deployment):
+        """What the readers had, dealt out anew if they were others."""
         restored = deployment.restored_checkpoint_id
-        return self.read_at[restored][deployment.task.subtask] if restored else ()
+        if not restored:
+            return ()
+        had, width = self.read_at[restored], deployment.vertex.parallelism
+        if set(had) == set(range(width)):
+            return had[deployment.task.subtask]
+        everything = [split for subtask in sorted(had) for split in had[subtask]]
+        return everything[deployment.task.subtask :: width]
 
     def _end_data_later(self, slot, task):
         event = runtime_pb2.TaskEvent(end_of_data=runtime_pb2.EndOfDataReached(task=task))
@@ -374,7 +408,7 @@ class Simulation:
         event = runtime_pb2.TaskEvent(ack=ack)
 
         def delivered():
-            self.acked[checkpoint_id][task.vertex_id, task.subtask] = task.attempt
+            self.acked[checkpoint_id].add(((task.vertex_id, task.subtask), task.attempt))
             if self.random.random() < 0.1:  # an echo, perhaps from what is then an older attempt
                 echo = ev.TaskReported(slot, event)
                 self._at(self.random.randint(1, 20_000), lambda: self.tell(echo))

@@ -4,6 +4,8 @@ Design of these tests: the simulation keeps its own ledger of what was acknowled
 and restored, and asserts from it. The seed is the test's parameter, so a failing one reproduces.
 """
 
+import functools
+
 import pytest
 from job_simulation import Simulation
 
@@ -84,3 +86,36 @@ def test_every_savepoint_request_is_answered_once(seed):
     for event in asked:
         answer = run.answers[event.request_id]
         assert isinstance(answer, Exception) or answer == event.target
+
+
+@pytest.mark.parametrize("kind", [FORWARD, job_pb2.PARTITION_KIND_HASH])
+@pytest.mark.parametrize("seed", range(30))
+def test_rescaling_again_and_again_loses_and_doubles_no_split(seed, kind):
+    run = Simulation(seed, faults=10, kind=kind, splits=60, data_ms=60_000, slots=4)
+    widths = [run.random.randint(1, 6) for _ in range(8)]  # 6: more than there are slots
+    for number, width in enumerate(widths):
+        event = ev.RescaleRequested(f"r{number}", width)
+        run._at(run.random.randint(0, 60_000), lambda e=event: run.tell(e))
+    run.run()
+    assert run.ended is JobState.FINISHED
+    assert not run.live_here()
+    assert run.splits_read() == run.splits
+    asked = {e.request_id for _, e in run.trace if isinstance(e, ev.RescaleRequested)}
+    assert set(run.answers) == asked
+    finals = run.written[run.confirmed].operators
+    assert {len(o.subtasks) for o in finals} == {run.master.graph.vertices[0].parallelism}
+
+
+def test_rescales_do_happen_and_do_fail():
+    done, refused = [], []
+    for seed in range(20):
+        run = Simulation(seed, faults=10, splits=60, data_ms=60_000, slots=4)
+        for number in range(8):
+            event = ev.RescaleRequested(f"r{number}", 1 + (seed + 5 * number) % 6)
+            run._at(run.random.randint(0, 60_000), functools.partial(run.tell, event))
+        run.run()
+        assert run.master.rescales <= len(run.answers)
+        for answer in run.answers.values():
+            (refused if isinstance(answer, Exception) else done).append(answer)
+    assert len([pause for pause in done if pause]) > 25
+    assert len(refused) > 10
