@@ -31,8 +31,11 @@ from lesto.taskmanager.operators.source_api import (
     PollStatus,
     SourceContext,
 )
+from lesto.taskmanager.operators.unread import UnreadBatches
 
 SPLITS_STATE: Final = "splits"
+#: List state: batches read and not emitted, with their splits.
+UNREAD_STATE: Final = "unread"
 #: Union list state: (subtask, event time in ms) of each reader.
 EVENT_TIME_STATE: Final = "event-time"
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -189,9 +192,11 @@ class SourceOperator(Operator):
         self._periodic_at_ms = context.clock.monotonic_ms() + self._interval_ms
         self._assignment = TimestampAssignment(self._strategy, name)
         self._watermarks = SplitWatermarks(self._strategy, context.clock, name)
+        self._unread = UnreadBatches(context.clock)
         self._reader = self._source.create_reader(OperatorReaderContext(context))
         self._opened = True
-        restored = context.restored_list(SPLITS_STATE)
+        restored = list(context.restored_list(SPLITS_STATE))
+        restored += self._unread.restore(context.restored_list(UNREAD_STATE))
         if restored:
             self.add_splits(restored)
         self._restore_event_time()
@@ -234,18 +239,15 @@ class SourceOperator(Operator):
         self._stopped = True
 
     def poll(self) -> PollOutcome:
-        """Read one batch."""
+        """Read one batch, or emit more of the one that was read."""
         if self._stopped:
             return IDLE
+        if self._unread:
+            return self._emit_unread()
         result = self._reader.poll()
         if type(result) is SourceBatch:
-            batch = self._assignment.assign(result.batch)
-            self._watermarks.on_batch(result.split_id, batch)
-            if self._idle:
-                self._emit_status()
-            self.output.emit(batch)
-            self._emit_progress()
-            return PROGRESS
+            self._unread.offer(result)
+            return self._emit_unread()
         if isinstance(result, SplitFinished):
             self._watermarks.finish(result.split_id)
             self._emit_progress()
@@ -254,6 +256,23 @@ class SourceOperator(Operator):
             return END
         assert isinstance(result, NoData)
         return self._pause(result.wake_at_ms)
+
+    def _emit_unread(self) -> PollOutcome:
+        piece = self._unread.take()
+        batch = self._assignment.assign(piece.batch)
+        self._watermarks.on_batch(piece.split_id, batch)
+        if self._idle:
+            self._emit_status()
+        self.output.emit(batch)
+        if self._unread.emitted(piece):
+            self._watermarks.finish(piece.split_id)
+        self._emit_progress()
+        return PROGRESS
+
+    def drain(self) -> None:
+        """Emit all that was read: the end of event time comes next."""
+        while self._unread:
+            self._emit_unread()
 
     def _pause(self, wake_at_ms: int | None) -> PollOutcome:
         now_ms = self.context.clock.monotonic_ms()
@@ -285,11 +304,13 @@ class SourceOperator(Operator):
         self._emit_status()
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
-        """The unfinished splits, exactly behind the last batch emitted, and event time."""
-        splits = self._reader.snapshot_state(checkpoint_id)
+        """The unfinished splits, exactly behind the last record emitted, and event time."""
         serialize = self._source.serialize_split
+        splits = {s.split_id: serialize(s) for s in self._reader.snapshot_state(checkpoint_id)}
+        unread = self._unread.snapshot(splits)
         return OperatorSnapshot(
-            lists={SPLITS_STATE: [serialize(split) for split in splits]},
+            lists={SPLITS_STATE: list(splits.values())}
+            | ({UNREAD_STATE: unread} if unread else {}),
             union_lists={EVENT_TIME_STATE: [_encode_time((self.context.subtask, self._emitted))]},
         )
 

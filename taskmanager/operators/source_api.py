@@ -83,6 +83,10 @@ class SourceDriver(Protocol):
         """No further splits will be assigned."""
         ...
 
+    def drain(self) -> None:
+        """Emit what was read and not emitted: a stop with drain ends event time next."""
+        ...
+
     def stop(self) -> None:
         """Stop reading: a savepoint barrier has been emitted and the job will end. No poll
         follows.
