@@ -250,12 +250,16 @@ def main():
     parser.add_argument("--engine", choices=list(ENGINES), action="append")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--keys", type=int, default=STATE_KEYS, help="of the state measurement")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the overhead measurement's rows")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the overhead measurement's rows"
+    )
     parser.add_argument("--no-record", action="store_true", help="print only")
     args = parser.parse_args()
     unknown = set(args.measurement) - set(MEASUREMENTS)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(MEASUREMENTS)}")
+        parser.error(
+            f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(MEASUREMENTS)}"
+        )
     console = Console(width=160)
     figures, failures = [], []
     folder = Path(tempfile.mkdtemp(prefix="lesto-versus-"))
