@@ -58,7 +58,8 @@ class Observer:
     Args:
         cluster: whose JobManager is asked.
         job: the job's id.
-        output: directories of published part files.
+        output: directories of published part files, or an object whose ``newest`` gives the
+            highest checkpoint that was published.
     """
 
     def __init__(self, cluster, job, output):
@@ -164,7 +165,9 @@ class Observer:
                 last.output = since
 
     def _newest_part(self):
-        """The highest checkpoint that a published file names."""
+        """The highest checkpoint that was published."""
+        if hasattr(self.output, "newest"):
+            return self.output.newest()
         found = 0
         for folder in self.output:
             with contextlib.suppress(FileNotFoundError):

@@ -101,6 +101,18 @@ class Ledger:
             )  # fmt: skip
         self.db.commit()
 
+    def records(self):
+        """Records of the sink ``running`` in the order in which they were published."""
+        query = (
+            "SELECT id, key, value, r.number, total FROM running r JOIN files f ON f.rowid = r.file"
+            " ORDER BY f.checkpoint_id, f.number, r.position"
+        )
+        return np.array(self.db.execute(query).fetchall(), dtype=np.int64).reshape(-1, 5)
+
+    def premature(self):
+        """Files that were seen before a checkpoint that covers them was complete."""
+        return self.db.execute("SELECT count(*) FROM files WHERE premature").fetchone()[0]
+
 
 def metadata_epoch(path):
     """The epoch in a checkpoint's ``_metadata``, read by the format's definition.
@@ -176,10 +188,11 @@ class Watcher:
     def watch_checkpoints(self):
         """Note completed checkpoints for ever: a finished job deletes its own soon."""
         while True:
-            self._latest_checkpoint()
+            self.latest_checkpoint()
             time.sleep(CHECKPOINT_POLL_SECONDS)
 
-    def _latest_checkpoint(self):
+    def latest_checkpoint(self):
+        """The highest number of a complete checkpoint seen so far."""
         # Folders vanish while we look: old checkpoints, and the whole root of a finished job.
         with contextlib.suppress(FileNotFoundError):
             for job in os.scandir(self.checkpoints):
@@ -203,8 +216,24 @@ class Watcher:
                     checkpoint = int(_NAME.match(path.name)["checkpoint"])
                     # A file seen before a checkpoint that covers it is complete was published too
                     # early.
-                    premature = self._latest_checkpoint() < checkpoint
+                    premature = self.latest_checkpoint() < checkpoint
                     self.ledger.add(path, sink, premature)
+
+
+def judge_records(seen, rows, lanes):
+    """Counts over records (id, key, value, number, total) in the order in which they came."""
+    keys, values, _ = model(rows)
+    ids = seen[:, 0]
+    inside = ids[(ids >= 0) & (ids < rows)]
+    counts = np.bincount(inside, minlength=rows)
+    wrong = (keys[inside] != seen[: len(inside), 1]) | (values[inside] != seen[: len(inside), 2])
+    return {
+        "lost": int((counts == 0).sum()),
+        "duplicated": int((counts - 1).clip(min=0).sum()) + int(len(ids) - len(inside)),
+        "corrupted": int(wrong.sum()) if len(inside) == len(ids) else len(ids),
+        "reordered": _reordered(seen, lanes),
+        "wrong_state": _wrong_state(seen),
+    }
 
 
 def judge(ledger, rows, lanes):
@@ -212,29 +241,14 @@ def judge(ledger, rows, lanes):
     keys, values, times = model(rows)
     db = ledger.db
     report = {"rows": rows, "files": db.execute("SELECT count(*) FROM files").fetchone()[0]}
-    report["premature"] = db.execute("SELECT count(*) FROM files WHERE premature").fetchone()[0]
+    report["premature"] = ledger.premature()
     changed = 0
     for path, size, mtime in db.execute("SELECT path, size, mtime_ns FROM files"):
         now = Path(path).stat() if Path(path).exists() else None
         changed += now is None or (now.st_size, now.st_mtime_ns) != (size, mtime)
     report["changed_after_publishing"] = changed
 
-    order = (
-        "SELECT id, key, value, r.number, total FROM running r JOIN files f ON f.rowid = r.file "
-    )
-    seen = np.array(
-        db.execute(order + "ORDER BY f.checkpoint_id, f.number, r.position").fetchall(),
-        dtype=np.int64,
-    ).reshape(-1, 5)
-    ids = seen[:, 0]
-    inside = ids[(ids >= 0) & (ids < rows)]
-    counts = np.bincount(inside, minlength=rows)
-    report["lost"] = int((counts == 0).sum())
-    report["duplicated"] = int((counts - 1).clip(min=0).sum()) + int(len(ids) - len(inside))
-    wrong = (keys[inside] != seen[: len(inside), 1]) | (values[inside] != seen[: len(inside), 2])
-    report["corrupted"] = int(wrong.sum()) if len(inside) == len(ids) else len(ids)
-    report["reordered"] = _reordered(seen, lanes)
-    report["wrong_state"] = _wrong_state(seen)
+    report.update(judge_records(ledger.records(), rows, lanes))
     report.update(_judge_windows(db, keys, values, times))
     return report
 

@@ -2,7 +2,7 @@
 
 import importlib
 
-KINDS = ("kills", "zombies", "networks", "wires", "machines", "snapshots", "stress")
+KINDS = ("kills", "zombies", "networks", "wires", "machines", "snapshots", "stress", "sinks")
 
 
 def load():
