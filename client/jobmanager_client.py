@@ -5,6 +5,7 @@ Blocking; safe to use from several threads.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
@@ -21,23 +22,18 @@ from lesto.client.errors import (
     NotAuthorizedError,
     UnknownJobError,
 )
+from lesto.client.leader_connection import LeaderConnection
+from lesto.common.config import Configuration
 from lesto.common.errors import LestoError, did_you_mean
 from lesto.common.locations import absolute
 from lesto.common.rpc import call_metadata, error_from_metadata
 from lesto.proto import client_pb2 as pb
-from lesto.proto import client_pb2_grpc
+from lesto.state.leases import split_addresses
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 SHORT_ID_DIGITS = 8
-_CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", 256 << 20),
-    ("grpc.max_send_message_length", 256 << 20),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-)
 ENDED_STATES = frozenset({pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELED, pb.JOB_STATE_FINISHED})
 
 
@@ -56,31 +52,70 @@ def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]
     return host, int(port)
 
 
+def parse_addresses(text: str) -> list[tuple[str, int]]:
+    """Split ``HOST:PORT,HOST:PORT``.
+
+    Raises:
+        BadAddressError: one of them is none.
+    """
+    return [parse_address(part) for part in split_addresses(text) or (text,)]
+
+
+class _Methods:
+    """The service's methods, of whichever JobManager leads at the time of the call."""
+
+    def __init__(self, connection: LeaderConnection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            return getattr(self._connection.stub(), name)(*arguments, **options)
+
+        return call
+
+
 class JobManagerClient:
-    """A connection to the JobManager at ``address``.
+    """A connection to the JobManager at ``address``, or to the one that leads.
+
+    Once a highly available cluster has answered, calls and streams bear the loss of its leader:
+    they go on with the next one, for as long as ``failover_timeout`` allows it to take.
 
     Args:
-        address: ``host:port``.
+        address: ``host:port``, or several with commas between.
         token: the cluster's token, if it has one.
         timeout: longest wait for an answer; waits for a savepoint or a job have none.
+        failover_timeout: longest time to look for the next leader.
+        config: when it reaches the leader's lease, the leader is found by that too.
 
     Every method raises ``JobManagerUnreachableError``, ``JobManagerTimeoutError``,
     ``NotAuthorizedError``, or the error that the JobManager answered with.
     """
 
     def __init__(
-        self, address: str, token: str | None = None, *, timeout: timedelta = timedelta(seconds=60)
+        self,
+        address: str,
+        token: str | None = None,
+        *,
+        timeout: timedelta = timedelta(seconds=60),
+        failover_timeout: timedelta = timedelta(seconds=60),
+        config: Configuration | None = None,
     ) -> None:
-        parse_address(address)
-        self.address = address
+        parse_addresses(address)
+        self._connection = LeaderConnection(
+            address, call_metadata(token), failover_timeout, config
+        )
+        self._stub: Any = _Methods(self._connection)
         self._metadata = call_metadata(token)
         self._timeout = timeout.total_seconds()
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self._stub: Any = client_pb2_grpc.JobManagerServiceStub(self._channel)
+
+    @property
+    def address(self) -> str:
+        """Where it is connected to now."""
+        return self._connection.address
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,10 +133,18 @@ class JobManagerClient:
     def cluster(self) -> pb.ClusterInfo:
         """Return counts, versions and TaskManagers."""
         info: pb.ClusterInfo = self._call(self._stub.GetCluster, pb.GetClusterRequest())
-        return info
+        self._connection.learn(info)
+        if info.leading or not info.leader_address:
+            return info
+        found = self._connection.follow(
+            self._connection.generation, time.monotonic() + CONNECT_TIMEOUT_SECONDS
+        )
+        # What a standby knows, when the leader cannot be reached.
+        return self._call(self._stub.GetCluster, pb.GetClusterRequest()) if found else info
 
     def submit(self, request: pb.SubmitJobRequest) -> str:
-        """Submit a job graph; return the job's id."""
+        """Submit a job graph; return the job's id. Repeated, across a failover too, it is one job."""
+        self._await_connection()
         response: pb.SubmitJobResponse = self._call(self._stub.SubmitJob, request)
         return response.job_id
 
@@ -141,10 +184,35 @@ class JobManagerClient:
         )
         return response.path
 
+    def checkpoint(self, job_id: str, *, full: bool = False) -> tuple[int, str]:
+        """Take a checkpoint now; return its number and path once it is complete."""
+        request = pb.TriggerCheckpointRequest(job_id=job_id, full=full)
+        response: pb.TriggerCheckpointResponse = self._call(
+            self._stub.TriggerCheckpoint, request, timeout=None
+        )
+        return response.checkpoint_id, response.path
+
+    def dispose(self, path: str) -> int:
+        """Delete a savepoint or retained checkpoint; return the number of its files."""
+        request = pb.DisposeSavepointRequest(path=absolute(path))
+        response: pb.DisposeSavepointResponse = self._call(
+            self._stub.DisposeSavepoint, request, timeout=None
+        )
+        return response.files
+
     def results(self, job_id: str, operator_uid: str) -> Iterator[pb.ResultBatch]:
         """Yield what a collect sink has committed, until the job has ended."""
-        request = pb.FetchResultsRequest(job_id=job_id, operator_uid=operator_uid)
-        return self._stream(self._stub.FetchResults, request)
+        request = pb.FetchResultsRequest(job_id=job_id, operator_uid=operator_uid, keep=True)
+        had: set[str] = set()
+        for batch in self._stream(self._stub.FetchResults, request):
+            if batch.name in had:  # a stream that broke is opened anew, and repeats
+                continue
+            had.add(batch.name)
+            yield batch
+        request = pb.FetchResultsRequest(job_id=job_id, operator_uid=operator_uid, discard=True)
+        for _ in self._stream(self._stub.FetchResults, request):
+            msg = "the JobManager sends results that it was told to delete"
+            raise JobManagerCallError(msg, remedy="use the same version of Lesto on both sides")
 
     def resolve_job(self, prefix: str) -> str:
         """Return the id of the one job whose id starts with ``prefix``.
@@ -182,33 +250,67 @@ class JobManagerClient:
         limit = self._timeout if timeout == -1.0 else timeout
         if limit is None:
             self._await_connection()
-        try:
-            return method(request, timeout=limit, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise self._named(error) from error
+        until: float | None = None
+        while True:
+            generation = self._connection.generation
+            try:
+                return method(request, timeout=limit, metadata=self._metadata)
+            except grpc.RpcError as error:
+                until = self._follow(error, generation, until)
 
     def _stream(self, method: Callable[..., Iterator[T]], request: Any) -> Iterator[T]:
         self._await_connection()
-        call: Any = method(request, metadata=self._metadata)
-        try:
-            yield from call
-        except grpc.RpcError as error:
+        until: float | None = None
+        while True:
+            generation = self._connection.generation
+            call: Any = method(request, metadata=self._metadata)
+            try:
+                for message in call:
+                    until = None
+                    yield message
+                return
+            except grpc.RpcError as error:
+                until = self._follow(error, generation, until)
+            finally:
+                call.cancel()
+
+    def _follow(self, error: Any, generation: int, until: float | None) -> float:
+        """After a failover, connect to the next leader; else raise what the error means.
+
+        Args:
+            error: gRPC's.
+            generation: of the connection it came from.
+            until: monotonic seconds, of a failover that goes on; None: it begins.
+
+        Returns:
+            When the failover has to be over.
+        """
+        if not self._connection.is_failover(error):
             raise self._named(error) from error
-        finally:
-            call.cancel()
+        if until is None:
+            until = time.monotonic() + self._connection.budget()
+        elif time.monotonic() > until:
+            raise self._named(error) from error
+        if not self._connection.follow(generation, until):
+            raise self._named(error) from error
+        return until
 
     def _await_connection(self) -> None:
         # A call that waits, not channel_ready_future: that one leaves a polling thread behind,
         # which raises when the channel is closed soon after.
+        generation = self._connection.generation
         try:
-            self._stub.GetCluster(
+            info = self._stub.GetCluster(
                 pb.GetClusterRequest(),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 wait_for_ready=True,
                 metadata=self._metadata,
             )
+            self._connection.learn(info)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                if self._connection.may_be_elsewhere and self._connection.follow(generation):
+                    return
                 why = f"no answer within {CONNECT_TIMEOUT_SECONDS:g} s"
                 raise self._unreachable(why) from None
             # Anything else is an answer; the call that follows names it.

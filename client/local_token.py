@@ -26,9 +26,23 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
+def own_token(port: int) -> str:
+    """Return the token for a cluster on this port: that of a process killed here, else a new one.
+
+    TaskManagers and clients of a JobManager that was killed and starts again know the old one.
+    """
+    return find_token(Configuration(), f"127.0.0.1:{port}") or new_token()
+
+
 def find_token(config: Configuration, address: str) -> str | None:
-    """Return the token to show to the JobManager at ``host:port``, if one is known."""
+    """Return the token to show to the JobManager at ``host:port``, if one is known.
+
+    Of several addresses with commas between, the first that has one: a cluster has one token.
+    """
     configured = config.get(options.SECURITY_TOKEN)
+    if "," in address:
+        tokens = (find_token(config, one.strip()) for one in address.split(","))
+        return configured or next((token for token in tokens if token), None)
     host, _, port = address.rpartition(":")
     if configured or not is_loopback_host(host):
         return configured

@@ -41,7 +41,12 @@ def submit(
         from lesto.client.local_token import find_token
 
         token = find_token(config, run.jobmanager)
-        client = JobManagerClient(run.jobmanager, token, timeout=config.get(options.CLIENT_TIMEOUT))
+        client = JobManagerClient(
+            run.jobmanager,
+            token,
+            timeout=config.get(options.CLIENT_TIMEOUT),
+            failover_timeout=config.get(options.CLIENT_FAILOVER_TIMEOUT),
+        )
         job = _send(client, graph, None)
     else:
         from lesto.client.minicluster import MiniCluster

@@ -107,7 +107,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager")
+    parser.add_argument(
+        "-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager, or several, a,b"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +157,14 @@ def _add_run(add: Any) -> None:
         action="store_true",
         help="accept state in the savepoint that the job no longer has an operator for",
     )
+    run.add_argument(
+        "-rm",
+        "--claimMode",
+        "--restoreMode",
+        dest="claim_mode",
+        metavar="MODE",
+        help="whose the savepoint is: no_claim (it stays yours, the default) or claim (the job's)",
+    )
     run.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     _add_script(run)
     info = add("info", "info", "info", "show the plan of a job script without running it")
@@ -185,8 +195,20 @@ def _add_job_commands(add: Any) -> None:
 
     savepoint = add("savepoint", "jobs", "savepoint", "take a savepoint of a running job")
     _add_target(savepoint)
-    savepoint.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+    savepoint.add_argument(
+        "-d", "--dispose", metavar="PATH", help="delete this savepoint instead of taking one"
+    )
+    savepoint.add_argument(
+        "job", nargs="?", default="", metavar="JOB", help="id of the job, or its first digits"
+    )
     savepoint.add_argument("directory", nargs="?", default="", metavar="DIR", help="where it goes")
+
+    checkpoint = add("checkpoint", "jobs", "checkpoint", "take a checkpoint of a running job now")
+    _add_target(checkpoint)
+    checkpoint.add_argument(
+        "-full", "--full", action="store_true", help="build on no earlier checkpoint"
+    )
+    checkpoint.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
 
 
 def _add_processes(add: Any) -> None:
@@ -205,7 +227,7 @@ def _add_processes(add: Any) -> None:
 
     taskmanager = add("taskmanager", "processes", "taskmanager", "run a TaskManager")
     taskmanager.add_argument(
-        "-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager"
+        "-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager, or several, a,b"
     )
     taskmanager.add_argument("--slots", type=int, metavar="N", help="number of slot processes")
     taskmanager.add_argument("--host", metavar="HOST", help="address other TaskManagers reach")

@@ -37,5 +37,9 @@ def connect(arguments: argparse.Namespace) -> JobManagerClient:
     config = configuration(arguments)
     address = jobmanager_address(arguments, config)
     return JobManagerClient(
-        address, find_token(config, address), timeout=config.get(options.CLIENT_TIMEOUT)
+        address,
+        find_token(config, address),
+        timeout=config.get(options.CLIENT_TIMEOUT),
+        failover_timeout=config.get(options.CLIENT_FAILOVER_TIMEOUT),
+        config=config,
     )

@@ -266,6 +266,15 @@ class JobManager:
 
     # -------------------------------------------------------------------------------- leadership
 
+    @property
+    def leads(self) -> bool:
+        """Whether it leads the cluster, or is about to once it has read its jobs."""
+        elector = self._elector
+        if elector is None:
+            return self._ready
+        lease = elector.leader()
+        return lease is not None and lease.holder == self.jobmanager_id
+
     def leading_cluster(self) -> Cluster:
         """Everything that can be asked of the cluster, while this JobManager leads.
 

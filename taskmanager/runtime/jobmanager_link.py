@@ -13,13 +13,16 @@ import grpc
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.logs import get_logger
-from lesto.common.rpc import call_metadata, error_from_metadata
+from lesto.common.rpc import call_metadata, error_from_metadata, leader_from_metadata
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
+from lesto.state.leases import LeaderFinder, split_addresses
 from lesto.taskmanager.runtime.errors import GatewayLostError
 from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
 
 RECONNECT_FIRST_SECONDS: Final = 0.1
-RECONNECT_MAX_SECONDS: Final = 5.0
+RECONNECT_MAX_SECONDS: Final = 0.5
+#: Between two lines of the log about a JobManager that is not there.
+UNREACHABLE_LOG_SECONDS: Final = 10.0
 #: Events that wait for the JobManager to read them; beyond it the connection counts as lost.
 OUTBOUND_MESSAGES_MAX: Final = 100_000
 _END: Final = runtime_pb2.FromTaskManager()
@@ -31,7 +34,9 @@ class JobManagerLink:
     """Keeps a registered connection to the JobManager.
 
     Args:
-        address: host:port.
+        address: ``host:port`` of the JobManager, or several with commas between; the one that
+            leads is found among them, by what the others answer, and by the lease if this process
+            is configured to reach it.
         config: intervals, timeouts, token.
         register: makes the registration with the slots as they are now.
         on_message: a command has come.
@@ -48,6 +53,8 @@ class JobManagerLink:
         on_lost: Callable[[str], None],
     ) -> None:
         self._address = address
+        self._finder = LeaderFinder(split_addresses(address), config)
+        self._leader_epoch = 0
         self._metadata = call_metadata(config.get(options.SECURITY_TOKEN))
         self._interval = config.get(options.HEARTBEAT_INTERVAL).total_seconds()
         self._timeout = config.get(options.HEARTBEAT_TIMEOUT).total_seconds()
@@ -82,7 +89,10 @@ class JobManagerLink:
         """
         pause = RECONNECT_FIRST_SECONDS
         since = time.monotonic()
+        logged, told = 0.0, ""
+        loop = asyncio.get_running_loop()
         while True:
+            self._address = await loop.run_in_executor(None, self._finder.next)
             reason = await self._session()
             if self.registered.is_set():
                 self.registered.clear()
@@ -92,9 +102,15 @@ class JobManagerLink:
             if waited > self._give_up:
                 msg = f"no JobManager at {self._address} for {waited:.0f} s: {reason}"
                 raise GatewayLostError(msg, remedy="start the JobManager or correct its address")
-            _log.warning(
-                "jobmanager.unreachable", address=self._address, reason=reason, retry_in_s=pause
-            )
+            now = time.monotonic()
+            if reason != told or now - logged > UNREACHABLE_LOG_SECONDS:
+                logged, told = now, reason
+                _log.warning(
+                    "jobmanager.unreachable",
+                    address=self._address,
+                    reason=reason,
+                    retry_in_s=pause,
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, RECONNECT_MAX_SECONDS)
 
@@ -110,9 +126,15 @@ class JobManagerLink:
             watch = asyncio.create_task(self._watch(call), name="jobmanager-heartbeat")
             try:
                 async for message in call:
+                    if self._is_stale(message):
+                        reason = f"it leads no more: epoch {self._leader_epoch} has begun"
+                        call.cancel()
+                        break
                     self._take(message)
             except grpc.aio.AioRpcError as error:
-                refused = error_from_metadata(tuple(error.trailing_metadata() or ()))
+                trailing = tuple(error.trailing_metadata() or ())
+                self._finder.hint(leader_from_metadata(trailing) or "")
+                refused = error_from_metadata(trailing)
                 reason = refused.message if refused else f"{error.code().name}: {error.details()}"
             except asyncio.CancelledError:
                 if not call.cancelled() or ((task := asyncio.current_task()) and task.cancelling()):
@@ -127,6 +149,16 @@ class JobManagerLink:
                 with contextlib.suppress(asyncio.CancelledError):
                     await watch
         return reason
+
+    def _is_stale(self, message: runtime_pb2.ToTaskManager) -> bool:
+        """Whether a JobManager greets whose leadership is over, and this process knows it."""
+        if message.WhichOneof("message") != "registered":
+            return False
+        epoch = message.registered.leader_epoch
+        if epoch and epoch < self._leader_epoch:  # 0: there is no election
+            return True
+        self._leader_epoch = epoch
+        return False
 
     def _take(self, message: runtime_pb2.ToTaskManager) -> None:
         self._heard = time.monotonic()

@@ -14,7 +14,7 @@ import secrets
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -33,6 +33,7 @@ from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
 from lesto.taskmanager.runtime.slot_process import SlotProcess, SlotSetup
 from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
 from lesto.taskmanager.runtime.supervisor_metrics import SupervisorMetrics
+from lesto.taskmanager.runtime.task_ledger import TaskId, TaskLedger
 
 LOOPBACK: Final = "127.0.0.1"
 #: Pause before a slot process that died before it was ready is replaced; doubled each time.
@@ -88,6 +89,7 @@ class TaskManager:
         self._stop_metrics: Callable[[], None] | None = None
         self._stopping = False
         self._fatal: asyncio.Future[None] | None = None
+        self._ledger = TaskLedger()
         self._link = JobManagerLink(
             jobmanager_address,
             config,
@@ -211,6 +213,7 @@ class TaskManager:
             reason = await slot.wait()
             was_ready = slot.ready
             del self._slots[slot.slot_id]
+            self._ledger.slot_gone(slot.slot_id)
             if self._is_stopping():
                 return
             self._metrics.slots_lost.inc()
@@ -273,6 +276,7 @@ class TaskManager:
 
     def slot_event(self, slot: SlotProcess, event: runtime_pb2.TaskEvent) -> None:
         """Relay an event."""
+        self._ledger.heard(slot.slot_id, event)
         self._link.send(runtime_pb2.FromTaskManager(task=event, slot_id=slot.slot_id))
 
     # --------------------------------------------------------------------------------- JobManager
@@ -304,6 +308,7 @@ class TaskManager:
                 # A command to a slot that is lost is void: the JobManager hears, or has heard, of
                 # the loss.
                 if slot is not None:
+                    self._ledger.deployed(slot.slot_id, message.command.command)
                     slot.send(runtime_pb2.ToSlot(command=message.command.command))
             case "kill_slot":
                 slot = self._slots.get(message.kill_slot.slot_id)
@@ -323,6 +328,19 @@ class TaskManager:
         for slot in self._slots.values():
             if slot.ready:
                 slot.send(runtime_pb2.ToSlot(command=cancel))
+        orphans = self._ledger.running()
+        timeout = self._config.get(options.TASK_CANCELLATION_TIMEOUT).total_seconds()
+        if orphans and timeout:
+            self._spawn(self._end_orphans(orphans, timeout), "orphans")
+
+    async def _end_orphans(self, orphans: Mapping[str, frozenset[TaskId]], timeout: float) -> None:
+        """Kill slots whose tasks do not obey: the leader that would have done so is gone."""
+        await asyncio.sleep(timeout)
+        running = self._ledger.running()
+        for slot_id, tasks in orphans.items():
+            slot = self._slots.get(slot_id)
+            if slot is not None and tasks & running.get(slot_id, frozenset()):
+                slot.kill(f"tasks of a lost JobManager have not ended in {timeout:g} s")
 
 
 class _Gateway(runtime_pb2_grpc.SlotGatewayServicer):

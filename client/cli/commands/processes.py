@@ -12,8 +12,8 @@ from lesto.client.cli.exit_codes import ExitCode
 from lesto.client.cli.logging_setup import set_up_logging
 from lesto.client.cli.stop_signals import STOP_SIGNALS
 from lesto.client.cli.target import configuration, jobmanager_address
-from lesto.client.jobmanager_client import JobManagerClient, parse_address
-from lesto.client.local_token import find_token, new_token, published_token
+from lesto.client.jobmanager_client import JobManagerClient, parse_addresses
+from lesto.client.local_token import find_token, own_token, published_token
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.hosts import is_loopback_host
@@ -37,9 +37,10 @@ async def _run_jobmanager(config: Configuration) -> int:
 
     stopped = _stop_event()
     host = config.get(options.JOBMANAGER_BIND_HOST)
-    own_token = is_loopback_host(host) and not config.get(options.SECURITY_TOKEN)
-    if own_token:
-        config.set(options.SECURITY_TOKEN, new_token(), origin="made for this process")
+    makes_token = is_loopback_host(host) and not config.get(options.SECURITY_TOKEN)
+    if makes_token:
+        made = own_token(config.get(options.JOBMANAGER_PORT))
+        config.set(options.SECURITY_TOKEN, made, origin="made for this process")
     token = config.get(options.SECURITY_TOKEN)
     async with contextlib.AsyncExitStack() as stack:
         rest = RestServer(config)
@@ -51,9 +52,12 @@ async def _run_jobmanager(config: Configuration) -> int:
         reachable = host if is_loopback_host(host) else "127.0.0.1"
         client = stack.enter_context(JobManagerClient(f"{reachable}:{server.port}", token))
         rest.start(client)
-        if own_token and token:
+        if makes_token and token:
             stack.enter_context(published_token(token, server.port))
-        print(f"JobManager on {host}:{server.port}, REST on http://{rest.address}", flush=True)
+        role = "" if server.leads else " (standby)"
+        print(
+            f"JobManager{role} on {host}:{server.port}, REST on http://{rest.address}", flush=True
+        )
         await stopped.wait()
     return ExitCode.OK
 
@@ -64,7 +68,7 @@ def taskmanager(arguments: argparse.Namespace) -> int:
     _override(config, options.TASK_SLOTS, arguments.slots, "--slots")
     _override(config, options.TASKMANAGER_HOST, arguments.host, "--host")
     address = jobmanager_address(arguments, config)
-    parse_address(address)
+    parse_addresses(address)
     token = find_token(config, address)
     if token:
         config.set(options.SECURITY_TOKEN, token, origin="the local cluster's")
