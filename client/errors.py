@@ -52,6 +52,14 @@ class JobManagerCallError(LestoError):
     code = "LESTO-1106"
 
 
+class MissingArgumentError(LestoError):
+    """A command of `lesto` lacks an argument."""
+
+    code = "LESTO-1114"
+    domain = Domain.USER
+    retryable = False
+
+
 class UnknownCommandError(LestoError):
     """`lesto` has no such command."""
 

@@ -28,9 +28,10 @@ from lesto.common.option_types import (
     InvalidOptionError,
     MemorySize,
     UnknownOptionError,
+    UnsupportedOptionError,
     format_value,
 )
-from lesto.common.options import IGNORED_PREFIXES, known_aliases, known_options
+from lesto.common.options import IGNORED_PREFIXES, UNSUPPORTED, known_aliases, known_options
 
 __all__ = [
     "ConfigOption",
@@ -39,6 +40,7 @@ __all__ = [
     "MemorySize",
     "ResolvedValue",
     "UnknownOptionError",
+    "UnsupportedOptionError",
     "find_option",
 ]
 
@@ -60,9 +62,11 @@ def find_option(key: str) -> ConfigOption[Any]:
 
     Raises:
         UnknownOptionError: there is none; names the nearest.
+        UnsupportedOptionError: it asks for something of Flink's that Lesto does not do.
     """
     option = known_options().get(key) or known_aliases().get(key)
     if option is None:
+        _refuse_unsupported(key)
         near = did_you_mean(key, (*known_options(), *known_aliases()))
         msg = f"unknown option '{key}'{near}"
         raise UnknownOptionError(
@@ -70,6 +74,13 @@ def find_option(key: str) -> ConfigOption[Any]:
             remedy="Correct the key, or list the valid ones with `lesto config show`.",
         )
     return option
+
+
+def _refuse_unsupported(key: str) -> None:
+    for name, why in UNSUPPORTED.items():
+        if key == name or (name.endswith(".") and key.startswith(name)):
+            msg = f"option '{key}' is not supported: {why}"
+            raise UnsupportedOptionError(msg, remedy="Remove it.")
 
 
 class Configuration:

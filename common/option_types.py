@@ -44,6 +44,14 @@ class InvalidOptionError(LestoError):
     retryable = False
 
 
+class UnsupportedOptionError(LestoError):
+    """A configuration key of Flink for something that Lesto does not do."""
+
+    code = "LESTO-1005"
+    domain = Domain.USER
+    retryable = False
+
+
 class MemorySize(int):
     """A number of bytes."""
 

@@ -31,6 +31,14 @@ class CheckpointRetention(enum.Enum):
     NO_EXTERNALIZED_CHECKPOINTS = "NO_EXTERNALIZED_CHECKPOINTS"
 
 
+class RestoreClaimMode(enum.Enum):
+    """Whose the snapshot is that a job starts from."""
+
+    NO_CLAIM = "NO_CLAIM"
+    CLAIM = "CLAIM"
+    LEGACY = "LEGACY"
+
+
 class StateBackendType(enum.Enum):
     """Where keyed state lives while the job runs."""
 
@@ -138,7 +146,8 @@ MAX_CONCURRENT_CHECKPOINTS = ConfigOption(
     "execution.checkpointing.max-concurrent-checkpoints",
     int,
     1,
-    "Checkpoints that may be in progress at once.",
+    "Checkpoints that may be in progress at once; a min-pause leaves room for one. Savepoints come "
+    "on top.",
     minimum=1,
 )
 TOLERABLE_FAILED_CHECKPOINTS = ConfigOption(
@@ -152,7 +161,8 @@ CHECKPOINT_RETENTION = ConfigOption(
     "execution.checkpointing.externalized-checkpoint-retention",
     CheckpointRetention,
     CheckpointRetention.RETAIN_ON_CANCELLATION,
-    "Whether checkpoints stay when the job is cancelled. They always stay when it fails.",
+    "Whether checkpoints stay when the job is cancelled. When it fails they stay too, but for "
+    "NO_EXTERNALIZED_CHECKPOINTS. When it finishes, they go.",
 )
 NUM_RETAINED_CHECKPOINTS = ConfigOption(
     "execution.checkpointing.num-retained",
@@ -188,15 +198,31 @@ UNALIGNED_ENABLED = ConfigOption(
     "execution.checkpointing.unaligned.enabled",
     bool,
     False,
-    "Let barriers overtake buffered data from the start.",
+    "Let barriers overtake data that waits: how long a checkpoint takes then does not depend on "
+    "backpressure, and what was overtaken is in the checkpoint.",
     aliases=("execution.checkpointing.unaligned",),
 )
 ALIGNED_CHECKPOINT_TIMEOUT = ConfigOption(
     "execution.checkpointing.aligned-checkpoint-timeout",
     timedelta,
     timedelta(0),
-    "Alignment that takes longer goes on unaligned; 0: it stays aligned.",
+    "With unaligned checkpoints: barriers overtake only once the checkpoint is this old; 0: from "
+    "the start.",
     minimum=timedelta(0),
+)
+UNALIGNED_FORCED = ConfigOption(
+    "execution.checkpointing.unaligned.forced",
+    bool,
+    False,
+    "Let barriers overtake on forward, broadcast and custom-partitioned edges too. A checkpoint "
+    "with data of such an edge restores only at the same parallelism.",
+)
+UNALIGNED_MAX_BYTES = ConfigOption(
+    "execution.checkpointing.unaligned.max-in-flight-size",
+    MemorySize,
+    MemorySize(128 * MIB),
+    "Most in-flight data that one task puts into a checkpoint; with more it waits for alignment.",
+    minimum=MemorySize(0),
 )
 CHECKPOINTS_AFTER_TASKS_FINISH = ConfigOption(
     "execution.checkpointing.checkpoints-after-tasks-finish",
@@ -218,6 +244,16 @@ SAVEPOINT_IGNORE_UNCLAIMED_STATE = ConfigOption(
     False,
     "Start although the savepoint has state that no operator of the job claims.",
     aliases=("execution.savepoint.ignore-unclaimed-state",),
+)
+
+CLAIM_MODE = ConfigOption(
+    "execution.state-recovery.claim-mode",
+    RestoreClaimMode,
+    RestoreClaimMode.NO_CLAIM,
+    "Whose the snapshot is that the job starts from. NO_CLAIM: it stays its owner's, and the first "
+    "checkpoint is full, so that nothing refers to it. CLAIM: the job's, which deletes it like one "
+    "of its own. LEGACY is not supported.",
+    aliases=("execution.savepoint-restore-mode",),
 )
 
 # ---------------------------------------------------------------------------------------- state
@@ -242,6 +278,78 @@ STATE_LOCAL_DIR: ConfigOption[str | None] = ConfigOption(
     None,
     "Local directory for working state; by default a temporary one that goes with the process.",
     aliases=("state.backend.rocksdb.localdir",),
+)
+
+# ---------------------------------------------------------------------------- remote storage
+
+STORAGE_TIMEOUT = ConfigOption(
+    "state.storage.operation-timeout",
+    timedelta,
+    timedelta(seconds=30),
+    "Longest time of one try of a request to remote checkpoint storage.",
+    minimum=timedelta(milliseconds=10),
+)
+STORAGE_RETRY_ATTEMPTS = ConfigOption(
+    "state.storage.retry.max-attempts",
+    int,
+    6,
+    "Tries of a request to remote checkpoint storage: 503, throttling, timeouts, lost answers.",
+    minimum=1,
+    maximum=100,
+)
+STORAGE_RETRY_INITIAL_BACKOFF = ConfigOption(
+    "state.storage.retry.initial-backoff",
+    timedelta,
+    timedelta(milliseconds=200),
+    "Pause before the second try; it doubles with each further one, less up to half at random.",
+    minimum=timedelta(0),
+)
+STORAGE_RETRY_MAX_BACKOFF = ConfigOption(
+    "state.storage.retry.max-backoff",
+    timedelta,
+    timedelta(seconds=10),
+    "Longest pause between two tries.",
+    minimum=timedelta(0),
+)
+S3_ENDPOINT: ConfigOption[str | None] = ConfigOption(
+    "s3.endpoint",
+    str,
+    None,
+    "URL of an S3 service other than Amazon's.",
+)
+S3_REGION: ConfigOption[str | None] = ConfigOption(
+    "s3.endpoint.region",
+    str,
+    None,
+    "Region of the S3 service; else AWS_REGION, else us-east-1.",
+    aliases=("s3.region",),
+)
+S3_ACCESS_KEY: ConfigOption[str | None] = ConfigOption(
+    "s3.access-key",
+    str,
+    None,
+    "Access key; without it AWS_ACCESS_KEY_ID, then the machine's role.",
+    aliases=("s3.access.key",),
+    secret=True,
+)
+S3_SECRET_KEY: ConfigOption[str | None] = ConfigOption(
+    "s3.secret-key",
+    str,
+    None,
+    "Secret that belongs to the access key.",
+    aliases=("s3.secret.key",),
+    secret=True,
+)
+S3_SESSION_TOKEN: ConfigOption[str | None] = ConfigOption(
+    "s3.session-token", str, None, "Token of temporary credentials.", secret=True
+)
+S3_PATH_STYLE = ConfigOption(
+    "s3.path.style.access",
+    bool,
+    False,
+    "Put the bucket into the path of a URL, not into its host name; most other S3 services ask "
+    "for it.",
+    aliases=("s3.path-style-access",),
 )
 
 # ----------------------------------------------------------------------------- restart strategy
@@ -608,6 +716,30 @@ IGNORED_PREFIXES = (
     "web.submit.",
     "web.upload.",
 )
+
+
+#: Flink's keys that ask for something Lesto does not do: an error, by name.
+UNSUPPORTED = {
+    "execution.checkpointing.unaligned.interruptible-timers.enabled": "timers are not interrupted",
+    "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file": "a task writes its "
+    "in-flight data into a file of its own",
+    "execution.checkpointing.unaligned.recover-output-on-downstream.enabled": "in-flight data is "
+    "always recovered by its receivers",
+    "execution.checkpointing.during-recovery.enabled": "a checkpoint starts once all tasks run",
+    "execution.checkpointing.recover-without-channel-state.checkpoint-id": "in-flight data is "
+    "never ignored",
+    "execution.checkpointing.interval-during-backlog": "sources do not report a backlog",
+    "execution.checkpointing.storage": "checkpoints are always in execution.checkpointing.dir",
+    "execution.checkpointing.create-subdir": "each job has its own directory",
+    "execution.checkpointing.data-inline-threshold": "keyed state is in files, other state inline",
+    "execution.checkpointing.write-buffer-size": "files are written as a whole",
+    "execution.checkpointing.file-merging.": "files are not merged",
+    "execution.checkpointing.snapshot-compression": "snapshots are always compressed",
+    "execution.checkpointing.cleaner.parallel-mode": "checkpoints are deleted one after another",
+    "execution.checkpointing.region.": "a checkpoint is of the whole job",
+    "pipeline.sources.pause-until-first-checkpoint": "sources start at once",
+    "state.changelog.": "there is no changelog backend",
+}
 
 
 @cache

@@ -1,28 +1,53 @@
-"""Files on any pyarrow.fs URI, with the durability each kind of storage offers."""
+"""Files on any URI, with the durability each kind of storage offers; errors have names."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs as pafs
 
+from lesto.state import storage_settings
+from lesto.state.arrow_objects import ArrowObjects
 from lesto.state.errors import CheckpointExistsError, MissingFileError, StorageError
+from lesto.state.local_objects import LocalObjects, sync_directory
+from lesto.state.objects import Objects, Reader
+from lesto.state.retrying import RetryingObjects
+
+__all__ = ["Files", "open_objects", "register_scheme", "sync_directory"]
+
+#: Makes the objects of a URI, and the path inside them.
+Opener = Callable[[str], tuple[Objects, str]]
+_OPENERS: dict[str, Opener] = {}
+_S3_SCHEMES = {"s3", "s3a", "s3n"}
 
 
-def open_filesystem(uri: str) -> tuple[Any, str]:
-    """The file system of a URI or local path, and the path inside it.
+def register_scheme(scheme: str, opener: Opener) -> None:
+    """Have URIs of a scheme opened by ``opener``, in this process."""
+    _OPENERS[scheme] = opener
+
+
+def open_objects(uri: str) -> tuple[Objects, str]:
+    """The storage of a URI or local path, and the path inside it.
 
     Raises:
         StorageError: the scheme is unknown or the store cannot be reached.
     """
-    if "://" not in uri:
-        return pafs.LocalFileSystem(), os.path.abspath(uri)
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    if not scheme:
+        return LocalObjects(), os.path.abspath(uri)
+    if scheme in _OPENERS:
+        return _OPENERS[scheme](uri)
+    settings = storage_settings.current()
+    if scheme in _S3_SCHEMES:
+        from lesto.state.s3_objects import S3Objects
+
+        bucket, path = urlsplit(uri).netloc, urlsplit(uri).path
+        remote: Objects = S3Objects(bucket, settings)
+        return RetryingObjects(remote, settings.retry), f"{bucket}{path}"
     try:
         filesystem, path = pafs.FileSystem.from_uri(uri)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -31,47 +56,46 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
             msg,
             remedy="give a local path, or a file://, s3:// or hdfs:// URI this host can reach",
         ) from error
-    return filesystem, path
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        return LocalObjects(), os.path.abspath(path)
+    return RetryingObjects(ArrowObjects(filesystem), settings.retry), path
 
 
 class Files:
-    """Reads and writes objects below one root.
+    """Reads and writes objects below one root. Objects appear whole or not at all.
 
-    Local files appear whole or not at all: written under a temporary name, synced, renamed, and the
-    directory synced. Object stores give the same by themselves.
+    Args:
+        root_uri: URI or local path.
+        objects: what to use instead of the storage that the URI names.
     """
 
-    def __init__(self, root_uri: str) -> None:
+    def __init__(self, root_uri: str, objects: Objects | None = None) -> None:
         self.root_uri = root_uri.rstrip("/") or "/"
-        self._fs, self._root = open_filesystem(self.root_uri)
-        self.is_local = isinstance(self._fs, pafs.LocalFileSystem)
-        self._known_directories: set[str] = set()
+        if objects is None:
+            self._objects, self._root = open_objects(self.root_uri)
+        else:
+            self._objects, self._root = objects, self.root_uri
+        self.is_local = isinstance(self._objects, LocalObjects)
 
     def path(self, relative: str) -> str:
-        """Path inside the file system of a path relative to the root."""
+        """Path inside the storage of a path relative to the root."""
         return f"{self._root.rstrip('/')}/{relative}" if relative else self._root
 
-    def write(self, relative: str, chunks: Iterator[bytes]) -> None:
-        """Write a new object durably.
+    def write(self, relative: str, chunks: Callable[[], Iterator[bytes]]) -> None:
+        """Write a new object durably; ``chunks`` is called once a try.
 
         Raises:
             StorageError: the storage refused (disk full, permission, network); nothing is left
                 behind.
         """
         path = self.path(relative)
-        try:
-            if self.is_local:
-                self._write_local(path, chunks, create_only=False)
-            else:
-                self._write_remote(path, chunks)
-        except (OSError, pa.ArrowException) as error:
-            raise _refused(path, "write", error) from error
+        self._named("write", path, lambda: self._objects.write(path, chunks))
 
     def create(self, relative: str, data: bytes) -> None:
         """Write an object that must not be there yet.
 
-        Atomic on local file systems (hard link of the synced file). Object stores whose pyarrow
-        client has no conditional put get a check before the write: there the job's epoch, which a
+        Atomic on local file systems (hard link of the synced file) and on S3 (conditional PUT).
+        Storage without either gets a check before the write: there the job's epoch, which a
         high-availability service hands to one JobManager at a time, is the fence.
 
         Raises:
@@ -80,132 +104,78 @@ class Files:
         """
         path = self.path(relative)
         try:
-            if self.is_local:
-                self._write_local(path, iter([data]), create_only=True)
-                return
-            if self._fs.get_file_info(path).type != pafs.FileType.NotFound:
-                raise FileExistsError(path)
-            self._write_remote(path, iter([data]))
+            self._named("write", path, lambda: self._objects.create(path, data))
         except FileExistsError as error:
             msg = f"{path} exists: another JobManager has completed this checkpoint"
             raise CheckpointExistsError(
                 msg, remedy="this JobManager is stale; let it end"
             ) from error
-        except (OSError, pa.ArrowException) as error:
-            raise _refused(path, "write", error) from error
 
-    def open_input(self, relative: str) -> Any:
-        """A pyarrow NativeFile to read from.
+    def open_input(self, relative: str) -> Reader:
+        """A reader from the front.
 
         Raises:
             MissingFileError: it is not there.
             StorageError: the storage refused.
         """
         path = self.path(relative)
-        try:
-            return self._fs.open_input_file(path)
-        except FileNotFoundError as error:
-            msg = f"file {path} is missing"
-            raise MissingFileError(
-                msg, remedy="restore from another checkpoint, or bring the file back"
-            ) from error
-        except (OSError, pa.ArrowException) as error:
-            raise _refused(path, "read", error) from error
+
+        def fetch(start: int, length: int) -> bytes:
+            part: bytes = self._found("read", path, lambda: self._objects.read(path, start, length))
+            return part
+
+        return Reader(self._found("read", path, lambda: self._objects.size(path)), fetch)
 
     def exists(self, relative: str) -> bool:
         """Whether a file or directory is there."""
-        try:
-            return bool(self._fs.get_file_info(self.path(relative)).type != pafs.FileType.NotFound)
-        except (OSError, pa.ArrowException) as error:
-            raise _refused(self.path(relative), "look up", error) from error
+        path = self.path(relative)
+        there: bool = self._named("look up", path, lambda: self._objects.exists(path))
+        return there
 
     def list(self, relative: str, *, recursive: bool = False) -> list[str]:
         """Relative paths of the files below a directory, with directories (marked by a trailing
         ``/``).
         """
-        selector = pafs.FileSelector(self.path(relative), allow_not_found=True, recursive=recursive)
-        try:
-            infos = self._fs.get_file_info(selector)
-        except (OSError, pa.ArrowException) as error:
-            raise _refused(self.path(relative), "list", error) from error
+        path = self.path(relative)
+        found = self._named("list", path, lambda: self._objects.list(path, recursive=recursive))
         start = len(self._root.rstrip("/")) + 1
-        return sorted(
-            info.path[start:] + ("/" if info.type == pafs.FileType.Directory else "")
-            for info in infos
-        )
+        return sorted(item[start:] for item in found)
 
     def delete(self, relative: str) -> bool:
         """Delete a file; False when it was gone already."""
-        try:
-            self._fs.delete_file(self.path(relative))
-        except FileNotFoundError:
-            return False
-        except (OSError, pa.ArrowException) as error:
-            if not self.exists(relative):
-                return False
-            raise _refused(self.path(relative), "delete", error) from error
-        return True
+        path = self.path(relative)
+        was_there: bool = self._named("delete", path, lambda: self._objects.delete(path))
+        return was_there
 
     def delete_directory(self, relative: str) -> None:
         """Delete a directory and what is in it; nothing happens when it is gone already."""
         path = self.path(relative)
-        self._known_directories.clear()
+        self._named("delete", path, lambda: self._objects.delete_directory(path))
+
+    def _found(self, verb: str, path: str, work: Callable[[], Any]) -> Any:
         try:
-            self._fs.delete_dir(path)
-        except FileNotFoundError:
-            return
-        except (OSError, pa.ArrowException) as error:
-            if self.exists(relative):
-                raise _refused(path, "delete", error) from error
+            return self._named(verb, path, work)
+        except FileNotFoundError as error:
+            msg = f"file {path} is missing"
+            raise MissingFileError(
+                msg, remedy="restore from another checkpoint, or bring the file back"
+            ) from error
 
-    def _write_remote(self, path: str, chunks: Iterator[bytes]) -> None:
-        with self._fs.open_output_stream(path) as out:
-            for chunk in chunks:
-                out.write(chunk)
-
-    def _write_local(self, path: str, chunks: Iterator[bytes], *, create_only: bool) -> None:
-        directory = os.path.dirname(path)
-        self._make_directory(directory)
-        temporary = f"{path}.{secrets.token_hex(6)}.tmp"
+    def _named(self, verb: str, path: str, work: Callable[[], Any]) -> Any:
         try:
-            with open(temporary, "xb") as out:
-                for chunk in chunks:
-                    out.write(chunk)
-                out.flush()
-                os.fsync(out.fileno())
-            if create_only:
-                os.link(temporary, path)  # fails when it exists, unlike rename
-            else:
-                os.rename(temporary, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-        sync_directory(directory)
-
-    def _make_directory(self, directory: str) -> None:
-        if directory in self._known_directories and os.path.isdir(directory):
-            return
-        missing = []
-        at = directory
-        while not os.path.isdir(at):
-            missing.append(at)
-            at = os.path.dirname(at)
-        for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path)
-            sync_directory(os.path.dirname(path))
-        self._known_directories.add(directory)
+            return work()
+        except FileExistsError:
+            if verb != "write":
+                raise _refused(path, verb, "it exists") from None
+            raise
+        except FileNotFoundError as error:
+            if verb != "read":
+                raise _refused(path, verb, error) from error
+            raise
+        except OSError as error:
+            raise _refused(path, verb, error) from error
 
 
-def sync_directory(path: str | Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _refused(path: str, verb: str, error: BaseException) -> StorageError:
+def _refused(path: str, verb: str, error: object) -> StorageError:
     msg = f"checkpoint storage refused to {verb} {path}: {error}"
     return StorageError(msg, remedy="check free space, permissions and the network of the storage")

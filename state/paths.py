@@ -24,7 +24,10 @@ from urllib.parse import urlsplit
 METADATA_NAME = "_metadata"
 SHARED = "shared"
 _CHECKPOINT_DIR = re.compile(r"chk-(\d+)")
-_FILE_NAME = re.compile(r"c(\d+)-e\d+-a[^/]*-[0-9a-f]{16}(?:\.[a-z]+)?")
+_EPOCH_MARKER = re.compile(r"epoch-(\d+)")
+_FILE_NAME = re.compile(r"c(\d+)-e(\d+)-a[^/]*-[0-9a-f]{16}(?:\.[a-z]+)?")
+#: What a local writer that was killed leaves: the name under which it was writing.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]")
 
 
@@ -59,8 +62,46 @@ def checkpoint_number(path: str) -> int | None:
 
 def file_checkpoint(name: str) -> int | None:
     """The checkpoint that wrote a file, from its name; None for names not ours."""
-    found = _FILE_NAME.fullmatch(name.rpartition("/")[2])
+    written = written_by(name)
+    return written.checkpoint_id if written else None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Who wrote a file, as its name says."""
+
+    checkpoint_id: int
+    epoch: int
+
+
+def written_by(name: str) -> Written | None:
+    """Who wrote a file, or was writing it when it died; None for names not ours.
+
+    >>> written_by("shared/c7-e2-a1-00112233aabbccdd.sst")
+    Written(checkpoint_id=7, epoch=2)
+    """
+    found = _FILE_NAME.fullmatch(_TEMPORARY.sub("", name.rpartition("/")[2]))
+    return Written(int(found[1]), int(found[2])) if found else None
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a local writer that was killed has left it."""
+    return _TEMPORARY.search(name) is not None
+
+
+def epoch_number(name: str) -> int | None:
+    """The number of an epoch's marker."""
+    found = _EPOCH_MARKER.fullmatch(name)
     return int(found[1]) if found else None
+
+
+def top(path: str) -> str:
+    """First segment of a relative path.
+
+    >>> top("chk-3/_metadata")
+    'chk-3'
+    """
+    return path.partition("/")[0]
 
 
 def file_name(checkpoint_id: int, epoch: int, attempt: str, suffix: str = "") -> str:

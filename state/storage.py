@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lesto.proto.checkpoint_pb2 import FileHandle
@@ -47,9 +47,8 @@ class SnapshotStore:
             StorageError: the storage refused.
         """
         suffix = Path(local_path).suffix
-        return self._write(
-            self._name(paths.SHARED, checkpoint_id, suffix), _file_chunks(local_path)
-        )
+        name = self._name(paths.SHARED, checkpoint_id, suffix)
+        return self._write(name, lambda: _file_chunks(local_path))
 
     def write_exclusive(
         self, checkpoint_id: int, content: bytes | str | Path, *, suffix: str = ""
@@ -59,8 +58,10 @@ class SnapshotStore:
         Raises:
             StorageError: the storage refused.
         """
-        chunks = iter([content]) if isinstance(content, bytes) else _file_chunks(content)
-        return self._write(self._name(f"chk-{checkpoint_id}", checkpoint_id, suffix), chunks)
+        name = self._name(f"chk-{checkpoint_id}", checkpoint_id, suffix)
+        if isinstance(content, bytes):
+            return self._write(name, lambda: iter([content]))
+        return self._write(name, lambda: _file_chunks(content))
 
     def read(self, handle: FileHandle) -> bytes:
         """The verified content of a file.
@@ -115,9 +116,14 @@ class SnapshotStore:
         name = paths.file_name(checkpoint_id, self._epoch, self._attempt, suffix)
         return f"files/{name}" if self._self_contained else f"{directory}/{name}"
 
-    def _write(self, relative: str, chunks: Iterator[bytes]) -> FileHandle:
-        meter = _Meter(chunks)
-        self._files.write(relative, iter(meter))
+    def _write(self, relative: str, chunks: Callable[[], Iterator[bytes]]) -> FileHandle:
+        meter = _Meter()
+
+        def metered() -> Iterator[bytes]:
+            meter.restart()
+            return meter.over(chunks())
+
+        self._files.write(relative, metered)
         return FileHandle(path=relative, length_bytes=meter.length_bytes, checksum=meter.checksum)
 
     def _locate(self, path: str) -> tuple[Files, str]:
@@ -137,7 +143,7 @@ class SnapshotStore:
             checksum = 0
             left = size
             while left:
-                chunk = _read_chunk(source, files.path(path))
+                chunk = source.read(CHUNK_BYTES)
                 if not chunk:
                     break
                 checksum = zlib.crc32(chunk, checksum)
@@ -154,13 +160,17 @@ class SnapshotStore:
 class _Meter:
     """Passes chunks on while counting and summing them."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Another try, from the front."""
         self.length_bytes = 0
         self.checksum = 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
+    def over(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks."""
+        for chunk in chunks:
             self.length_bytes += len(chunk)
             self.checksum = zlib.crc32(chunk, self.checksum)
             yield chunk
@@ -170,14 +180,6 @@ def _file_chunks(local_path: str | Path) -> Iterator[bytes]:
     with open(local_path, "rb") as source:
         while chunk := source.read(CHUNK_BYTES):
             yield chunk
-
-
-def _read_chunk(source: object, path: str) -> bytes:
-    try:
-        return bytes(source.read(CHUNK_BYTES))  # type: ignore[attr-defined]
-    except OSError as error:
-        msg = f"cannot read {path}: {error}"
-        raise StorageError(msg, remedy="check the storage and the network") from error
 
 
 def _refuse_escape(path: str) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import secrets
 
 from lesto.jobmanager.core.events import CheckpointLoaded
-from lesto.jobmanager.core.instructions import DiscardCheckpoint
+from lesto.jobmanager.core.instructions import Discard, DiscardAll
 from lesto.jobmanager.server import metadata_file
+from lesto.jobmanager.server.checkpoint_cleaner import CheckpointCleaner
 from lesto.jobmanager.server.ha.job_log import JobLog
 from lesto.proto import checkpoint_pb2
 from lesto.state import paths
-from lesto.state.cleanup import collect_orphans, referenced_paths
-from lesto.state.errors import CheckpointExistsError
+from lesto.state.errors import CheckpointExistsError, CorruptFileError
 from lesto.state.files import Files
 from lesto.state.paths import METADATA_NAME, CheckpointPaths
 
-_EPOCH = re.compile(r"epoch-(\d+)")
 #: Tries to claim an epoch while others claim at the same time.
 EPOCH_TRIES_MAX = 100
 
@@ -33,6 +32,7 @@ class CheckpointStore:
         self.paths = CheckpointPaths(checkpoint_dir, job_id)
         self.log = log
         self._files = Files(self.paths.root)
+        self._cleaner = CheckpointCleaner(self.paths.root)
 
     @property
     def root(self) -> str:
@@ -48,15 +48,18 @@ class CheckpointStore:
         Raises:
             StorageError: the storage refused.
         """
+        taken = 0
+        marker = f"{owner} {secrets.token_hex(8)}\n".encode()  # nobody else's has this content
         for _ in range(EPOCH_TRIES_MAX):
-            names = [name.rpartition("/")[2] for name in self._files.list("")]
-            taken = [int(found[1]) for name in names if (found := _EPOCH.fullmatch(name))]
-            epoch = max(taken, default=0) + 1
+            numbers = map(paths.epoch_number, self._files.list(""))
+            # A listing that is out of date must not offer the same number again.
+            taken = max([taken, *(number for number in numbers if number is not None)])
             try:
-                self._files.create(f"epoch-{epoch}", f"{owner}\n".encode())
+                self._files.create(f"epoch-{taken + 1}", marker)
             except CheckpointExistsError:
+                taken += 1
                 continue
-            return epoch
+            return taken + 1
         msg = f"{EPOCH_TRIES_MAX} epochs of {self.root} were claimed by others meanwhile"
         raise CheckpointExistsError(msg, remedy="run one JobManager on this directory")
 
@@ -94,25 +97,14 @@ class CheckpointStore:
             )
         return directory
 
-    def discard(self, instruction: DiscardCheckpoint) -> None:
-        """Delete a checkpoint: first what completes it, then what nobody else references.
+    def discard(self, instruction: Discard) -> None:
+        """Delete what an instruction of the coordinator names.
 
         Raises:
-            StorageError: the storage refused; calling it again goes on.
+            StateError: the storage refused, or a snapshot's neighbours cannot be read; calling it
+                again goes on.
         """
-        directory = f"chk-{instruction.checkpoint_id}"
-        self._files.delete(f"{directory}/{METADATA_NAME}")
-        stay = {path for kept in instruction.retained for path in referenced_paths(kept)}
-        if instruction.metadata is not None:
-            for path in sorted(referenced_paths(instruction.metadata) - stay):
-                if not paths.is_absolute(path) and path.startswith(f"{paths.SHARED}/"):
-                    self._files.delete(path)
-        elif instruction.retained:
-            # What tasks had uploaded for it is known by nobody but the storage.
-            newest = max(kept.checkpoint_id for kept in instruction.retained)
-            collect_orphans(self.root, instruction.retained, before_checkpoint_id=newest)
-        if not any(path.startswith(f"{directory}/") for path in stay):
-            self._files.delete_directory(directory)
+        self._cleaner.discard(instruction)
 
     def discard_all(self) -> None:
         """Delete every checkpoint of the job; results that nobody has fetched yet stay.
@@ -120,17 +112,7 @@ class CheckpointStore:
         Raises:
             StorageError: the storage refused; calling it again goes on.
         """
-        for name in self._files.list(""):
-            directory = name.rstrip("/")
-            if directory == paths.SHARED or paths.checkpoint_number(directory) is not None:
-                self._files.delete_directory(directory)
-        self._delete_empty_root()
-
-    def _delete_empty_root(self) -> None:
-        """Nothing is left but the markers of epochs, and the job has ended."""
-        left = self._files.list("", recursive=True)
-        if all(name.endswith("/") or _EPOCH.fullmatch(name) for name in left):
-            self._files.delete_directory("")
+        self.discard(DiscardAll())
 
     def numbers(self) -> list[int]:
         """Numbers of checkpoints that have left anything, complete or not.
@@ -154,7 +136,7 @@ class CheckpointStore:
     def delete_results(self, operator_uid: str) -> None:
         """Delete the results of a collect sink; the job has ended and they are read."""
         self._files.delete_directory(f"collect/{operator_uid}")
-        self._delete_empty_root()
+        self._cleaner.delete_empty_root()
 
 
 def load_checkpoint(path: str) -> CheckpointLoaded:
@@ -169,5 +151,9 @@ def load_checkpoint(path: str) -> CheckpointLoaded:
     if directory.endswith(f"/{METADATA_NAME}"):
         directory = paths.parent(directory)
     metadata = metadata_file.load(directory)
-    own = paths.checkpoint_number(directory) is not None
+    number = paths.checkpoint_number(directory)
+    own = number is not None
+    if own and number != metadata.checkpoint_id:
+        msg = f"{directory} holds the metadata of checkpoint {metadata.checkpoint_id}"
+        raise CorruptFileError(msg, remedy="restore from another checkpoint; files were mixed up")
     return CheckpointLoaded(metadata, directory, paths.parent(directory) if own else directory)

@@ -21,6 +21,7 @@ from lesto.jobmanager.errors import (
 from lesto.jobmanager.server.auth import abort
 from lesto.jobmanager.server.cluster import Cluster
 from lesto.proto import client_pb2, client_pb2_grpc
+from lesto.state.paths import checkpoint_number
 
 logger = get_logger("lesto.jobmanager.client_service")
 
@@ -149,6 +150,23 @@ class ClientService(client_pb2_grpc.JobManagerServiceServicer):
             request.job_id, request.target, stop=True, drain=request.drain
         )
         return client_pb2.TriggerSavepointResponse(path=path)
+
+    @_answered
+    async def TriggerCheckpoint(
+        self, request: Any, _context: Any
+    ) -> client_pb2.TriggerCheckpointResponse:
+        """Take a checkpoint and wait for it."""
+        path = await self._cluster.dispatcher.checkpoint(request.job_id, full=request.full)
+        number = checkpoint_number(path) or 0
+        return client_pb2.TriggerCheckpointResponse(checkpoint_id=number, path=path)
+
+    @_answered
+    async def DisposeSavepoint(
+        self, request: Any, _context: Any
+    ) -> client_pb2.DisposeSavepointResponse:
+        """Delete a savepoint."""
+        files = await self._cluster.dispatcher.dispose(request.path)
+        return client_pb2.DisposeSavepointResponse(files=files)
 
     async def FetchResults(
         self, request: Any, context: Any

@@ -27,8 +27,9 @@ from lesto.jobmanager.server.details import job_details, job_summary, without_pa
 from lesto.jobmanager.server.ha.durable_jobs import DurableJobs, unrecoverable
 from lesto.jobmanager.server.ha.job_log import JobLog
 from lesto.jobmanager.server.ha.recovery import FoundJob
+from lesto.jobmanager.server.disposal import check_unused, dispose_snapshot
 from lesto.jobmanager.server.job_runner import JobRunner, Services
-from lesto.jobmanager.server.settings import job_config, job_settings
+from lesto.jobmanager.server.settings import checkpoint_config, job_config, job_settings
 from lesto.proto import client_pb2, job_pb2
 
 logger = get_logger("lesto.jobmanager.dispatcher")
@@ -69,6 +70,7 @@ class Job:
             assert self.archived is not None
             found = client_pb2.JobDetails()
             found.CopyFrom(self.archived)
+        found.checkpoints.config.update(checkpoint_config(self.config))
         if include_graph:
             found.graph.CopyFrom(self.graph)
         return found
@@ -311,6 +313,27 @@ class Dispatcher:
             )
             raise JobStateError(msg, remedy=remedy)
         return await runner.savepoint(directory, stop=stop, drain=drain)
+
+    async def checkpoint(self, job_id: str, *, full: bool = False) -> str:
+        """Take a checkpoint of a job now; its path.
+
+        Raises:
+            LestoError: it did not complete; says why.
+        """
+        return await self.running(job_id).checkpoint(full=full)
+
+    async def dispose(self, path: str) -> int:
+        """Delete a savepoint or retained checkpoint; the number of its files.
+
+        Raises:
+            JobStateError: a job of the cluster uses it.
+            StateError: there is none at the path, or its storage refuses.
+        """
+        for job in self.jobs.values():
+            if job.runner is not None:
+                check_unused(path, job.runner.master)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._services.io, dispose_snapshot, path)
 
     async def cancel(self, job_id: str) -> None:
         """End a job without finishing it; one that has ended is left alone.

@@ -108,6 +108,7 @@ class JobRunner:
         self._changed = asyncio.Event()
         self._requests: dict[str, asyncio.Future[str]] = {}
         self._io: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
         self._last_discard: asyncio.Task[None] | None = None
         self._over = threading.Event()
         self._task: asyncio.Task[None] | None = None
@@ -145,10 +146,25 @@ class JobRunner:
             CheckpointFailedError: it did not complete.
             JobStateError: the job is not in a state to take one.
         """
+        root = self.store.paths.new_savepoint(target)
+        return await self._ask(lambda number: ev.SavepointRequested(number, root, stop, drain))
+
+    async def checkpoint(self, *, full: bool = False) -> str:
+        """Take a checkpoint now; its path when it is complete.
+
+        Args:
+            full: it builds on no earlier checkpoint.
+
+        Raises:
+            CheckpointFailedError: it did not complete.
+            JobStateError: the job is not in a state to take one.
+        """
+        return await self._ask(lambda number: ev.CheckpointRequested(number, full))
+
+    async def _ask(self, event: Callable[[str], ev.Event]) -> str:
         request_id = secrets.token_hex(8)
         future = self._requests[request_id] = self._loop.create_future()
-        root = self.store.paths.new_savepoint(target)
-        self.tell(ev.SavepointRequested(request_id, root, stop, drain))
+        self.tell(event(request_id))
         try:
             return await asyncio.shield(future)
         finally:
@@ -284,8 +300,15 @@ class JobRunner:
             case do.LoadCheckpoint(path):
                 self._spawn(self._load(path))
             case do.WriteMetadata():
-                self._spawn(self._write(instruction))
-            case do.DiscardCheckpoint() | do.DiscardAll():
+                self._writes.add(task := self._spawn(self._write(instruction)))
+                task.add_done_callback(self._writes.discard)
+            case (
+                do.DiscardCheckpoint()
+                | do.DiscardClaimed()
+                | do.DiscardSavepoint()
+                | do.CollectOrphans()
+                | do.DiscardAll()
+            ):
                 self._last_discard = self._spawn(self._discard(instruction, self._last_discard))
             case do.StartEnumerators(attempt, states):
                 self._sources.start(attempt, states)
@@ -351,24 +374,26 @@ class JobRunner:
 
     async def _discard(
         self,
-        instruction: do.DiscardCheckpoint | do.DiscardAll,
+        instruction: do.Discard,
         before: asyncio.Task[None] | None,
     ) -> None:
         """Delete in order; what cannot be deleted is said, and costs space alone."""
         if before is not None:
             await asyncio.wait([before])
+        if self._writes and isinstance(instruction, do.DiscardAll):
+            await asyncio.wait(self._writes)  # or it would come back behind the deletion
         if not await self._may_delete():
             return
         try:
-            if isinstance(instruction, do.DiscardAll):
-                await self._off_loop(self.store.discard_all)
-            else:
-                await self._off_loop(self.store.discard, instruction)
+            await self._off_loop(self.store.discard, instruction)
         except LestoError as error:
             self.metrics.discard_failures.inc()
             # Not the instruction: it holds the metadata of all that stay.
-            number = getattr(instruction, "checkpoint_id", "all")
-            self._log.warning("checkpoint.discard_failed", checkpoint_id=number, error=str(error))
+            number = getattr(instruction, "checkpoint_id", None)
+            what = type(instruction).__name__
+            self._log.warning(
+                "checkpoint.discard_failed", what=what, checkpoint_id=number, error=str(error)
+            )
 
     async def _may_delete(self) -> bool:
         """Whether this leader still leads, and the end of an ended job is on record."""

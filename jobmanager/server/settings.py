@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from lesto.common import options
 from lesto.common.config import Configuration
-from lesto.jobmanager.core.checkpoint_coordinator import CheckpointSettings
+from lesto.common.option_types import InvalidOptionError
+from lesto.jobmanager.core.checkpoint_settings import CheckpointSettings, ClaimMode
 from lesto.jobmanager.core.job_master import JobSettings
 from lesto.jobmanager.core.restart_strategy import (
     ExponentialDelay,
@@ -48,6 +49,9 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
         min_pause_ms=milliseconds(config.get(options.MIN_PAUSE_BETWEEN_CHECKPOINTS)),
         tolerable_failures=config.get(options.TOLERABLE_FAILED_CHECKPOINTS),
         retained=config.get(options.NUM_RETAINED_CHECKPOINTS),
+        max_concurrent=config.get(options.MAX_CONCURRENT_CHECKPOINTS),
+        claim_mode=claim_mode(config),
+        after_tasks_finish=config.get(options.CHECKPOINTS_AFTER_TASKS_FINISH),
     )
     return JobSettings(
         restart=restart_strategy(config, graph),
@@ -55,7 +59,28 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
         cancel_timeout_ms=milliseconds(config.get(options.TASK_CANCELLATION_TIMEOUT)),
         restart_on_user_errors=config.get(options.RESTART_ON_USER_ERRORS),
         retain_on_cancel=retention is options.CheckpointRetention.RETAIN_ON_CANCELLATION,
+        retain_on_failure=retention is not options.CheckpointRetention.NO_EXTERNALIZED_CHECKPOINTS,
     )
+
+
+def checkpoint_config(config: Configuration) -> dict[str, str]:
+    """What the options of checkpoints come to, as texts by key; unset ones are left out."""
+    shown = {item.key: item.value for item in config.resolved()}
+    prefixes = ("execution.checkpointing.", options.STATE_BACKEND.key)
+    return {key: text for key, text in shown.items() if text and key.startswith(prefixes)}
+
+
+def claim_mode(config: Configuration) -> ClaimMode:
+    """Whose the snapshot is that the job starts from.
+
+    Raises:
+        InvalidOptionError: LEGACY, in which nobody owns it.
+    """
+    wanted = config.get(options.CLAIM_MODE)
+    if wanted is options.RestoreClaimMode.LEGACY:
+        msg = f"'{options.CLAIM_MODE.key}' cannot be LEGACY: nobody would own the snapshot"
+        raise InvalidOptionError(msg, remedy="Give NO_CLAIM (the default) or CLAIM.")
+    return ClaimMode(wanted.value)
 
 
 def restart_strategy(config: Configuration, graph: job_pb2.JobGraph) -> RestartStrategy:

@@ -1,4 +1,4 @@
-"""`lesto list`, `cancel`, `stop` and `savepoint`."""
+"""`lesto list`, `cancel`, `stop`, `savepoint` and `checkpoint`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from lesto.client.cli.exit_codes import ExitCode
 from lesto.client.cli.output import format_elapsed, format_time, print_records
 from lesto.client.cli.target import connect
+from lesto.client.errors import MissingArgumentError
 from lesto.client.jobmanager_client import ENDED_STATES
 from lesto.jobmanager.errors import JobStateError
 from lesto.proto import client_pb2 as pb
@@ -95,8 +96,29 @@ def stop(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def checkpoint(arguments: argparse.Namespace) -> int:
+    """Take a checkpoint and print where it is."""
+    with connect(arguments) as client:
+        job_id = client.resolve_job(arguments.job)
+        number, path = client.checkpoint(job_id, full=arguments.full)
+    print(f"Checkpoint {number}: {path}")
+    return ExitCode.OK
+
+
 def savepoint(arguments: argparse.Namespace) -> int:
-    """Take a savepoint and print where it is."""
+    """Take a savepoint and print where it is, or delete one.
+
+    Raises:
+        MissingArgumentError: there is neither a job nor a path.
+    """
+    if arguments.dispose:
+        with connect(arguments) as client:
+            files = client.dispose(arguments.dispose)
+        print(f"Disposed of {arguments.dispose} ({files} files).")
+        return ExitCode.OK
+    if not arguments.job:
+        msg = "lesto savepoint needs a JOB, or --dispose PATH"
+        raise MissingArgumentError(msg, remedy="See `lesto savepoint --help`.")
     with connect(arguments) as client:
         job_id = client.resolve_job(arguments.job)
         path = client.savepoint(job_id, arguments.directory)

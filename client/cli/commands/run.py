@@ -22,6 +22,7 @@ from lesto.client.cli.target import configuration
 from lesto.client.errors import NoJobError, ScriptNotFoundError
 from lesto.client.run_options import RunOptions
 from lesto.common import options
+from lesto.common.config import Configuration, InvalidOptionError
 from lesto.common.errors import LestoError
 from lesto.common.locations import absolute
 from lesto.common.scratch import ScratchDirectory
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             savepoint=absolute(arguments.fromSavepoint or ""),
             allow_non_restored=arguments.allowNonRestoredState,
             detached=arguments.detached or not config.get(options.ATTACHED),
-            config=config.to_dict(),
+            config=with_claim_mode(config, arguments).to_dict(),
             progress=not arguments.quiet,
             submitted_path=str(submitted),
             python_paths=python_paths(arguments),
@@ -65,6 +66,20 @@ def _check_cluster(arguments: argparse.Namespace, address: str) -> None:
     arguments.jobmanager = address
     with connect(arguments) as client:
         client.cluster()
+
+
+def with_claim_mode(config: Configuration, arguments: argparse.Namespace) -> Configuration:
+    """The configuration with -rm.
+
+    Raises:
+        InvalidOptionError: there is no such mode, or it is not supported.
+    """
+    if arguments.claim_mode:
+        config.set(options.CLAIM_MODE, arguments.claim_mode.upper(), origin="-rm")
+    if config.get(options.CLAIM_MODE) is options.RestoreClaimMode.LEGACY:
+        msg = "the claim mode LEGACY is not supported: nobody would own the savepoint"
+        raise InvalidOptionError(msg, remedy="Give no_claim (the default) or claim.")
+    return config
 
 
 def parallelism(arguments: argparse.Namespace) -> int | None:

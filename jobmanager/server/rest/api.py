@@ -30,6 +30,14 @@ class JobManagerApi(Protocol):
         """Take a savepoint; return its path once it is complete."""
         ...
 
+    def checkpoint(self, job_id: str, *, full: bool = False) -> tuple[int, str]:
+        """Take a checkpoint now; return its number and path once it is complete."""
+        ...
+
+    def dispose(self, path: str) -> int:
+        """Delete a savepoint; return the number of its files."""
+        ...
+
     def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:
         """Stop with a savepoint; return its path once the job has finished."""
         ...

@@ -22,14 +22,20 @@ from starlette.routing import Route
 from lesto.common.errors import LestoError
 from lesto.common.metrics import MetricRegistry
 from lesto.common.metrics_server import CONTENT_TYPE as METRICS_CONTENT_TYPE
-from lesto.jobmanager.server.rest import shapes
+from lesto.jobmanager.server.rest import checkpoint_shapes, shapes
 from lesto.jobmanager.server.rest.api import JobManagerApi
-from lesto.jobmanager.server.rest.errors import BadRequestError, http_status
+from lesto.jobmanager.server.rest.errors import (
+    BadRequestError,
+    UnknownOperationError,
+    http_status,
+)
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
-from lesto.jobmanager.server.rest.operations import Operations
+from lesto.jobmanager.server.rest.operations import Operations, Outcome
+from lesto.proto.client_pb2 import CheckpointStats
 
 MAX_BODY_BYTES = 64 * 1024
 DEFAULT_EXCEPTIONS = 20
+MAX_NUMBER_DIGITS = 18
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _TRIGGER_ID = re.compile(r"[0-9a-f]{32}")
 logger = logging.getLogger("lesto.rest")
@@ -98,7 +104,67 @@ class RestApi:
 
     def checkpoints(self, request: Request, _body: Body) -> Any:
         """GET /jobs/:jobid/checkpoints."""
-        return shapes.checkpoints(self._api.job(_job_id(request)).checkpoints)
+        return checkpoint_shapes.checkpoints(self._api.job(_job_id(request)).checkpoints)
+
+    def checkpoint_config(self, request: Request, _body: Body) -> Any:
+        """GET /jobs/:jobid/checkpoints/config."""
+        return checkpoint_shapes.config(self._api.job(_job_id(request)).checkpoints.config)
+
+    def checkpoint_details(self, request: Request, _body: Body) -> Any:
+        """GET /jobs/:jobid/checkpoints/details/:checkpointid."""
+        return checkpoint_shapes.checkpoint(self._checkpoint(request))
+
+    def checkpoint_subtasks(self, request: Request, _body: Body) -> Any:
+        """GET /jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid."""
+        vertex_id = request.path_params["vertexid"]
+        found = checkpoint_shapes.subtasks(self._checkpoint(request), vertex_id)
+        if found is None:
+            msg = "the checkpoint has no subtasks of that vertex, or is too old to have them kept"
+            raise UnknownOperationError(msg, remedy="GET /jobs/:jobid lists the vertices.")
+        return found
+
+    def _checkpoint(self, request: Request) -> CheckpointStats:
+        text = request.path_params["checkpointid"]
+        if not text.isdecimal() or len(text) > MAX_NUMBER_DIGITS:
+            msg = "the checkpoint id is not a number"
+            raise BadRequestError(msg, remedy="GET /jobs/:jobid/checkpoints lists them.")
+        for stats in self._api.job(_job_id(request)).checkpoints.history:
+            if stats.checkpoint_id == int(text):
+                return stats
+        msg = f"checkpoint {int(text)} is not in the history"
+        raise UnknownOperationError(msg, remedy="GET /jobs/:jobid/checkpoints lists them.")
+
+    def trigger_checkpoint(self, request: Request, body: Body) -> Any:
+        """POST /jobs/:jobid/checkpoints."""
+        job_id = _job_id(request)
+        kind = _text(body, "checkpointType") or "CONFIGURED"
+        if kind not in {"CONFIGURED", "FULL", "INCREMENTAL"}:
+            msg = f"checkpointType '{kind[:20]}' is not CONFIGURED, FULL or INCREMENTAL"
+            raise BadRequestError(msg)
+        full = kind == "FULL"
+
+        def work() -> Outcome:
+            return {"checkpointId": self._api.checkpoint(job_id, full=full)[0]}
+
+        return self._start(job_id, body, work)
+
+    def dispose(self, _request: Request, body: Body) -> Any:
+        """POST /savepoint-disposal."""
+        path = _text(body, "savepoint-path")
+        if not path:
+            msg = "savepoint-path is missing"
+            raise BadRequestError(msg)
+        self._targets.check(path)
+        started = self._operations.start("", lambda: self._dispose(path), _trigger_id(body))
+        return JSONResponse({"request-id": started}, status_code=202)
+
+    def _dispose(self, path: str) -> Outcome:
+        self._api.dispose(path)
+        return {}
+
+    def disposal(self, request: Request, _body: Body) -> Any:
+        """GET /savepoint-disposal/:triggerid."""
+        return self._operations.status("", _checked_trigger_id(request))
 
     def exceptions(self, request: Request, _body: Body) -> Any:
         """GET /jobs/:jobid/exceptions?maxExceptions=N."""
@@ -125,7 +191,7 @@ class RestApi:
         if body.get("cancel-job"):
             msg = "cancel-job is not supported"
             raise BadRequestError(msg, remedy="POST to /jobs/:jobid/stop instead.")
-        return self._start(job_id, body, lambda: self._api.savepoint(job_id, target))
+        return self._start(job_id, body, lambda: {"location": self._api.savepoint(job_id, target)})
 
     def stop(self, request: Request, body: Body) -> Any:
         """POST /jobs/:jobid/stop."""
@@ -136,24 +202,19 @@ class RestApi:
         if not isinstance(drain, bool):
             msg = "drain is not true or false"
             raise BadRequestError(msg)
-        return self._start(job_id, body, lambda: self._api.stop(job_id, target, drain=drain))
+        return self._start(
+            job_id, body, lambda: {"location": self._api.stop(job_id, target, drain=drain)}
+        )
 
-    def _start(self, job_id: str, body: Body, work: Callable[[], str]) -> Any:
-        trigger_id = _text(body, "triggerId") or None
-        if trigger_id and not _TRIGGER_ID.fullmatch(trigger_id):
-            msg = "triggerId is not 32 hexadecimal digits"
-            raise BadRequestError(msg)
+    def _start(self, job_id: str, body: Body, work: Callable[[], Outcome]) -> Any:
+        trigger_id = _trigger_id(body)
         self._api.job(job_id)  # an unknown job is an error now, not in the operation's outcome
         started = self._operations.start(job_id, work, trigger_id)
         return JSONResponse({"request-id": started}, status_code=202)
 
     def operation(self, request: Request, _body: Body) -> Any:
-        """GET /jobs/:jobid/savepoints/:triggerid."""
-        trigger_id = request.path_params["triggerid"]
-        if not _TRIGGER_ID.fullmatch(trigger_id):
-            msg = "the trigger id is not 32 hexadecimal digits"
-            raise BadRequestError(msg)
-        return self._operations.status(_job_id(request), trigger_id)
+        """GET /jobs/:jobid/savepoints/:triggerid and /jobs/:jobid/checkpoints/:triggerid."""
+        return self._operations.status(_job_id(request), _checked_trigger_id(request))
 
     def routes(self) -> list[tuple[str, str, Callable[[Request, Body], Any]]]:
         """Return method, path and handler of each route."""
@@ -170,6 +231,21 @@ class RestApi:
             ("GET", "/jobs/{jobid}/status", self.status),
             ("GET", "/jobs/{jobid}/plan", self.plan),
             ("GET", "/jobs/{jobid}/checkpoints", self.checkpoints),
+            ("GET", "/jobs/{jobid}/checkpoints/config", self.checkpoint_config),
+            (
+                "GET",
+                "/jobs/{jobid}/checkpoints/details/{checkpointid}",
+                self.checkpoint_details,
+            ),
+            (
+                "GET",
+                "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}",
+                self.checkpoint_subtasks,
+            ),
+            ("POST", "/jobs/{jobid}/checkpoints", self.trigger_checkpoint),
+            ("GET", "/jobs/{jobid}/checkpoints/{triggerid}", self.operation),
+            ("POST", "/savepoint-disposal", self.dispose),
+            ("GET", "/savepoint-disposal/{triggerid}", self.disposal),
             ("GET", "/jobs/{jobid}/exceptions", self.exceptions),
             ("POST", "/jobs/{jobid}/savepoints", self.savepoint),
             ("GET", "/jobs/{jobid}/savepoints/{triggerid}", self.operation),
@@ -233,6 +309,22 @@ def _job_id(request: Request) -> str:
         msg = "the job id is not 32 hexadecimal digits"
         raise BadRequestError(msg, remedy="Take it from GET /jobs.")
     return job_id
+
+
+def _trigger_id(body: Body) -> str | None:
+    trigger_id = _text(body, "triggerId") or None
+    if trigger_id and not _TRIGGER_ID.fullmatch(trigger_id):
+        msg = "triggerId is not 32 hexadecimal digits"
+        raise BadRequestError(msg)
+    return trigger_id
+
+
+def _checked_trigger_id(request: Request) -> str:
+    trigger_id: str = request.path_params["triggerid"]
+    if not _TRIGGER_ID.fullmatch(trigger_id):
+        msg = "the trigger id is not 32 hexadecimal digits"
+        raise BadRequestError(msg)
+    return trigger_id
 
 
 def _text(body: Body, name: str) -> str:

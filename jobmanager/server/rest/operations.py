@@ -16,12 +16,16 @@ MAX_REMEMBERED = 300
 MAX_IN_PROGRESS = 16
 
 
+#: What Flink's JSON says of an operation that has succeeded.
+Outcome = dict[str, Any]
+
+
 @dataclass(slots=True)
 class Operation:
     """One operation and, once it has ended, its outcome."""
 
     job_id: str
-    location: str | None = None
+    outcome: Outcome | None = None
     failure: BaseException | None = None
     done: bool = False
 
@@ -33,7 +37,7 @@ class Operations:
         self._lock = threading.Lock()
         self._operations: OrderedDict[str, Operation] = OrderedDict()
 
-    def start(self, job_id: str, work: Callable[[], str], trigger_id: str | None = None) -> str:
+    def start(self, job_id: str, work: Callable[[], Outcome], trigger_id: str | None = None) -> str:
         """Run ``work`` in the background; return the trigger id.
 
         The same trigger id again does not start it again.
@@ -58,9 +62,9 @@ class Operations:
         ).start()
         return trigger_id
 
-    def _run(self, operation: Operation, work: Callable[[], str]) -> None:
+    def _run(self, operation: Operation, work: Callable[[], Outcome]) -> None:
         try:
-            operation.location = work()
+            operation.outcome = work()
         except Exception as error:  # noqa: BLE001 - it is the outcome, told to whoever asks
             operation.failure = error
         operation.done = True
@@ -74,12 +78,12 @@ class Operations:
         with self._lock:
             operation = self._operations.get(trigger_id)
         if operation is None or operation.job_id != job_id:
-            msg = f"no operation {trigger_id} of job {job_id}"
+            msg = f"no operation {trigger_id}" + (f" of job {job_id}" if job_id else "")
             raise UnknownOperationError(msg, remedy="Use the request-id that its start returned.")
         if not operation.done:
             return {"status": {"id": "IN_PROGRESS"}, "operation": None}
         if operation.failure is None:
-            outcome: dict[str, Any] = {"location": operation.location}
+            outcome: Outcome = dict(operation.outcome or {})
         else:
             outcome = {"failure-cause": _failure(operation.failure)}
         return {"status": {"id": "COMPLETED"}, "operation": outcome}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
+from lesto.proto import job_pb2, runtime_pb2
 from lesto.proto import client_pb2 as pb
 
 # What /overview calls flink-version: clients parse it. It is the version whose REST API we follow.
@@ -209,98 +209,6 @@ def plan(graph: job_pb2.JobGraph, summary: pb.JobSummary) -> Json:
 
 def _partition_name(kind: int) -> str:
     return job_pb2.PartitionKind.Name(kind).removeprefix("PARTITION_KIND_")  # type: ignore[arg-type]
-
-
-# ---------------------------------------------------------------------------------- checkpoints
-
-
-def checkpoints(summary: pb.CheckpointSummary) -> Json:
-    """GET /jobs/:id/checkpoints."""
-    history = list(summary.history)
-    completed = [stats for stats in history if stats.status == "COMPLETED"]
-    failed = [stats for stats in history if stats.status == "FAILED"]
-    savepoints = [stats for stats in completed if _is_savepoint(stats)]
-    latest = summary.latest_completed if summary.HasField("latest_completed") else None
-    restored = summary.latest_restored if summary.HasField("latest_restored") else None
-    return {
-        "counts": {
-            "restored": summary.restored,
-            "total": summary.completed + summary.failed + summary.in_progress,
-            "in_progress": summary.in_progress,
-            "completed": summary.completed,
-            "failed": summary.failed,
-        },
-        "summary": {
-            "checkpointed_size": _distribution([s.uploaded_bytes for s in completed]),
-            "state_size": _distribution([s.state_bytes for s in completed]),
-            "end_to_end_duration": _distribution([s.duration_ms for s in completed]),
-        },
-        "latest": {
-            "completed": checkpoint(latest) if latest is not None else None,
-            "savepoint": checkpoint(savepoints[0]) if savepoints else None,
-            "failed": checkpoint(failed[0]) if failed else None,
-            "restored": _restored(restored) if restored is not None else None,
-        },
-        "history": [checkpoint(stats) for stats in history],
-    }
-
-
-def checkpoint(stats: pb.CheckpointStats) -> Json:
-    """One checkpoint of the history."""
-    end_ms = stats.trigger_timestamp_ms + stats.duration_ms
-    common: Json = {
-        "className": stats.status.lower(),
-        "id": stats.checkpoint_id,
-        "status": stats.status,
-        "is_savepoint": _is_savepoint(stats),
-        "trigger_timestamp": stats.trigger_timestamp_ms,
-        "latest_ack_timestamp": end_ms if stats.acknowledged else -1,
-        "checkpointed_size": stats.uploaded_bytes,
-        "state_size": stats.state_bytes,
-        "end_to_end_duration": stats.duration_ms,
-        "num_subtasks": stats.expected,
-        "num_acknowledged_subtasks": stats.acknowledged,
-        "checkpoint_type": "SAVEPOINT" if _is_savepoint(stats) else "CHECKPOINT",
-        "tasks": {},
-    }
-    match stats.status:
-        case "COMPLETED":
-            return {**common, "external_path": stats.path, "discarded": False}
-        case "FAILED":
-            return {**common, "failure_timestamp": end_ms, "failure_message": stats.failure}
-        case _:
-            return common
-
-
-def _restored(stats: pb.CheckpointStats) -> Json:
-    return {
-        "id": stats.checkpoint_id,
-        "restore_timestamp": stats.trigger_timestamp_ms,
-        "is_savepoint": _is_savepoint(stats),
-        "external_path": stats.path or None,
-    }
-
-
-def _is_savepoint(stats: pb.CheckpointStats) -> bool:
-    return stats.type == checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT
-
-
-def _distribution(values: Sequence[int]) -> Json:
-    ordered = sorted(values)
-    if not ordered:
-        return dict.fromkeys(("min", "max", "avg", "p50", "p90", "p95", "p99", "p999"), 0)
-    last = len(ordered) - 1
-    at = {
-        name: ordered[min(last, int(share * len(ordered)))]
-        for name, share in (
-            ("p50", 0.5),
-            ("p90", 0.9),
-            ("p95", 0.95),
-            ("p99", 0.99),
-            ("p999", 0.999),
-        )
-    }
-    return {"min": ordered[0], "max": ordered[-1], "avg": sum(ordered) // len(ordered), **at}
 
 
 # --------------------------------------------------------------------------- failures and workers

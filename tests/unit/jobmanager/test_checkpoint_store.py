@@ -1,6 +1,6 @@
 import pytest
 
-from lesto.jobmanager.core.instructions import DiscardCheckpoint
+from lesto.jobmanager.core.instructions import CollectOrphans, DiscardCheckpoint
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore, load_checkpoint
 from lesto.proto import checkpoint_pb2 as cp
 from lesto.state.errors import CheckpointExistsError, CheckpointNotFoundError, CorruptFileError
@@ -92,6 +92,7 @@ def test_what_an_aborted_checkpoint_had_uploaded_goes_but_not_what_is_under_way(
     second = checkpoint(2, kept)
     store.write(second, "")
     store.discard(DiscardCheckpoint(1, None, (second,)))
+    store.discard(CollectOrphans(1, 3, 0, (second,)))
     left = {f"shared/{p.name}" for p in (tmp_path / "job" / "shared").iterdir()}
     assert orphan.file.path not in left
     assert left == {kept.file.path, coming.file.path}

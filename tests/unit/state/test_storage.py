@@ -132,8 +132,8 @@ def test_create_refuses_what_exists_and_keeps_it(tmp_path):
 def test_listing_and_deleting(tmp_path):
     files = Files(str(tmp_path))
     assert files.list("chk-1") == []
-    files.write("chk-1/a", iter([b"1"]))
-    files.write("chk-2/b", iter([b"2"]))
+    files.write("chk-1/a", lambda: iter([b"1"]))
+    files.write("chk-2/b", lambda: iter([b"2"]))
     assert files.list("") == ["chk-1/", "chk-2/"]
     assert files.list("", recursive=True) == ["chk-1/", "chk-1/a", "chk-2/", "chk-2/b"]
     assert files.delete("chk-1/a")
@@ -141,7 +141,7 @@ def test_listing_and_deleting(tmp_path):
     files.delete_directory("chk-2")
     files.delete_directory("chk-2")
     assert files.list("") == ["chk-1/"]
-    files.write("chk-2/b", iter([b"3"]))  # a deleted directory is made again
+    files.write("chk-2/b", lambda: iter([b"3"]))  # a deleted directory is made again
     assert files.exists("chk-2/b")
 
 
