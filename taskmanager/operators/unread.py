@@ -18,7 +18,7 @@ from lesto.common.clock import Clock
 from lesto.common.elements import Batch, ColumnarBatch, RowBatch
 from lesto.common.source import SourceBatch
 from lesto.state import codec
-from lesto.taskmanager.core.pacing import StepPacer
+from lesto.taskmanager.core.pacing import Pacer
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -54,7 +54,7 @@ class UnreadBatches:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pacer = StepPacer()
+        self._pacer = Pacer()
         self._rests: deque[SourceBatch] = deque()
         #: Splits whose reader has ended: over once their rest is emitted.
         self._ending: set[str] = set()
@@ -70,7 +70,7 @@ class UnreadBatches:
     def take(self) -> SourceBatch:
         """As much of the oldest batch as a step should emit; ``emitted`` is called behind it."""
         whole = self._rests.popleft()
-        rows = self._pacer.rows(len(whole.batch)) if len(whole.batch) else 0
+        rows = min(self._pacer.rows, len(whole.batch))
         self._began_ms = self._clock.monotonic_ms()
         if rows == len(whole.batch):
             return whole
@@ -80,8 +80,8 @@ class UnreadBatches:
 
     def emitted(self, piece: SourceBatch) -> bool:
         """A piece is emitted; True when its split, which nobody reads any more, is over."""
-        elapsed_us = (self._clock.monotonic_ms() - self._began_ms) * 1000
-        self._pacer.measured(len(piece.batch), elapsed_us)
+        elapsed_ns = (self._clock.monotonic_ms() - self._began_ms) * 1_000_000
+        self._pacer.observe(len(piece.batch), elapsed_ns)
         over = piece.split_id in self._ending and not any(
             rest.split_id == piece.split_id for rest in self._rests
         )
