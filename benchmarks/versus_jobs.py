@@ -8,7 +8,6 @@ import argparse
 import random
 import time
 
-
 from instruments import Notes
 
 from lesto.common import WatermarkStrategy

@@ -3,11 +3,11 @@
     benchmarks/versus/run                 all four measurements, both engines, in turn
     benchmarks/versus/run recovery --runs 3 --engine lesto
 
-recovery: kill -9 of the TaskManager that runs the job, 1 s checkpoints, each engine's default restart
-strategy and heartbeats; until REST shows the failure, until all tasks are RUNNING, until every writer
-has written. state: checkpoints of a large RocksDB state of which a part changes between two.
-overhead: throughput with checkpoints each second against none. backpressure: checkpoints behind an
-operator that is slower than its input, unaligned and aligned.
+recovery: kill -9 of the TaskManager that runs the job, 1 s checkpoints, each engine's default
+restart strategy and heartbeats; until REST shows the failure, until all tasks are RUNNING, until
+every writer has written. state: checkpoints of a large RocksDB state of which a part changes
+between two. overhead: throughput with checkpoints each second against none. backpressure:
+checkpoints behind an operator that is slower than its input, unaligned and aligned.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from instruments import Notes, facts
 from report import command_of, run
 from rich.console import Console
 from rich.table import Table
-
 from versus.engines import ENGINES
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "versus.jsonl"
@@ -157,14 +156,14 @@ def state(engine, args, folder):
 
 def overhead(engine, args, folder):
     """Throughput with a checkpoint each second against none, in turn."""
-    for name, rows in OVERHEAD_ROWS.items():
+    for name, full_rows in OVERHEAD_ROWS.items():
         if not name.startswith(engine):
             continue
+        rows = round(full_rows * args.scale / 1000) * 1000
         rates = {NEVER_SECONDS: [], 1: []}
         cpu = {NEVER_SECONDS: [], 1: []}
-        rows = round(rows * args.scale / 1000) * 1000
         for _ in range(args.runs):
-            for seconds in rates:
+            for seconds, measured in rates.items():
                 command = command_of(name, "running_sum", rows)
                 if engine == "flink":
                     command[-2] = str(seconds * 1000)
@@ -173,7 +172,7 @@ def overhead(engine, args, folder):
                 (figure,) = run(command)
                 # To the last output: the final checkpoint of a finished job is not the question.
                 took = figure.get("seconds_to_last_output", figure["seconds"])
-                rates[seconds].append(rows / took)
+                measured.append(rows / took)
                 cpu[seconds].append(figure["cpu_seconds"] / rows * 1e6)
         without, with_ = statistics.median(rates[NEVER_SECONDS]), statistics.median(rates[1])
         cpu_without, cpu_with = statistics.median(cpu[NEVER_SECONDS]), statistics.median(cpu[1])
