@@ -65,3 +65,63 @@ class UnreadableFileError(ConnectorError):
     code = "LESTO-3007"
     domain = Domain.USER
     retryable = False
+
+
+class MissingExtraError(ConnectorError):
+    """A package that this connector or format needs is not installed; names the pip command."""
+
+    code = "LESTO-3020"
+    domain = Domain.USER
+    retryable = False
+
+
+class KafkaUnavailableError(ConnectorError):
+    """Kafka did not answer in time, or answered that it cannot do it now."""
+
+    code = "LESTO-3021"
+
+
+class KafkaRefusedError(ConnectorError):
+    """Kafka refuses: not authorised, unknown topic or partition, a record too large."""
+
+    code = "LESTO-3022"
+    domain = Domain.USER
+    retryable = False
+
+
+class KafkaOffsetsLostError(ConnectorError):
+    """Records that the job has not read yet are no longer in Kafka (retention, or a new topic)."""
+
+    code = "LESTO-3023"
+    retryable = False
+
+
+class TransactionLostError(ConnectorError):
+    """Kafka has aborted a transaction that belongs to a completed checkpoint: its data is lost."""
+
+    code = "LESTO-3024"
+    retryable = False
+
+
+class ProducerFencedError(ConnectorError):
+    """Another producer has taken over this writer's transactional id."""
+
+    code = "LESTO-3025"
+
+
+class TransactionTimedOutError(ConnectorError):
+    """Kafka aborted a transaction before its checkpoint: the job restarts and writes it again."""
+
+    code = "LESTO-3026"
+
+
+class KafkaDeliveryError(ConnectorError):
+    """Records could not be written to Kafka."""
+
+    code = "LESTO-3027"
+
+
+class SchemaRegistryError(ConnectorError):
+    """The schema registry did not answer, or does not know a schema."""
+
+    code = "LESTO-3028"

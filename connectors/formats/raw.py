@@ -1,0 +1,106 @@
+"""Messages as they are: bytes in a column, bytes as values, or text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from lesto.common.elements import Batch, ColumnarBatch, RowBatch
+from lesto.connectors.errors import ConnectorConfigError
+from lesto.connectors.formats.base import (
+    Decoded,
+    DeserializationSchema,
+    Payload,
+    SerializationSchema,
+    decode_each,
+)
+
+
+class RawFormat(DeserializationSchema, SerializationSchema):
+    """The bytes of each message in one column; the other way, the one column of a stream.
+
+    Args:
+        column: name of the column.
+        type: ``pa.binary()`` or ``pa.string()`` (UTF-8, checked).
+    """
+
+    def __init__(self, column: str = "value", type: pa.DataType | None = None) -> None:
+        self.type = pa.binary() if type is None else type
+        if self.type not in {pa.binary(), pa.string()}:
+            msg = f"raw messages are binary or string, not {self.type}"
+            raise ConnectorConfigError(msg)
+        self.schema = pa.schema([(column, self.type)])
+
+    def decode(self, messages: Sequence[Payload]) -> Decoded:
+        """One column."""
+        assert self.schema is not None
+        column = pa.array(messages, pa.binary())
+        if self.type == pa.string():
+            try:
+                column = column.cast(pa.string())
+            except pa.ArrowInvalid:
+                values, bad = decode_each(messages, bytes.decode)
+                good = pa.RecordBatch.from_arrays([pa.array(values)], schema=self.schema)
+                return Decoded(ColumnarBatch(good), bad)
+        return Decoded(ColumnarBatch(pa.RecordBatch.from_arrays([column], schema=self.schema)))
+
+    def encode(self, batch: Batch) -> list[Payload]:
+        """Values of the one column, or bytes and strings as they are."""
+        if isinstance(batch, RowBatch):
+            return [_bytes_of(value) for value in batch.values]
+        if batch.data.num_columns != 1:
+            msg = f"raw messages are made of one column, the stream has {batch.data.schema.names}"
+            raise ConnectorConfigError(msg, remedy="select the column, or use format='json'")
+        column = batch.data.column(0)
+        if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+            column = column.cast(pa.string()).cast(pa.binary())
+        payloads: list[Payload] = column.to_pylist()
+        return payloads
+
+
+def _bytes_of(value: object) -> Payload:
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    msg = f"raw messages are made of bytes or str, not of a {type(value).__name__}"
+    raise ConnectorConfigError(msg, remedy="map the records to bytes, or use format='json'")
+
+
+class ByteArraySchema(DeserializationSchema, SerializationSchema):
+    """Each message is a Python ``bytes``."""
+
+    def decode(self, messages: Sequence[Payload]) -> Decoded:
+        """The bytes."""
+        return Decoded(RowBatch(list(messages)))
+
+    def encode(self, batch: Batch) -> list[Payload]:
+        """The bytes."""
+        return RawFormat().encode(batch)
+
+
+class SimpleStringSchema(DeserializationSchema, SerializationSchema):
+    """Each message is a ``str``.
+
+    Args:
+        charset: of the messages.
+    """
+
+    def __init__(self, charset: str = "UTF-8") -> None:
+        self.charset = charset
+
+    def decode(self, messages: Sequence[Payload]) -> Decoded:
+        """The texts."""
+        charset = self.charset
+        values, bad = decode_each(messages, lambda m: m.decode(charset))
+        return Decoded(RowBatch(values), bad)
+
+    def encode(self, batch: Batch) -> list[Payload]:
+        """``str`` of each record; a stream of one column gives its values."""
+        if isinstance(batch, ColumnarBatch):
+            return RawFormat().encode(batch)
+        charset = self.charset
+        return [str(value).encode(charset) for value in batch.values]
