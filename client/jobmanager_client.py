@@ -6,7 +6,7 @@ Blocking; safe to use from several threads.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -175,6 +175,27 @@ class JobManagerClient:
             self._stub.TriggerSavepoint, request, timeout=None
         )
         return response.path
+
+    def rescale(
+        self,
+        job_id: str,
+        parallelism: int = 0,
+        vertices: Mapping[str, tuple[int, int]] | None = None,
+    ) -> pb.RescaleJobResponse:
+        """Change a job's parallelism in place; returns once all its tasks run with it.
+
+        Args:
+            job_id: the job.
+            parallelism: of every parallel vertex; 0: only ``vertices`` counts.
+            vertices: lower and upper bound by vertex id or name.
+        """
+        bounds = {
+            name: pb.VertexParallelism(lower=lower, upper=upper)
+            for name, (lower, upper) in (vertices or {}).items()
+        }
+        request = pb.RescaleJobRequest(job_id=job_id, parallelism=parallelism, vertices=bounds)
+        response: pb.RescaleJobResponse = self._call(self._stub.RescaleJob, request, timeout=None)
+        return response
 
     def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:
         """Stop a job with a savepoint; return its path once the job has finished."""

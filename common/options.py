@@ -64,6 +64,13 @@ class RestartStrategyType(enum.Enum):
     EXPONENTIAL_DELAY = "exponential-delay"
 
 
+class FailoverStrategy(enum.Enum):
+    """What a failure restarts."""
+
+    REGION = "region"
+    FULL = "full"
+
+
 # ------------------------------------------------------------------------------------- pipeline
 
 PARALLELISM = ConfigOption(
@@ -368,6 +375,13 @@ RESTART_ON_USER_ERRORS = ConfigOption(
     "Whether an exception of the user's code is tried again like any failure. A job that"
     " `lesto run` or `python job.py` starts on a cluster of its own ends at the first one, unless"
     " restart-strategy.type is set.",
+)
+FAILOVER_STRATEGY = ConfigOption(
+    "jobmanager.execution.failover-strategy",
+    FailoverStrategy,
+    FailoverStrategy.REGION,
+    "What a failure restarts: the tasks that exchange data with the failed one (region), or all"
+    " tasks of the job (full).",
 )
 FIXED_DELAY_ATTEMPTS = ConfigOption(
     "restart-strategy.fixed-delay.attempts", int, 1, "Restarts before the job fails.", minimum=0

@@ -903,6 +903,8 @@ Global___VertexParallelism: typing_extensions.TypeAlias = VertexParallelism
 
 @typing.final
 class RescaleJobResponse(google.protobuf.message.Message):
+    """pause_ms: from the end of the first task to the start of the last; 0: nothing had to change."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -922,13 +924,16 @@ class RescaleJobResponse(google.protobuf.message.Message):
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     VERTICES_FIELD_NUMBER: builtins.int
+    PAUSE_MS_FIELD_NUMBER: builtins.int
+    pause_ms: builtins.int
     @property
     def vertices(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
     def __init__(
         self,
         *,
         vertices: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        pause_ms: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["vertices", b"vertices"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pause_ms", b"pause_ms", "vertices", b"vertices"]) -> None: ...
 
 Global___RescaleJobResponse: typing_extensions.TypeAlias = RescaleJobResponse

@@ -16,6 +16,7 @@ examples:
   lesto list                            running jobs
   lesto stop JOB                        stop with a savepoint
   lesto run -s SAVEPOINT job.py         go on from it
+  lesto rescale JOB -p 4                another parallelism, in place
   lesto state list SAVEPOINT            what is in it
 
 Environment: LESTO_CONF_DIR (folder of config.yaml), LESTO_<KEY> (an option), LESTO_DEBUG=1.
@@ -209,6 +210,27 @@ def _add_job_commands(add: Any) -> None:
         "-full", "--full", action="store_true", help="build on no earlier checkpoint"
     )
     checkpoint.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+
+    rescale = add(
+        "rescale",
+        "rescale",
+        "rescale",
+        "change a running job's parallelism in place",
+        epilog="The job goes on from a checkpoint taken now, in the same slots and others that are"
+        "\nfree. If it cannot have the parallelism it goes on as it was, and the reason is shown.",
+    )
+    _add_target(rescale)
+    rescale.add_argument(
+        "-p", "--parallelism", type=int, default=0, metavar="N", help="of every parallel vertex"
+    )
+    rescale.add_argument(
+        "--vertex",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="of one vertex, by name or id; repeatable, on top of -p",
+    )
+    rescale.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
 
 
 def _add_processes(add: Any) -> None:

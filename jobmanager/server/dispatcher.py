@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lesto.common import options
@@ -13,6 +13,7 @@ from lesto.common.config import Configuration
 from lesto.common.errors import LestoError, did_you_mean
 from lesto.common.locations import absolute
 from lesto.common.logs import get_logger
+from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.graph_validation import validate_graph
 from lesto.jobmanager.errors import (
     ClusterStoppedError,
@@ -73,6 +74,9 @@ class Job:
         found.checkpoints.config.update(checkpoint_config(self.config))
         if include_graph:
             found.graph.CopyFrom(self.graph)
+            now = {vertex.id: vertex.parallelism for vertex in found.vertices}
+            for vertex in found.graph.vertices:
+                vertex.parallelism = now.get(vertex.id, vertex.parallelism)
         return found
 
     def summary(self) -> client_pb2.JobSummary:
@@ -313,6 +317,12 @@ class Dispatcher:
             )
             raise JobStateError(msg, remedy=remedy)
         return await runner.savepoint(directory, stop=stop, drain=drain)
+
+    async def rescale(
+        self, job_id: str, parallelism: int, vertices: Mapping[str, tuple[int, int]]
+    ) -> do.Rescaled:
+        """Change a job's parallelism in place; see :meth:`JobRunner.rescale`."""
+        return await self.running(job_id).rescale(parallelism, vertices)
 
     async def checkpoint(self, job_id: str, *, full: bool = False) -> str:
         """Take a checkpoint of a job now; its path.

@@ -7,7 +7,7 @@ import functools
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +106,7 @@ class JobRunner:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._changed = asyncio.Event()
-        self._requests: dict[str, asyncio.Future[str]] = {}
+        self._requests: dict[str, asyncio.Future[Any]] = {}
         self._io: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._last_discard: asyncio.Task[None] | None = None
@@ -167,6 +167,28 @@ class JobRunner:
         self.tell(event(request_id))
         try:
             return await asyncio.shield(future)
+        finally:
+            self._requests.pop(request_id, None)
+
+    async def rescale(
+        self, parallelism: int, vertices: Mapping[str, tuple[int, int]]
+    ) -> do.Rescaled:
+        """Change the parallelism in place; returns when all tasks run with it.
+
+        Args:
+            parallelism: of every parallel vertex; 0: only ``vertices`` counts.
+            vertices: lower and upper bound by vertex id or name.
+
+        Raises:
+            RescaleRefusedError: the job cannot have it, and goes on as it was.
+            JobStateError: the job is not in a state to be rescaled, or failed meanwhile.
+        """
+        request_id = secrets.token_hex(8)
+        future = self._requests[request_id] = self._loop.create_future()
+        self.tell(ev.RescaleRequested(request_id, parallelism, vertices))
+        try:
+            done: do.Rescaled = await asyncio.shield(future)
+            return done
         finally:
             self._requests.pop(request_id, None)
 
@@ -290,8 +312,17 @@ class JobRunner:
         match instruction:
             case do.SendCommand(slot_id, command):
                 managers.send(slot_id, command)
-            case do.RequestSlots(count):
-                managers.request(self.job_id, self, count)
+            case do.RequestSlots(count, timeout_ms):
+                wait_ms = timeout_ms or self.master.settings.slot_timeout_ms
+                managers.request(self.job_id, self, count, wait_ms)
+            case do.WithdrawRequest():
+                managers.withdraw(self.job_id)
+            case do.ReleaseSlot(slot_id):
+                managers.release_slot(slot_id)
+            case do.RecordParallelism(vertices):
+                self._spawn(self._record_parallelism(vertices))
+            case do.Rescaled():
+                self._answer(instruction.request_id, instruction)
             case do.ReleaseSlots():
                 managers.release(self.job_id)
             case do.KillSlot(slot_id, reason):
@@ -327,7 +358,7 @@ class JobRunner:
             case do.JobEnded(state):
                 self._log.info("job.ended", state=state.name)
 
-    def _answer(self, request_id: str, answer: str | LestoError) -> None:
+    def _answer(self, request_id: str, answer: str | do.Rescaled | LestoError) -> None:
         future = self._requests.get(request_id)
         if future is None or future.done():
             return
@@ -352,6 +383,23 @@ class JobRunner:
             self._log.exception("checkpoint.load_failed", path=path)
             event = ev.CheckpointLoadFailed(_internal(error))
         self.tell(event)
+
+    async def _record_parallelism(self, vertices: Mapping[str, int]) -> None:
+        """Tell later leaders, if there may be any."""
+        log = self.store.log
+        try:
+            if log is not None:
+                await self._off_loop(log.rescaled, vertices)
+        except (LeaderFencedError, NotLeaderError) as error:
+            self.fence(error)
+        except LestoError as error:
+            self.tell(ev.ParallelismNotRecorded(error))
+        except Exception as error:  # noqa: BLE001 - logged, and told to the job master
+            self._log.exception("job.rescale_not_recorded")
+            self.tell(ev.ParallelismNotRecorded(_internal(error)))
+        else:
+            self._log.info("job.rescaled", parallelism=dict(vertices))
+            self.tell(ev.ParallelismRecorded())
 
     async def _write(self, instruction: do.WriteMetadata) -> None:
         checkpoint_id = instruction.metadata.checkpoint_id

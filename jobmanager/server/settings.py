@@ -56,6 +56,8 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
     return JobSettings(
         restart=restart_strategy(config, graph),
         checkpoints=checkpoints,
+        regional=config.get(options.FAILOVER_STRATEGY) is options.FailoverStrategy.REGION,
+        slot_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
         cancel_timeout_ms=milliseconds(config.get(options.TASK_CANCELLATION_TIMEOUT)),
         restart_on_user_errors=config.get(options.RESTART_ON_USER_ERRORS),
         retain_on_cancel=retention is options.CheckpointRetention.RETAIN_ON_CANCELLATION,

@@ -165,12 +165,28 @@ class TaskManagers:
 
     # ---------------------------------------------------------------------------------------- jobs
 
-    def request(self, job_id: str, listener: JobListener, count: int) -> None:
-        """A job wants slots; it is told SlotsAllocated or SlotsRefused."""
+    def request(self, job_id: str, listener: JobListener, count: int, timeout_ms: int = 0) -> None:
+        """A job wants slots; it is told SlotsAllocated or SlotsRefused.
+
+        Args:
+            job_id: the job.
+            listener: whom to tell.
+            count: more slots than it has.
+            timeout_ms: how long to wait; 0: the cluster's slot.request.timeout.
+        """
         self._jobs[job_id] = listener
-        self._deliver(
-            self.pool.request(job_id, count, self._clock.monotonic_ms(), self._timeout_ms)
-        )
+        now_ms = self._clock.monotonic_ms()
+        self._deliver(self.pool.request(job_id, count, now_ms, timeout_ms or self._timeout_ms))
+        self._arm()
+
+    def withdraw(self, job_id: str) -> None:
+        """A job does not want more slots after all."""
+        self.pool.withdraw(job_id)
+        self._arm()
+
+    def release_slot(self, slot_id: str) -> None:
+        """A job gives one slot back."""
+        self._deliver(self.pool.release_slot(slot_id))
         self._arm()
 
     def release(self, job_id: str) -> None:
@@ -237,5 +253,5 @@ class TaskManagers:
     def _expire(self) -> None:
         self._timer = None
         for refused in self.pool.tick(self._clock.monotonic_ms()):
-            self._jobs[refused.job_id].tell(ev.SlotsRefused(refused.error))
+            self._jobs[refused.job_id].tell(ev.SlotsRefused(refused.error, refused.available))
         self._arm()

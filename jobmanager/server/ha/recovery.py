@@ -9,6 +9,7 @@ from lesto.common.errors import LestoError
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core.events import CheckpointLoaded, Recovered
 from lesto.jobmanager.core.job_log import LogState
+from lesto.jobmanager.core.rescaling import forward_edges, set_parallelism
 from lesto.jobmanager.errors import NoIntactCheckpointError
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore, load_checkpoint
 from lesto.jobmanager.server.ha.job_log import JobLog
@@ -76,8 +77,7 @@ def find_job(
         log.claim(leader, term)
     if state.ended is not None:
         return FoundJob(log, graph, ended=jobs.details(job_id, state.ended.details))
-    for vertex in graph.vertices:
-        vertex.parallelism = state.parallelism.get(vertex.id, vertex.parallelism)
+    set_parallelism(graph, state.parallelism, forward_edges(graph))
     store = CheckpointStore(checkpoint_dir(graph), job_id, log)
     recovered = _restore_point(state, store, retained(graph))
     return FoundJob(log, graph, recovered=recovered, cancel_wanted=state.cancel_wanted, store=store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from lesto.proto import client_pb2 as pb
@@ -36,6 +37,15 @@ class JobManagerApi(Protocol):
 
     def dispose(self, path: str) -> int:
         """Delete a savepoint; return the number of its files."""
+        ...
+
+    def rescale(
+        self,
+        job_id: str,
+        parallelism: int = 0,
+        vertices: Mapping[str, tuple[int, int]] | None = None,
+    ) -> pb.RescaleJobResponse:
+        """Change the parallelism in place; returns once all tasks run with it."""
         ...
 
     def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:

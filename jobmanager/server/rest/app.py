@@ -31,6 +31,7 @@ from lesto.jobmanager.server.rest.errors import (
 )
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.operations import Operations, Outcome
+from lesto.jobmanager.server.rest.requirements import bounds_of_body, requirements_of
 from lesto.proto.client_pb2 import CheckpointStats
 
 MAX_BODY_BYTES = 64 * 1024
@@ -206,6 +207,17 @@ class RestApi:
             job_id, body, lambda: {"location": self._api.stop(job_id, target, drain=drain)}
         )
 
+    def requirements(self, request: Request, _body: Body) -> Any:
+        """GET /jobs/:jobid/resource-requirements."""
+        return requirements_of(self._api.job(_job_id(request)))
+
+    def rescale(self, request: Request, body: Body) -> Any:
+        """PUT /jobs/:jobid/resource-requirements; answers when the job runs with them."""
+        job_id = _job_id(request)
+        self._api.job(job_id)  # an unknown job comes before a wrong body
+        self._api.rescale(job_id, 0, bounds_of_body(body))
+        return {}
+
     def _start(self, job_id: str, body: Body, work: Callable[[], Outcome]) -> Any:
         trigger_id = _trigger_id(body)
         self._api.job(job_id)  # an unknown job is an error now, not in the operation's outcome
@@ -250,6 +262,8 @@ class RestApi:
             ("POST", "/jobs/{jobid}/savepoints", self.savepoint),
             ("GET", "/jobs/{jobid}/savepoints/{triggerid}", self.operation),
             ("POST", "/jobs/{jobid}/stop", self.stop),
+            ("GET", "/jobs/{jobid}/resource-requirements", self.requirements),
+            ("PUT", "/jobs/{jobid}/resource-requirements", self.rescale),
         ]
 
 
@@ -283,7 +297,7 @@ def _endpoint(handler: Callable[[Request, Body], Any], guard: Guard) -> Any:
 
 async def _read_body(request: Request) -> Body:
     """Return the JSON object of a request; empty when there is none."""
-    if request.method not in {"POST", "PATCH"}:
+    if request.method not in {"POST", "PATCH", "PUT"}:
         return {}
     content = b""
     async for chunk in request.stream():
