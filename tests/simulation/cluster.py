@@ -17,6 +17,7 @@ from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
 from lesto.datastream import StreamExecutionEnvironment
 from lesto.jobmanager.server import job_runner
+from lesto.jobmanager.server.ha import process_identity
 from lesto.jobmanager.server.job_runner import JobRunner
 from lesto.jobmanager.server.service import JobManager
 from lesto.proto import client_pb2, client_pb2_grpc
@@ -33,7 +34,7 @@ from lesto.taskmanager.runtime.supervisor_link import SupervisorLink
 from tests.simulation import flight, rpc, shims
 from tests.simulation.kernel import US_PER_MS, US_PER_S, here, kernel
 from tests.simulation.loop import start_loop
-from tests.simulation.storage import SimFiles
+from tests.simulation.storage import open_simulated
 from tests.simulation.world import Counting, LedgerSink, SimSource, key_of, strategy
 
 JOB_ID = "0123456789abcdef0123456789abcdef"
@@ -230,6 +231,17 @@ def _registry():
     return found
 
 
+def _identity(*_):
+    return f"{here().machine}/{here().pid}"
+
+
+def _is_gone(identity):
+    machine, _, pid = identity.rpartition("/")
+    if not identity or machine != here().machine:
+        return False
+    return not any(p.pid == int(pid) and p.alive for p in kernel().processes)
+
+
 class Cluster:
     """Machines, and how to start and end what runs on them.
 
@@ -413,10 +425,11 @@ def simulated():
     extra = [
         (__import__("grpc"), rpc.sim_grpc),
         (__import__("pyarrow.flight").flight, flight.sim_flight),
-        (files.Files, SimFiles),
         (slot_process.SlotProcess, SimSlotProcess),
         (metrics.process_registry, _registry),
         (lesto.common.clock.SystemClock, shims.SimClock),
+        (process_identity.process_identity, _identity),
+        (process_identity.is_gone, _is_gone),
     ]
     from lesto.common import logs, metrics_server, scratch
 
@@ -444,8 +457,12 @@ def simulated():
         for attribute in ("logger", "_log")
         if hasattr(module, attribute)
     ]
-    with shims.installed(extra, [*named, *loggers]):
-        yield
+    files.register_scheme("sim", open_simulated)
+    try:
+        with shims.installed(extra, [*named, *loggers]):
+            yield
+    finally:
+        del files._OPENERS["sim"]
 
 
 __all__ = [

@@ -43,7 +43,7 @@ class End:
     def travel(self, item):
         """Something was sent to this end."""
         network = self.connection.network
-        if network.kernel.closing:
+        if network.kernel.closing or self.connection.severed:
             return
         delay = network.delay_us(self.peer.process, self.process)
         earliest = self._queue[-1][0] if self._queue else 0
@@ -110,6 +110,7 @@ class Connection:
         self.network = network
         self.kind = kind
         self.closed = False
+        self.severed = False  # nothing that is sent arrives any more
         self.client = End(self, client)
         self.server = End(self, server)
         self.client.peer, self.server.peer = self.server, self.client
@@ -126,8 +127,9 @@ class Connection:
 
     def reset(self):
         """The network breaks it: both ends learn, each in its own time."""
-        if self.closed:
+        if self.closed or self.severed:
             return
+        self.severed = True
         self.network.kernel.trace(
             "reset", self.client.process.name, self.server.process.name, self.kind
         )

@@ -58,6 +58,7 @@ def _run(k, seed, chosen):
     k.attic_nemesis = None
     k.attic_network = Network(k, latency_us=chosen.latency_us, spike=chosen.spike)
     k.attic_store = Store(k)
+    k.attic_store.retried = chosen.retried
     k.attic_world = world = World(k, chosen)
     k.attic_store.on_write.append(world.on_write)
     with simulated():

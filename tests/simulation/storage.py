@@ -1,4 +1,4 @@
-"""Shared durable storage: an object store behind ``lesto.state.files.Files``.
+"""Shared durable storage: an object store behind the engine's ``Objects`` interface.
 
 An operation is issued, takes effect, and is answered: three moments. A process may die or be paused
 between any two of them, and what it had issued may still take effect. Faults fail an operation
@@ -6,10 +6,13 @@ before it has an effect or lose the answer behind it, fill the store, slow it do
 listing, and leave a half-written temporary object when the writer dies.
 """
 
-import io
+import errno
 
-from lesto.state.errors import CheckpointExistsError, MissingFileError, StorageError
+from lesto.state.objects import TransientError
+from lesto.state.retrying import RetryingObjects
+from lesto.state.storage_settings import RetryPolicy
 from tests.simulation.kernel import US_PER_MS, here, kernel
+from tests.simulation.shims import sim_time
 
 #: Longest age of what a stale listing shows.
 STALE_US_MAX = 800 * US_PER_MS
@@ -24,6 +27,8 @@ class Store:
         slow: probability that it takes up to ``slow_us``.
         stale: probability that a listing is old.
         full: writes are refused.
+        torn: probability that a refused write leaves half a temporary object.
+        retried: the engine's own retries are around it.
         on_write: called with (path, data, process) when a new object appears.
     """
 
@@ -39,6 +44,7 @@ class Store:
         self.unreachable = set()  # machines
         self.on_write = []
         self.torn = 0.0
+        self.retried = True
 
     def operate(self, verb, path, effect):
         """One operation by the current thread; its result, or raises what the effect raises."""
@@ -50,15 +56,15 @@ class Store:
 
         def happen():
             if before or (not process.alive and rng.random() < 0.5):
-                outcome = StorageError(f"storage refused to {verb} {path}: injected")
+                outcome = TransientError(f"refused to {verb}: injected")
             else:
                 try:
                     outcome = effect()
-                except (StorageError, MissingFileError, CheckpointExistsError) as error:
+                except OSError as error:
                     outcome = error
                 k.trace("store", verb, path, type(outcome).__name__, process.name)
                 if after:
-                    outcome = StorageError(f"no answer to {verb} {path}: injected")
+                    outcome = TransientError(f"no answer to {verb}: injected")
             k.at(self._delay(), reply, outcome)
 
         def reply(outcome):
@@ -82,14 +88,12 @@ class Store:
 
     def put(self, path, data, process, *, only_new):
         if only_new and path in self.objects:
-            msg = f"{path} exists: another JobManager has completed this checkpoint"
-            raise CheckpointExistsError(msg)
+            raise FileExistsError(path)
         if self.full:
             if self.torn and self.kernel.rng.random() < self.torn:
                 half = data[: len(data) // 2]
                 self._appear(f"{path}.{self.kernel.rng.randbytes(3).hex()}.tmp", half)
-            msg = f"storage refused to write {path}: no space left"
-            raise StorageError(msg)
+            raise OSError(errno.ENOSPC, "no space left on device: injected")
         self._appear(path, data)
         for hook in self.on_write:
             hook(path, data, process)
@@ -118,86 +122,75 @@ class Store:
         return sorted(p for p in found if p.startswith(prefix))
 
 
-class _Input(io.BytesIO):
-    def size(self):
-        return len(self.getbuffer())
+class SimObjects:
+    """``lesto.state.objects.Objects`` on the simulated store."""
 
+    def __init__(self, store):
+        self._store = store
 
-class SimFiles:
-    """``Files`` on the simulated store."""
-
-    is_local = False
-
-    def __init__(self, root_uri, *args, **kwargs):
-        self.root_uri = root_uri.rstrip("/") or "/"
-        self._root = self.root_uri
-
-    @property
-    def _store(self):
-        return kernel().attic_store
-
-    def path(self, relative):
-        return f"{self._root}/{relative}" if relative else self._root
-
-    def write(self, relative, chunks):
-        data, path, process = b"".join(chunks), self.path(relative), here()
-        store = self._store
+    def write(self, path, chunks):
+        data, process, store = b"".join(chunks()), here(), self._store
         store.operate("write", path, lambda: store.put(path, data, process, only_new=False))
 
-    def create(self, relative, data):
-        path, process, store = self.path(relative), here(), self._store
+    def create(self, path, data):
+        process, store = here(), self._store
         store.operate("create", path, lambda: store.put(path, data, process, only_new=True))
 
-    def open_input(self, relative):
-        path, store = self.path(relative), self._store
+    def size(self, path):
+        return self._store.operate("size", path, lambda: len(self._content(path)))
 
-        def read():
-            if path not in store.objects:
-                msg = f"file {path} is missing"
-                raise MissingFileError(msg)
-            return store.objects[path]
+    def read(self, path, start, length):
+        part = slice(start, start + length)
+        return self._store.operate("read", path, lambda: self._content(path)[part])
 
-        return _Input(store.operate("read", path, read))
+    def _content(self, path):
+        if path not in self._store.objects:
+            raise FileNotFoundError(path)
+        return self._store.objects[path]
 
-    def exists(self, relative):
-        path, store = self.path(relative), self._store
+    def exists(self, path):
+        objects = self._store.objects
 
         def look():
-            return path in store.objects or any(p.startswith(f"{path}/") for p in store.objects)
+            return path in objects or any(p.startswith(f"{path}/") for p in objects)
 
-        return store.operate("exists", path, look)
+        return self._store.operate("exists", path, look)
 
-    def list(self, relative, *, recursive=False):
-        path, store = self.path(relative), self._store
-        start = len(self._root) + 1
+    def list(self, path, *, recursive):
+        store = self._store
 
         def look():
             found = set()
             for name in store.names(f"{path}/"):
-                rest = name[len(path) + 1 :]
-                first, slash, _ = rest.partition("/")
-                base = name[start : len(path) + 1]
-                if slash:
-                    found.add(f"{base}{first}/")
-                    if recursive:
-                        parts = rest.split("/")
-                        for depth in range(1, len(parts)):
-                            found.add(f"{base}{'/'.join(parts[:depth])}/")
-                if recursive or not slash:
-                    found.add(name[start:])
+                parts = name[len(path) + 1 :].split("/")
+                for depth in range(1, len(parts) if recursive else min(2, len(parts))):
+                    found.add(f"{path}/{'/'.join(parts[:depth])}/")
+                if recursive or len(parts) == 1:
+                    found.add(name)
             return sorted(found)
 
         return store.operate("list", path, look)
 
-    def delete(self, relative):
-        path, store = self.path(relative), self._store
+    def delete(self, path):
+        store = self._store
         return store.operate("delete", path, lambda: store.remove(path))
 
-    def delete_directory(self, relative):
-        path, store = self.path(relative), self._store
+    def delete_directory(self, path):
+        store = self._store
 
         def remove():
             for name in [p for p in store.objects if p.startswith(f"{path}/")]:
                 store.remove(name)
 
         store.operate("rmdir", path, remove)
+
+
+def open_simulated(uri):
+    """The storage of a ``sim://`` URI, with the engine's own retries around it."""
+    k = kernel()
+    objects = SimObjects(k.attic_store)
+    if not k.attic_store.retried:
+        return objects, uri
+    policy = RetryPolicy(attempts=3, initial_backoff_ms=20, max_backoff_ms=200)
+    sleep = sim_time.sleep
+    return RetryingObjects(objects, policy, sleep=sleep, draw=k.rng.random), uri

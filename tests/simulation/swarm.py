@@ -33,6 +33,8 @@ class Options:
     turn_us: int = 400
     latency_us: tuple = (50, 800)
     spike: float = 0.01
+    retried: bool = True
+    lease_ms: int = 2_000
     heal_at_us: int = 8 * US_PER_S
     faults: dict = field(default_factory=dict)
     extra: dict = field(default_factory=dict)
@@ -72,6 +74,9 @@ class Options:
     def cluster_config(self):
         """Of the processes."""
         return {
+            "execution.checkpointing.dir": "sim://store/checkpoints",
+            "high-availability.lease-duration": f"{self.lease_ms} ms",
+            "high-availability.renew-interval": f"{self.lease_ms // 3} ms",
             "heartbeat.interval": "500 ms",
             "heartbeat.timeout": "1500 ms",
             "slot.request.timeout": "20 s",
@@ -89,6 +94,8 @@ def draw(seed):
     rng = random.Random(seed)
     width = rng.choice([1, 2, 2, 3])
     options = Options(
+        jobmanagers=rng.choice([1, 2, 2]),
+        lease_ms=rng.choice([500, 1_000, 2_000]),
         slots=rng.choice([1, 1, 2]),
         splits=rng.randrange(1, 4),
         records=rng.randrange(30, 90),
@@ -106,6 +113,7 @@ def draw(seed):
         turn_us=rng.choice([400, 1_500, 6_000]),
         latency_us=rng.choice([(50, 800), (500, 8_000)]),
         spike=rng.choice([0, 0.01, 0.04]),
+        retried=rng.random() < 0.7,
         heal_at_us=rng.randrange(3, 9) * US_PER_S,
     )
     options.faults = faults(rng)
@@ -114,17 +122,19 @@ def draw(seed):
 
 #: Kind of fault -> events a virtual second, at most.
 KINDS = {
-    "kill_slot": 0.6,
-    "kill_taskmanager": 0.4,
-    "pause_slot": 0.4,
-    "pause_taskmanager": 0.3,
-    "partition": 0.3,
-    "one_way": 0.3,
-    "flap": 0.2,
-    "reset": 0.6,
-    "store_down": 0.2,
-    "store_full": 0.2,
-    "clock_jump": 0.4,
+    "kill_slot": 1.0,
+    "kill_taskmanager": 0.6,
+    "kill_jobmanager": 0.5,
+    "pause_slot": 0.5,
+    "pause_taskmanager": 0.4,
+    "pause_jobmanager": 0.4,
+    "partition": 0.5,
+    "one_way": 0.5,
+    "flap": 0.3,
+    "reset": 1.0,
+    "store_down": 0.3,
+    "store_full": 0.3,
+    "clock_jump": 0.5,
 }
 #: Kind of fault -> probability of it at each operation, at most.
 RATES = {"store_before": 0.08, "store_after": 0.08, "store_slow": 0.1, "stale": 0.5, "sink": 0.1}
