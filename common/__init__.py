@@ -48,7 +48,9 @@ _HOME = {
 
 #: Names of rooms above this one: found by name on first use, never imported from here.
 _ABOVE = {
+    "ByteArraySchema": "lesto.connectors.formats.raw",
     "CompletableFuture": "lesto.client.job_client",
+    "DeserializationSchema": "lesto.connectors.formats",
     "Encoder": "lesto.connectors.files",
     "ExecutionConfig": "lesto.client.datastream.settings",
     "JobClient": "lesto.client.job_client",
@@ -56,12 +58,16 @@ _ABOVE = {
     "JobID": "lesto.client.job_client",
     "JobStatus": "lesto.client.job_client",
     "RestartStrategies": "lesto.client.datastream.settings",
+    "SerializationSchema": "lesto.connectors.formats",
+    "SimpleStringSchema": "lesto.connectors.formats.raw",
 }
 
 __all__ = [
+    "ByteArraySchema",
     "CompletableFuture",
     "ConfigOption",
     "Configuration",
+    "DeserializationSchema",
     "Duration",
     "Encoder",
     "ExecutionConfig",
@@ -74,6 +80,8 @@ __all__ = [
     "RestartStrategies",
     "Row",
     "RowKind",
+    "SerializationSchema",
+    "SimpleStringSchema",
     "Time",
     "TimeDomain",
     "TimestampAssigner",

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from lesto.client.datastream.missing import missing_names
 from lesto.common.sink import Sink
 from lesto.common.source import Source
+from lesto.connectors.kafka.sink import DeliveryGuarantee
 
 __all__ = [
+    "DeliveryGuarantee",
     "Sink",
     "Source",
 ]

@@ -125,6 +125,31 @@ def test_common_exports(name):
 
 
 @pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("lesto.common", "SimpleStringSchema"),
+        ("lesto.common.serialization", "SimpleStringSchema"),
+        ("lesto.common.serialization", "SerializationSchema"),
+        ("lesto.datastream.connectors.base", "DeliveryGuarantee"),
+        ("lesto.datastream.connectors.kafka", "KafkaSource"),
+        ("lesto.datastream.connectors.kafka", "KafkaSinkBuilder"),
+        ("lesto.datastream.connectors.kafka", "KafkaOffsetsInitializer"),
+        ("lesto.datastream.connectors.kafka", "KafkaOffsetResetStrategy"),
+        ("lesto.datastream.connectors.kafka", "KafkaTopicPartition"),
+        ("lesto.datastream.connectors.kafka", "KafkaRecordSerializationSchema"),
+        ("lesto.datastream.connectors.kafka", "KafkaTopicSelector"),
+        ("lesto.datastream.formats.json", "JsonRowDeserializationSchema"),
+        ("lesto.datastream.formats.json", "JsonRowSerializationSchema"),
+        ("lesto.datastream.formats.csv", "CsvRowDeserializationSchema"),
+        ("lesto.datastream.formats.avro", "AvroRowDeserializationSchema"),
+        ("lesto.datastream.formats.avro", "AvroRowSerializationSchema"),
+    ],
+)
+def test_kafka_and_format_exports(module, name):
+    assert hasattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize(
     "name", ["BucketAssigner", "FileSinkBuilder", "FileSourceBuilder", "RollingPolicy"]
 )
 def test_file_exports(name):
@@ -134,11 +159,9 @@ def test_file_exports(name):
 @pytest.mark.parametrize(
     "statement",
     [
-        "from lesto.common import SimpleStringSchema",
-        "from lesto.common.serialization import Encoder, SimpleStringSchema",
+        "from lesto.common import InputDependencyConstraint",
         "from lesto.datastream import ConnectedStreams",
         "from lesto.datastream import TimeCharacteristic",
-        "from lesto.datastream.connectors import DeliveryGuarantee",
         "from lesto.datastream.connectors.file_system import StreamingFileSink",
         "from lesto.datastream.functions import AsyncFunction",
         "from lesto.datastream.state import StateTtlConfig",

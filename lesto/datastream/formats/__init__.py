@@ -1,0 +1,1 @@
+"""Formats of messages. As in ``pyflink.datastream.formats``."""
