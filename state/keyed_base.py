@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TABLE: Final = "table"
 TIMERS: Final = "timers"
-_TIMERS_PREFIX: Final = "__timers__"
+TIMERS_PREFIX: Final = "__timers__"
 
 
 def state_table(descriptor: TableDescriptor, *, max_parallelism: int) -> StoredTable:
@@ -84,7 +84,7 @@ class KeyedBackendBase(KeyedStateBackend):
             return known[1]
         cells = self._cells.get(descriptor.name)
         if cells is None or cells.descriptor.kind != descriptor.kind:
-            state_id = self.registry.register(_meta_of(descriptor))
+            state_id = self.registry.register(meta_of(descriptor))
             cells = self._cells[descriptor.name] = self._make_cells(descriptor, state_id)
         state = self._make_state(cells, descriptor, namespace)
         if namespace is None:
@@ -124,7 +124,7 @@ class KeyedBackendBase(KeyedStateBackend):
         """The timer queue of a name, with its restored timers."""
         queue = self._timers.get(name)
         if queue is None:
-            state_id = self.registry.register(StateMeta(_TIMERS_PREFIX + name, TIMERS))
+            state_id = self.registry.register(StateMeta(TIMERS_PREFIX + name, TIMERS))
             queue = self._timers[name] = HeapTimerQueue(track_changes=self._tracks_changes)
             for keys, _ in self._stored_runs(state_id):
                 for data in without_prefix(keys).to_pylist():
@@ -154,7 +154,7 @@ class KeyedBackendBase(KeyedStateBackend):
 
     def _timer_ids(self) -> Iterator[tuple[int, HeapTimerQueue]]:
         for name, queue in self._timers.items():
-            yield self._id_of(_TIMERS_PREFIX + name), queue
+            yield self._id_of(TIMERS_PREFIX + name), queue
 
     def _table_ids(self) -> Iterator[tuple[int, StoredTable]]:
         for name, table in self._tables.items():
@@ -166,7 +166,8 @@ class KeyedBackendBase(KeyedStateBackend):
         return state_id
 
 
-def _meta_of(descriptor: StateDescriptor) -> StateMeta:
+def meta_of(descriptor: StateDescriptor) -> StateMeta:
+    """What snapshots say of a descriptor's state."""
     types = descriptor.arrow_types()
     # For who reads snapshots: the values' own types decide at a restore.
     extra = {"arrow": pa.schema(list(types.items())).serialize().to_pybytes()} if types else {}

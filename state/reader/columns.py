@@ -16,7 +16,7 @@ import pyarrow.types as pat
 from lesto.common.row import Row, rows_from_columns
 from lesto.state import codec
 from lesto.state.codec import Opaque
-from lesto.state.errors import UnreadableStateError
+from lesto.state.errors import CorruptFileError, UnreadableStateError
 from lesto.state.reader.shapes import KIND, Shape, family_of
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - without zone on purpose
@@ -162,7 +162,7 @@ def to_values(array: pa.Array, field: pa.Field) -> list[Any]:
     kind = kind_of(field)
     try:
         return _to_values(array, kind)
-    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+    except (pa.ArrowException, ValueError, TypeError, OverflowError, CorruptFileError) as error:
         msg = f"column '{field.name}' ({array.type}) is no column of {kind or 'state'}: {error}"
         raise UnreadableStateError(
             msg, remedy="cast it to the schema that the reader gave, or drop its metadata"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
@@ -243,17 +244,32 @@ def table_reader(meta: StateMeta, source: StateSource, **content: Any) -> pa.Rec
     return _reader(schema, batches, source)
 
 
+class _Batches:
+    """Record batches of one state; local copies go with the last reference, read or not."""
+
+    def __init__(
+        self, schema: pa.Schema, batches: Iterator[pa.RecordBatch], source: StateSource
+    ) -> None:
+        self._metadata = schema.metadata
+        self._batches = batches
+        self._done = weakref.finalize(self, source.close)
+
+    def __iter__(self) -> _Batches:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return next(self._batches).replace_schema_metadata(self._metadata)
+        except BaseException:  # the end, or a damaged file
+            self._batches = iter(())
+            self._done()
+            raise
+
+
 def _reader(
     schema: pa.Schema, batches: Iterator[pa.RecordBatch], source: StateSource
 ) -> pa.RecordBatchReader:
-    def rows() -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in batches:
-                yield batch.replace_schema_metadata(schema.metadata)
-        finally:
-            source.close()
-
-    return pa.RecordBatchReader.from_batches(schema, rows())
+    return pa.RecordBatchReader.from_batches(schema, _Batches(schema, batches, source))
 
 
 def read_state(
