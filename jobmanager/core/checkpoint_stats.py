@@ -84,6 +84,7 @@ class CheckpointStatistics:
         part.sync_us, part.async_us = ack.sync_us, ack.async_us
         part.state_bytes, part.uploaded_bytes = state, uploaded
         part.in_flight_bytes, part.unaligned = ack.in_flight_bytes, ack.unaligned
+        part.in_flight_limited = ack.in_flight_limited
 
     def done(self, pending: PendingCheckpoint, now_ms: int, path: str) -> None:
         """It is durable. ``now_ms`` is monotonic."""

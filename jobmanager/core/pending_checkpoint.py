@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lesto.jobmanager.core.execution_graph import TaskKey
+from lesto.jobmanager.core.in_flight import describe_edges
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
 from lesto.state.metadata_file import FORMAT_VERSION
 from lesto.state.paths import file_checkpoint
@@ -147,6 +148,7 @@ class PendingCheckpoint:
                 metadata.operators.append(self._operator(vertex, operator))
             for index in range(vertex.parallelism):
                 metadata.in_flight.extend(self.acks[vertex.id, index].in_flight)
+        metadata.in_flight_edges.extend(describe_edges(graph, metadata.in_flight))
         return metadata
 
     def _operator(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lesto.jobmanager.core.in_flight import redistribute_in_flight
 from lesto.jobmanager.errors import RestoreMismatchError
 from lesto.kernels import keygroups
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
@@ -28,7 +29,7 @@ def check_restorable(
 
     Raises:
         RestoreMismatchError: state of an operator the job does not have, or keyed state with
-            another number of key groups.
+            another number of key groups, or in-flight data without a place.
     """
     homes = {op.uid: vertex for vertex in graph.vertices for op in vertex.operators}
     for state in metadata.operators:
@@ -58,6 +59,7 @@ def check_restorable(
             raise RestoreMismatchError(
                 msg, remedy=f"set pipeline.max-parallelism to {state.max_parallelism}"
             )
+    redistribute_in_flight(metadata, graph)
 
 
 def redistribute(metadata: checkpoint_pb2.CheckpointMetadata, graph: job_pb2.JobGraph) -> Restores:

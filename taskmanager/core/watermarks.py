@@ -29,9 +29,14 @@ NOTHING = Advance()
 
 
 class WatermarkMerger:
-    """Merges watermarks and statuses of ``channels`` >= 1 channels."""
+    """Merges watermarks and statuses of channels.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: how many, at least 1.
+        reached: event time reached before, ms: nothing below it is told again.
+    """
+
+    def __init__(self, channels: int, reached: int = MIN_TIMESTAMP) -> None:
         if channels < 1:
             msg = f"merging needs a channel, got {channels}"
             raise InternalError(msg)
@@ -39,7 +44,7 @@ class WatermarkMerger:
         self._idle = [False] * channels
         self._aligned = [True] * channels  # False: was idle and lags behind event time
         self._ended = [False] * channels
-        self._last = MIN_TIMESTAMP
+        self._last = reached
         self._all_idle = False
 
     @property
@@ -51,6 +56,12 @@ class WatermarkMerger:
     def idle(self) -> bool:
         """Whether every channel that has not ended is idle."""
         return self._all_idle
+
+    def channel(self, channel: int) -> tuple[int, bool]:
+        """Event time (ms) and idleness of one channel; one that has ended is at the end."""
+        if self._ended[channel]:
+            return MAX_TIMESTAMP, False
+        return self._marks[channel], self._idle[channel]
 
     def on_watermark(self, channel: int, timestamp: int) -> Advance:
         """A watermark has come. One that is not higher than the channel's last changes nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pyarrow as pa
 
@@ -10,6 +11,7 @@ from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricGroup, process_registry
 from lesto.proto import runtime_pb2
+from lesto.taskmanager.runtime.capture import ChannelName, OvertakingSettings
 from lesto.taskmanager.runtime.chain import (
     ChainedOperator,
     OperatorChain,
@@ -29,7 +31,8 @@ from lesto.taskmanager.runtime.exchange.edge import EdgeWriter, FlushPolicy
 from lesto.taskmanager.runtime.exchange.partition import create_partitioner
 from lesto.taskmanager.runtime.exchange.receiver import RemoteInput
 from lesto.taskmanager.runtime.exchange.sender import RemoteOutput
-from lesto.taskmanager.runtime.inputs import TaskInputs
+from lesto.taskmanager.runtime.inputs import InputSpec, TaskInputs
+from lesto.taskmanager.runtime.restored_inputs import restored_inputs
 from lesto.taskmanager.runtime.task import Task
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -78,6 +81,16 @@ class TaskBuilder:
         self._deployment = deployment
         self._config = config
         self._credit = int(config.get(options.CHANNEL_CREDIT))
+        self._exactly_once = (
+            config.get(options.CHECKPOINTING_MODE) is options.CheckpointingMode.EXACTLY_ONCE
+        )
+        timeout = config.get(options.ALIGNED_CHECKPOINT_TIMEOUT)
+        self._overtaking = OvertakingSettings(
+            enabled=self._exactly_once and config.get(options.UNALIGNED_ENABLED),
+            timeout_ms=timeout // timedelta(milliseconds=1),
+            forced=config.get(options.UNALIGNED_FORCED),
+            max_bytes=int(config.get(options.UNALIGNED_MAX_BYTES)),
+        )
         self._hooks: list[Callable[[], None]] = []
 
     def build(self, task: Task) -> None:
@@ -91,12 +104,15 @@ class TaskBuilder:
         chain = self._chain(task, edges)
         inputs = None
         if channels:
-            exactly_once = (
-                self._config.get(options.CHECKPOINTING_MODE)
-                is options.CheckpointingMode.EXACTLY_ONCE
+            inputs = TaskInputs(
+                channels,
+                task,
+                exactly_once=self._exactly_once,
+                settings=self._overtaking,
+                restored=restored_inputs(self._deployment),
+                subtask=task.ref.subtask,
             )
-            inputs = TaskInputs(channels, task, exactly_once=exactly_once)
-        task.install(chain, inputs, [edge for edge, *_ in edges], self._hooks)
+        task.install(chain, inputs, [edge for edge, *_ in edges], self._hooks, self._overtaking)
 
     def undo(self) -> None:
         """Give back what was registered for a task that could not be built."""
@@ -109,8 +125,8 @@ class TaskBuilder:
         ref = self._deployment.task
         return ChannelKey(ref.job_id, ref.epoch, ref.attempt, edge_id, producer, consumer)
 
-    def _input_channels(self, task: Task) -> list[tuple[int, InputChannel]]:
-        channels: list[tuple[int, InputChannel]] = []
+    def _input_channels(self, task: Task) -> list[InputSpec]:
+        channels: list[InputSpec] = []
         for gate in self._deployment.inputs:
             schema = schema_from_bytes(gate.edge.schema)
             for producer in gate.producers:
@@ -119,7 +135,14 @@ class TaskBuilder:
                     channel: InputChannel = self._local_channel(key)
                 else:
                     channel = self._remote_input(task, key, schema)
-                channels.append((gate.edge.target_input, channel))
+                channels.append(
+                    InputSpec(
+                        gate.edge.target_input,
+                        channel,
+                        ChannelName(gate.edge.id, producer.subtask),
+                        overtakable=self._overtaking.on_edge(gate.edge.partitioner.kind),
+                    )
+                )
         return channels
 
     def _local_channel(self, key: ChannelKey) -> LocalChannel:
@@ -162,7 +185,15 @@ class TaskBuilder:
             schema = schema_from_bytes(output.edge.schema)
             partitioner = create_partitioner(output, task.ref.subtask)
             channels = [self._output_channel(task, output, end, schema) for end in output.consumers]
-            writer = EdgeWriter(channels, partitioner, schema, policy)
+            writer = EdgeWriter(
+                channels,
+                partitioner,
+                schema,
+                policy,
+                edge_id=output.edge.id,
+                consumers=[end.subtask for end in output.consumers],
+                overtakable=self._overtaking.on_edge(output.edge.partitioner.kind),
+            )
             edges.append((writer, output.edge.source_operator, output.edge.side_tag))
         return edges
 

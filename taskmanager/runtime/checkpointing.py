@@ -5,14 +5,23 @@ acknowledgement.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from lesto.common.elements import Barrier, CheckpointKind
 from lesto.proto import checkpoint_pb2, runtime_pb2
 from lesto.taskmanager.operators.base import OperatorSnapshot
+from lesto.taskmanager.runtime.capture import InFlightPart
 from lesto.taskmanager.runtime.chain import ChainedOperator
 from lesto.taskmanager.runtime.environment import SerialWorker, SlotEnvironment
+from lesto.taskmanager.runtime.in_flight_file import write_in_flight
+from lesto.taskmanager.runtime.overtaking import InFlight
+
+if TYPE_CHECKING:
+    from lesto.taskmanager.runtime.counting_store import CountingStore
 
 
 @dataclass(slots=True)
@@ -22,7 +31,13 @@ class _Upload:
     barrier: Barrier
     parts: list[tuple[ChainedOperator, OperatorSnapshot]]
     cancelled: bool = False
-    times_us: dict[str, int] = field(default_factory=dict)
+    works: int = 1  # on the I/O threads: state, and in-flight data
+    expects: bool = False  # in-flight data is still to come
+    async_us: int = 0
+    error: BaseException | None = None
+    acks: list[runtime_pb2.OperatorAck] = field(default_factory=list)
+    #: Times, and what is to be said of in-flight data.
+    measured: runtime_pb2.CheckpointAck = field(default_factory=runtime_pb2.CheckpointAck)
 
 
 class TaskSnapshots:
@@ -32,6 +47,7 @@ class TaskSnapshots:
         environment: the slot's.
         deployment: the task's.
         operators: the task's operators.
+        schemas: columns of the task's edges, in and out, by edge id; None for rows.
     """
 
     def __init__(
@@ -39,7 +55,9 @@ class TaskSnapshots:
         environment: SlotEnvironment,
         deployment: runtime_pb2.TaskDeployment,
         operators: Sequence[ChainedOperator],
+        schemas: Mapping[str, pa.Schema | None] | None = None,
     ) -> None:
+        self._schemas = dict(schemas or {})
         self._environment = environment
         self._deployment = deployment
         self._operators = tuple(operators)
@@ -63,8 +81,11 @@ class TaskSnapshots:
         *,
         alignment_us: int,
         start_delay_us: int,
+        in_flight: bool = False,
     ) -> None:
         """The synchronous part (mailbox thread); ``pass_on`` sends the barrier to the outputs.
+
+        With ``in_flight`` the snapshot is complete only behind a call of ``add_in_flight``.
 
         Raises:
             Exception: what an operator raised; the task has failed then.
@@ -76,33 +97,50 @@ class TaskSnapshots:
         # The barrier leaves before the state is copied: those behind can begin to align.
         pass_on()
         canonical = barrier.kind is CheckpointKind.SAVEPOINT
-        upload = _Upload(barrier, [])
+        upload = _Upload(barrier, [], expects=in_flight)
         try:
             for chained in self._operators:
-                upload.parts.append((chained, chained.call("snapshot", checkpoint_id, canonical)))
+                snapshot = chained.call("snapshot", checkpoint_id, canonical)
+                if barrier.full and snapshot.keyed is not None:
+                    snapshot.keyed.build_on_nothing()
+                upload.parts.append((chained, snapshot))
         except BaseException:
             _discard(upload)
             raise
-        upload.times_us = {
-            "alignment_us": alignment_us,
-            "start_delay_us": max(0, start_delay_us),
-            "sync_us": (time.monotonic_ns() - begin) // 1000,
-        }
+        upload.measured.alignment_us = alignment_us
+        upload.measured.start_delay_us = max(0, start_delay_us)
+        upload.measured.sync_us = (time.monotonic_ns() - begin) // 1000
         self._uploads[checkpoint_id] = upload
         self._worker.submit(lambda: self._finish(upload))
+
+    def add_in_flight(self, found: InFlight) -> None:
+        """What was in flight at the snapshot (mailbox thread)."""
+        upload = self._uploads.get(found.barrier.checkpoint_id)
+        if upload is None:
+            return
+        upload.expects = False
+        upload.works += 1
+        upload.measured.unaligned = found.overtook
+        upload.measured.in_flight_limited = found.limited
+        self._worker.submit(lambda: self._finish_in_flight(upload, found.parts))
 
     def abort(self, checkpoint_id: int) -> None:
         """The checkpoint will never complete: its upload is not acknowledged."""
         upload = self._uploads.get(checkpoint_id)
         if upload is not None:
-            upload.cancelled = True
+            self._cancel(upload)
+
+    def _cancel(self, upload: _Upload) -> None:
+        upload.cancelled = True
+        if not upload.works:  # only in-flight data was missing
+            self._uploads.pop(upload.barrier.checkpoint_id, None)
 
     def close(self, when_idle: Callable[[], None]) -> None:
         """Acknowledge nothing more; call back (mailbox thread) when no upload uses state any
         longer.
         """
-        for upload in self._uploads.values():
-            upload.cancelled = True
+        for upload in list(self._uploads.values()):
+            self._cancel(upload)
         self._when_idle = when_idle
         if not self._uploads:
             when_idle()
@@ -124,19 +162,34 @@ class TaskSnapshots:
         async_us = (time.monotonic_ns() - begin) // 1000
         self._environment.mailbox.post(lambda: self._finished(upload, acks, error, async_us))
 
-    def _write(self, upload: _Upload) -> list[runtime_pb2.OperatorAck]:
+    def _finish_in_flight(self, upload: _Upload, parts: Sequence[InFlightPart]) -> None:
+        error: BaseException | None = None
+        begin = time.monotonic_ns()
+        try:
+            if not upload.cancelled:
+                store = self._store(upload)
+                write_in_flight(parts, self._schemas, store, upload.barrier, upload.measured)
+        except BaseException as caught:  # noqa: BLE001 - declined with the reason
+            error = caught
+        async_us = (time.monotonic_ns() - begin) // 1000
+        self._environment.mailbox.post(lambda: self._finished(upload, None, error, async_us))
+
+    def _store(self, upload: _Upload) -> CountingStore:
         from lesto.taskmanager.runtime.counting_store import CountingStore
 
         task = self._deployment.task
-        barrier = upload.barrier
-        root = barrier.target or self._deployment.checkpoint_root
+        root = upload.barrier.target or self._deployment.checkpoint_root
+        return CountingStore(root, epoch=task.epoch, attempt=str(task.attempt))
+
+    def _write(self, upload: _Upload) -> list[runtime_pb2.OperatorAck]:
+        task = self._deployment.task
         store: CountingStore | None = None
         acks = []
         for chained, snapshot in upload.parts:
             state = checkpoint_pb2.OperatorSubtaskState(subtask=task.subtask)
             if snapshot.keyed is not None:
                 if store is None:
-                    store = CountingStore(root, epoch=task.epoch, attempt=str(task.attempt))
+                    store = self._store(upload)
                 written_before = store.written_bytes
                 handle = snapshot.keyed.finish(store)
                 state.keyed.append(handle)
@@ -156,40 +209,42 @@ class TaskSnapshots:
     def _finished(
         self,
         upload: _Upload,
-        acks: list[runtime_pb2.OperatorAck],
+        acks: list[runtime_pb2.OperatorAck] | None,
         error: BaseException | None,
         async_us: int,
     ) -> None:
+        upload.works -= 1
+        upload.async_us = max(upload.async_us, async_us)
+        upload.error = upload.error or error
+        if acks is not None:
+            upload.acks = acks
+        done = not upload.expects or upload.cancelled or upload.error is not None
+        if upload.works or not done:
+            return
         checkpoint_id = upload.barrier.checkpoint_id
         self._uploads.pop(checkpoint_id, None)
         if not upload.cancelled:
-            self._answer(checkpoint_id, upload, acks, error, async_us)
+            self._answer(checkpoint_id, upload)
         if self._when_idle is not None and not self._uploads:
             self._when_idle()
 
-    def _answer(
-        self,
-        checkpoint_id: int,
-        upload: _Upload,
-        acks: list[runtime_pb2.OperatorAck],
-        error: BaseException | None,
-        async_us: int,
-    ) -> None:
-        task = self._deployment.task
-        if error is not None:
-            reason = f"{type(error).__name__}: {error}"
+    def _answer(self, checkpoint_id: int, upload: _Upload) -> None:
+        if upload.error is not None:
+            reason = f"{type(upload.error).__name__}: {upload.error}"
             self.decline(checkpoint_id, reason)
             return
         self.completed += 1
-        self.last_duration_us = upload.times_us["sync_us"] + async_us
-        self.last_bytes = sum(a.state.uploaded_bytes for a in acks)
+        self.last_duration_us = upload.measured.sync_us + upload.async_us
+        self.last_bytes = sum(a.state.uploaded_bytes for a in upload.acks)
+        self.last_bytes += upload.measured.in_flight_bytes
         ack = runtime_pb2.CheckpointAck(
-            task=task,
+            task=self._deployment.task,
             checkpoint_id=checkpoint_id,
-            operators=acks,
-            async_us=async_us,
-            **upload.times_us,
+            operators=upload.acks,
+            async_us=upload.async_us,
+            ended_at_ms=self._environment.clock.now_ms(),
         )
+        ack.MergeFrom(upload.measured)
         self._environment.send(runtime_pb2.TaskEvent(ack=ack))
 
     def decline(self, checkpoint_id: int, reason: str) -> None:

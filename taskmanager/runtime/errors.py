@@ -42,6 +42,13 @@ class DeploymentError(LestoError):
     retryable = False
 
 
+class InFlightFormatError(LestoError):
+    """In-flight data of a checkpoint is not what the job's channels carry."""
+
+    code = "LESTO-5201"
+    retryable = False
+
+
 class UnserializableRecordError(LestoError):
     """A record cannot be pickled, so it cannot go to another process."""
 

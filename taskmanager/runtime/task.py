@@ -18,12 +18,14 @@ from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
 from lesto.taskmanager.operators.source_api import PollStatus, SourceDriver
 from lesto.taskmanager.runtime.activity import Activity, ActivityClock
-from lesto.taskmanager.runtime.chain import OperatorChain, converted, takes
+from lesto.taskmanager.runtime.capture import InputCapture, OvertakingSettings
+from lesto.taskmanager.runtime.chain import OperatorChain, converted, schema_from_bytes, takes
 from lesto.taskmanager.runtime.checkpointing import TaskSnapshots
 from lesto.taskmanager.runtime.environment import SlotEnvironment
 from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
 from lesto.taskmanager.runtime.failures import describe, mark_operator, operator_of
 from lesto.taskmanager.runtime.inputs import TaskInputs
+from lesto.taskmanager.runtime.overtaking import Overtaking
 
 #: (job, vertex, subtask, epoch, attempt)
 TaskKey = tuple[str, str, int, int, int]
@@ -54,6 +56,7 @@ class Task:
         self.chain: OperatorChain | None = None
         self.snapshots: TaskSnapshots | None = None
         self.edges: Sequence[EdgeWriter] = ()
+        self.overtaking: Overtaking
         self.inputs: TaskInputs | None = None
         self._source: SourceDriver | None = None
         self._source_wake_ms: int | None = None
@@ -98,17 +101,32 @@ class Task:
         inputs: TaskInputs | None,
         edges: Sequence[EdgeWriter],
         on_release: Sequence[Callable[[], None]],
+        settings: OvertakingSettings,
     ) -> None:
         """Take what the builder made."""
         self.chain = chain
-        self.snapshots = TaskSnapshots(self._environment, self.deployment, chain.operators)
+        schemas = {gate.edge.id: schema_from_bytes(gate.edge.schema) for gate in self._gates()}
+        schemas.update((edge.edge_id, edge.schema) for edge in edges)
+        self.snapshots = TaskSnapshots(self._environment, self.deployment, chain.operators, schemas)
         self.inputs = inputs
         self.edges = tuple(edges)
+        self.overtaking = Overtaking(
+            self._environment,
+            settings,
+            edges,
+            self.ref.subtask,
+            complete=self.snapshots.add_in_flight,
+            guarded=self.guarded,
+        )
         self._on_release.extend(on_release)
+        self._on_release.append(self.overtaking.close)
         if inputs is None:
             head = chain.head.operator
             assert isinstance(head, SourceDriver), "a task without inputs needs a source"
             self._source = head
+
+    def _gates(self) -> Sequence[runtime_pb2.InputGate]:
+        return tuple(self.deployment.inputs)
 
     def failed_for_ms(self, now_ms: int) -> int:
         """How long ago it failed."""
@@ -148,6 +166,11 @@ class Task:
     def _step(self) -> Activity:
         if self._finishing:
             return self._try_finish()
+        # Before anything else, and without credit too: a barrier that overtakes waits for nobody.
+        if self.inputs is not None and self.inputs.barriers_wait:
+            self.inputs.take_barriers()
+        if self.overtaking.waiting:
+            self.overtaking.poll()
         writable = True
         for edge in self.edges:
             writable = writable and edge.writable
@@ -270,8 +293,9 @@ class Task:
 
         def snapshot() -> None:
             if barrier.drain:
+                self.chain.head.call("drain")  # type: ignore[union-attr]
                 self._end_of_data()
-            self._snapshot(barrier, alignment_us=0)
+            self._snapshot(self.overtaking.at_source(barrier), alignment_us=0)
             if barrier.stop:
                 self._stopped = True
                 self._source_wake_ms = None
@@ -281,22 +305,51 @@ class Task:
 
     def on_checkpoint(self, start: StartCheckpoint) -> None:
         """All barriers have come."""
-        self._snapshot(start.barrier, alignment_us=start.alignment_us)
+        self._snapshot(
+            start.barrier,
+            alignment_us=start.alignment_us,
+            inputs=start.unaligned,
+            limited=start.limited,
+        )
+
+    def on_captured(self, capture: InputCapture) -> None:
+        """In-flight data of the inputs is complete."""
+        self.overtaking.captured(capture)
+
+    def on_capture_dropped(self, checkpoint_id: int) -> None:
+        """A checkpoint is given up while its in-flight data is gathered."""
+        self._drop_checkpoint(checkpoint_id)
+
+    def on_timed_barrier(self, barrier: Barrier) -> None:
+        """A barrier has come that overtakes later."""
+        inputs = self.inputs
+        assert inputs is not None, "a barrier without inputs"
+        self.overtaking.arm(barrier, lambda: inputs.timeout(barrier.checkpoint_id))
 
     def on_decline(self, decline: Decline) -> None:
         """A checkpoint cannot be taken."""
         assert self.snapshots is not None, "decline before install"
         self.snapshots.decline(decline.checkpoint_id, decline.reason)
 
-    def _snapshot(self, barrier: Barrier, *, alignment_us: int) -> None:
+    def _drop_checkpoint(self, checkpoint_id: int) -> None:
+        assert self.snapshots is not None, "drop before install"
+        self.snapshots.abort(checkpoint_id)
+        self.overtaking.drop(checkpoint_id)
+
+    def _snapshot(
+        self, barrier: Barrier, *, alignment_us: int, inputs: bool = False, limited: bool = False
+    ) -> None:
         assert self.snapshots is not None, "snapshot before install"
         delay_us = (self._environment.clock.now_ms() - barrier.timestamp_ms) * 1000 - alignment_us
 
-        def pass_on() -> None:
-            for edge in self.edges:
-                edge.control(barrier)
-
-        self.snapshots.take(barrier, pass_on, alignment_us=alignment_us, start_delay_us=delay_us)
+        self.snapshots.take(
+            barrier,
+            lambda: self.overtaking.pass_on(barrier, inputs=inputs, limited=limited),
+            alignment_us=alignment_us,
+            start_delay_us=delay_us,
+            in_flight=self.overtaking.expects(barrier),
+        )
+        self.overtaking.taken(barrier)
         self._quiet = self._quiet or barrier.stop
 
     def notify_complete(self, checkpoint_id: int, *, finish: bool) -> None:
@@ -325,7 +378,7 @@ class Task:
         def notify() -> None:
             assert self.chain is not None, "notified before install"
             assert self.snapshots is not None, "notified before install"
-            self.snapshots.abort(checkpoint_id)
+            self._drop_checkpoint(checkpoint_id)
             if self.inputs is not None:
                 self.inputs.abort(checkpoint_id)
             for chained in self.chain.operators:

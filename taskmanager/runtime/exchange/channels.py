@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lesto.common.elements import ColumnarBatch, RowBatch
+from lesto.common.elements import Barrier, ColumnarBatch, RowBatch
 from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, Element
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: A buffered element and the bytes it counts for.
 Entry = tuple[Element, int]
+#: The same in the form that nobody changes, ready to be encoded (``ChannelEncoder.freeze``).
+Frozen = tuple[Any, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,13 @@ class InputChannel(ABC):
     Attributes:
         queue: elements that have come and were not taken.
         finished: the producer has closed it in good order and everything is taken.
+        announce: told of each barrier that has come into the queue; on any thread.
     """
 
     def __init__(self) -> None:
         self.queue: deque[Entry] = deque()
         self.finished = False
+        self.announce: Callable[[Barrier], None] | None = None
 
     def take(self) -> Element:
         """Remove the first element of a non-empty queue."""
@@ -59,6 +63,19 @@ class InputChannel(ABC):
         elif element is CHANNEL_CLOSED:
             self.finished = True
         return element
+
+    def cut(self, checkpoint_id: int) -> list[Element] | None:
+        """Take a checkpoint's barrier out of the queue; the elements in front of it, which stay.
+
+        None when the barrier is not in the queue.
+        """
+        front: list[Element] = []
+        for index, (element, _) in enumerate(self.queue):
+            if type(element) is Barrier and element.checkpoint_id == checkpoint_id:
+                del self.queue[index]
+                return front
+            front.append(element)
+        return None
 
     @property
     @abstractmethod
@@ -82,9 +99,26 @@ class OutputChannel(ABC):
     def writable(self) -> bool:
         """Whether there is room for a batch."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that a barrier would overtake here."""
+        return 0
+
     @abstractmethod
     def send(self, element: Element) -> int:
         """Queue an element, also beyond the bound. Returns its bytes."""
+
+    @abstractmethod
+    def overtake(self, barrier: Barrier) -> list[Frozen]:
+        """Send a barrier in front of what has not left; returns what it overtook, which follows.
+
+        A barrier of the same checkpoint that was sent and has not left goes instead: then what is
+        behind it is not overtaken.
+        """
+
+    def holds(self, checkpoint_id: int) -> bool:
+        """Whether the checkpoint's barrier was sent and has not left."""
+        return False
 
     @abstractmethod
     def close(self, *, graceful: bool) -> None:
@@ -124,8 +158,15 @@ class LocalChannel(InputChannel, OutputChannel):
         nbytes = max(1, element.nbytes) if batch else 0  # type: ignore[union-attr]
         self._queued += nbytes
         self.queue.append((element, nbytes))
+        if self.announce is not None and type(element) is Barrier:
+            self.announce(element)
         self._wake()
         return nbytes
+
+    def overtake(self, barrier: Barrier) -> list[Frozen]:
+        """Send the barrier: the queue is the consumer's, who takes the barrier out of it."""
+        self.send(barrier)
+        return []
 
     def close(self, *, graceful: bool = False) -> None:
         """Close from either end; after a graceful close the consumer still takes what is queued."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lesto.common.convert import conform, to_columnar, to_rows
 from lesto.common.elements import (
+    Barrier,
     Batch,
     ColumnarBatch,
     RowBatch,
@@ -22,7 +23,7 @@ from lesto.common.elements import (
     Watermark,
     concat_timestamps,
 )
-from lesto.taskmanager.runtime.exchange.channels import OutputChannel
+from lesto.taskmanager.runtime.exchange.channels import Frozen, OutputChannel
 from lesto.taskmanager.runtime.exchange.partition import Partitioner
 
 
@@ -55,6 +56,15 @@ class _Buffer:
 class EdgeWriter:
     """Writes a task's output to the consumers of one edge; mailbox thread only.
 
+    Args:
+        channels: one a consumer.
+        partitioner: which channel a record goes to.
+        schema: the user's columns, or None for rows.
+        policy: when gathered pieces are sent.
+        edge_id: the edge.
+        consumers: subtask at the other end of each channel.
+        overtakable: whether barriers may overtake data here.
+
     Attributes:
         records_out: records written so far (a broadcast record counts once).
         bytes_out: bytes given to channels.
@@ -66,7 +76,15 @@ class EdgeWriter:
         partitioner: Partitioner,
         schema: pa.Schema | None,
         policy: FlushPolicy,
+        *,
+        edge_id: str = "",
+        consumers: Sequence[int] = (),
+        overtakable: bool = False,
     ) -> None:
+        self.edge_id = edge_id
+        self.schema = schema
+        self.overtakable = overtakable
+        self._consumers = tuple(consumers)
         self._channels = tuple(channels)
         self._partitioner = partitioner
         self._schema = schema
@@ -92,6 +110,34 @@ class EdgeWriter:
         """Send a control element to every channel, behind everything emitted."""
         self.flush()
         self._to_all(element)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that a barrier would overtake, gathered pieces apart."""
+        return sum(channel.held_bytes for channel in self._channels)
+
+    def overtake(self, barrier: Barrier) -> list[tuple[int, list[Frozen]]]:
+        """Send a barrier in front of all that has not left; what it overtook, by consumer."""
+        self.flush()
+        return self._overtaken(barrier, self._channels)
+
+    def let_overtake(self, barrier: Barrier) -> list[tuple[int, list[Frozen]]]:
+        """A barrier that was sent goes in front where it has not left yet."""
+        held = [c for c in self._channels if c.holds(barrier.checkpoint_id)]
+        return self._overtaken(barrier, held)
+
+    def holds(self, checkpoint_id: int) -> bool:
+        """Whether a checkpoint's barrier was sent and has not left on some channel."""
+        return any(channel.holds(checkpoint_id) for channel in self._channels)
+
+    def _overtaken(
+        self, barrier: Barrier, channels: Sequence[OutputChannel]
+    ) -> list[tuple[int, list[Frozen]]]:
+        found = []
+        for consumer, channel in zip(self._consumers, self._channels, strict=True):
+            if channel in channels:
+                found.append((consumer, channel.overtake(barrier)))
+        return [(consumer, entries) for consumer, entries in found if entries]
 
     def watermark(self, timestamp: int) -> None:
         """Event time has advanced.

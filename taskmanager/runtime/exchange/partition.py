@@ -182,20 +182,29 @@ def create_partitioner(edge: runtime_pb2.OutputEdge, producer: int) -> Partition
 
 
 def _hash(edge: runtime_pb2.OutputEdge, n: int) -> Partitioner:
-    spec = edge.edge.partitioner
     if [c.subtask for c in edge.consumers] != list(range(edge.consumer_parallelism)):
         msg = f"edge {edge.edge.id}: a hash edge needs every consumer, in order"
         raise DeploymentError(msg)
-    if spec.key_columns and edge.edge.schema:
-        return HashColumns(n, edge.consumer_max_parallelism, spec.key_columns)
+    return hash_partitioner(edge.edge, n, edge.consumer_max_parallelism)
+
+
+def hash_partitioner(edge: job_pb2.JobEdge, n: int, max_parallelism: int) -> Partitioner:
+    """The partitioner of a hash edge to ``n`` consumers.
+
+    Raises:
+        DeploymentError: the edge has no key.
+    """
+    spec = edge.partitioner
+    if spec.key_columns and edge.schema:
+        return HashColumns(n, max_parallelism, spec.key_columns)
     if spec.key_columns:
         key_of = KeySpec(columns=tuple(spec.key_columns)).row_function()
     elif spec.key_selector_pickle:
         key_of = cloudpickle.loads(spec.key_selector_pickle)
     else:
-        msg = f"edge {edge.edge.id}: a hash edge without a key"
+        msg = f"edge {edge.id}: a hash edge without a key"
         raise DeploymentError(msg)
-    return HashRows(n, edge.consumer_max_parallelism, key_of)
+    return HashRows(n, max_parallelism, key_of)
 
 
 def _values(batch: Batch) -> list[Any]:

@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.flight as fl
 
+from lesto.common.elements import Barrier
 from lesto.taskmanager.core.credit import CreditReceiver
 from lesto.taskmanager.runtime.errors import ChannelLostError, ChannelProtocolError
 from lesto.taskmanager.runtime.exchange.channels import ChannelKey, InputChannel
@@ -25,6 +26,7 @@ from lesto.taskmanager.runtime.exchange.wire import (
     CHANNEL_ABORTED,
     CHANNEL_CLOSED,
     ChannelDecoder,
+    Element,
 )
 
 #: A producer may be deployed before its consumer; it is refused when none appears in this time.
@@ -106,7 +108,14 @@ class RemoteInput(InputChannel):
             if nbytes:
                 self._account.receive(nbytes)
             self.queue.append((element, nbytes))
+        if not nbytes and self.announce is not None and type(element) is Barrier:
+            self.announce(element)
         self._wake()
+
+    def cut(self, checkpoint_id: int) -> list[Element] | None:
+        """Take a barrier out of the queue, to which an I/O thread adds."""
+        with self._lock:
+            return super().cut(checkpoint_id)
 
     def disconnected(self, error: BaseException | None) -> None:
         """The stream is over (I/O thread)."""
@@ -231,8 +240,16 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
                 self._cond.wait(left)
 
     def _refuse_if_stale(self, key: ChannelKey) -> None:
+        """An older attempt of the same channel, or anything of an older epoch.
+
+        Other channels of the job may be of a later attempt: regions restart alone.
+        """
+        place = (key.edge_id, key.producer, key.consumer)
         for other in self._channels:
-            newer = (other.epoch, other.attempt) > (key.epoch, key.attempt)
+            same = (other.edge_id, other.producer, other.consumer) == place
+            newer = other.epoch > key.epoch or (
+                same and (other.epoch, other.attempt) > (key.epoch, key.attempt)
+            )
             if other.job_id == key.job_id and newer:
                 runs = f"{other.epoch}-{other.attempt}"
                 msg = f"LESTO-4202: channel {key} is stale: attempt {runs} runs"

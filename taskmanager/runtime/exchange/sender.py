@@ -15,13 +15,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.flight as fl
 
+from lesto.common.elements import Barrier, EndOfData, LatencyMarker
 from lesto.taskmanager.core.credit import CreditSender
 from lesto.taskmanager.runtime.errors import (
     ChannelLostError,
     ChannelProtocolError,
     ChannelRefusedError,
 )
-from lesto.taskmanager.runtime.exchange.channels import ChannelKey, OutputChannel
+from lesto.taskmanager.runtime.exchange.channels import ChannelKey, Frozen, OutputChannel
 from lesto.taskmanager.runtime.exchange.wire import (
     CHANNEL_ABORTED,
     CHANNEL_CLOSED,
@@ -62,9 +63,12 @@ class RemoteOutput(OutputChannel):
         self._failed = failed
         self._encoder = ChannelEncoder(schema)
         self._credit = CreditSender()
-        self._held: deque[tuple[Any, int]] = deque()  # no credit yet; in front of it nothing passes
-        self._outbox: deque[tuple[Any, int]] = deque()  # paid for, to be written
+        # No credit yet; only a barrier passes in front of it.
+        self._held: deque[Frozen] = deque()
+        self._held_bytes = 0
+        self._outbox: deque[Frozen] = deque()  # paid for, to be written
         self._cond = threading.Condition()
+        self._barrier_released = False  # since the credit thread last looked
         self._closing = False  # write the outbox, then end
         self._aborted = False
         self._broken = False
@@ -85,9 +89,46 @@ class RemoteOutput(OutputChannel):
             if self._closing or self._aborted:
                 return nbytes
             self._held.append((frozen, nbytes))
+            self._held_bytes += nbytes
             if self._release():
                 self._cond.notify()
         return nbytes
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes without credit."""
+        return self._held_bytes
+
+    def holds(self, checkpoint_id: int) -> bool:
+        """Whether the barrier waits behind batches without credit."""
+        with self._cond:
+            return self._position(checkpoint_id) is not None
+
+    def overtake(self, barrier: Barrier) -> list[Frozen]:
+        """Put the barrier behind what is paid for, in front of what is not.
+
+        What was paid for is on its way: the consumer finds it in front of the barrier. Barriers of
+        older checkpoints that it overtakes are dropped: they mean nothing any more.
+        """
+        with self._cond:
+            if self._closing or self._aborted:
+                return []
+            own = self._position(barrier.checkpoint_id)
+            front = list(self._held) if own is None else list(self._held)[:own]
+            behind = [] if own is None else list(self._held)[own + 1 :]
+            front = [entry for entry in front if type(entry[0]) is not Barrier]
+            self._held = deque([*front, *behind])
+            self._outbox.append((barrier, 0))
+            self._release()
+            self._cond.notify()
+        # The producer ends its data again after a restore, and nobody waits for a marker.
+        return [entry for entry in front if type(entry[0]) not in {EndOfData, LatencyMarker}]
+
+    def _position(self, checkpoint_id: int) -> int | None:
+        for index, (element, _) in enumerate(self._held):
+            if type(element) is Barrier and element.checkpoint_id == checkpoint_id:
+                return index
+        return None
 
     def close(self, *, graceful: bool) -> None:
         """End the channel: after what is queued when graceful, at once when not.
@@ -118,6 +159,9 @@ class RemoteOutput(OutputChannel):
                 if not self._credit.can_send:
                     break
                 self._credit.spend(nbytes)
+                self._held_bytes -= nbytes
+            elif type(self._held[0][0]) is Barrier:
+                self._barrier_released = True
             self._outbox.append(self._held.popleft())
             moved = True
         return moved
@@ -189,7 +233,8 @@ class RemoteOutput(OutputChannel):
                     if self._release():
                         self._cond.notify()
                     now_writable = self.writable
-                if now_writable and not was_writable:
+                    released, self._barrier_released = self._barrier_released, False
+                if released or (now_writable and not was_writable):
                     self._wake()
         except StopIteration:
             if not self._closing:

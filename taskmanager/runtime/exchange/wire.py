@@ -103,7 +103,7 @@ class ChannelEncoder:
             case Barrier():
                 b = element
                 kind = b.kind.value
-                rest = (b.drain, b.stop, b.target, b.unaligned)
+                rest = (b.drain, b.stop, b.target, b.unaligned, b.full)
                 head2 = (b.checkpoint_id, b.timestamp_ms, kind, *rest)
                 return _encode((BARRIER, sequence, head2)), None
             case EndOfData():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lesto.common.clock import VirtualClock
 from lesto.common.elements import Barrier
 from lesto.proto import checkpoint_pb2, runtime_pb2
 from lesto.taskmanager.operators.base import OperatorSnapshot
@@ -61,7 +62,7 @@ class Io:
 def rig(tmp_path):
     log, sent, mails, io = [], [], [], Io()
     environment = SimpleNamespace(
-        io=io, send=sent.append, mailbox=SimpleNamespace(post=mails.append)
+        io=io, send=sent.append, mailbox=SimpleNamespace(post=mails.append), clock=VirtualClock()
     )
     deployment = runtime_pb2.TaskDeployment(checkpoint_root=str(tmp_path))
     deployment.task.epoch = 1
