@@ -67,7 +67,9 @@ def collect_orphans(
         for path in found:
             files.delete(path)
             deleted.append(path)
-    for directory in sorted({paths.top(path) for path in listed}):
+    # A folder that seems empty may be a kept checkpoint's: the listing may be out of date.
+    stay = {paths.top(path) for path in needed} | {f"chk-{number}" for number in complete}
+    for directory in sorted({paths.top(path) for path in listed} - stay):
         number = paths.checkpoint_number(directory)
         if number is not None and number in ours and not files.list(directory):
             files.delete_directory(directory)

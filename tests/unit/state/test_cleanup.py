@@ -2,6 +2,7 @@
 
 from lesto.proto.checkpoint_pb2 import CheckpointMetadata, KeyedStateHandle, NamedFile
 from lesto.state.cleanup import collect_orphans
+from lesto.state.files import Files
 from lesto.state.storage import SnapshotStore
 
 
@@ -38,3 +39,19 @@ def test_only_unreferenced_files_of_past_checkpoints_are_deleted(tmp_path):
 
 def test_a_root_that_is_not_there_has_no_orphans(tmp_path):
     assert collect_orphans(str(tmp_path / "none"), [], before_checkpoint_id=9) == []
+
+
+def test_a_listing_out_of_date_never_costs_a_complete_checkpoint(tmp_path, monkeypatch):
+    """Seed 18 of the simulation: a retained checkpoint's folder was listed as empty, and deleted."""
+    root = tmp_path / "job"
+    store = SnapshotStore(str(root))
+    older, kept = store.write_exclusive(2, b"older"), store.write_exclusive(3, b"kept")
+    listed = Files.list
+
+    def late(self, relative, *, recursive=False):
+        return listed(self, relative, recursive=recursive) if recursive else []
+
+    monkeypatch.setattr(Files, "list", late)
+    collect_orphans(str(root), [metadata(3, [older, kept])], before_checkpoint_id=4)
+    assert store.read(kept) == b"kept"
+    assert store.read(older) == b"older"
