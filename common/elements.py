@@ -184,6 +184,7 @@ class Barrier:
         stop: the sources stop reading after this barrier (stop-with-savepoint).
         target: directory URI of a savepoint; empty for checkpoints.
         unaligned: it overtakes data, which is in flight in the checkpoint then.
+        full: state builds on no earlier checkpoint's files.
     """
 
     checkpoint_id: int
@@ -193,6 +194,7 @@ class Barrier:
     stop: bool = False
     target: str = ""
     unaligned: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class PendingSnapshot(Protocol):
         """Write and upload the files; called once, on an I/O thread."""
         ...
 
+    def build_on_nothing(self) -> None:
+        """Reference no file of an earlier checkpoint; called before ``finish``."""
+        ...
+
     def discard(self) -> None:
         """Release what the snapshot holds (cancelled before or after ``finish``)."""
         ...

@@ -190,6 +190,9 @@ class HeapSnapshot:
             handle.files.append(NamedFile(name=CANONICAL_FILE, file=written))
         return handle
 
+    def build_on_nothing(self) -> None:
+        """A full snapshot does anyway."""
+
     def discard(self) -> None:
         """Drop what was captured."""
         self._captured.clear()

@@ -112,6 +112,10 @@ class RocksSnapshot:
         finally:
             self.discard()
 
+    def build_on_nothing(self) -> None:
+        """Upload every file, also those that the last completed checkpoint has."""
+        self._incremental = False
+
     def discard(self) -> None:
         """Remove the local checkpoint."""
         self._queue.abandon(self._generation)

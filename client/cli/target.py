@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.config_loading import load_configuration
+from lesto.state import storage_settings
 
 if TYPE_CHECKING:
     from lesto.client.jobmanager_client import JobManagerClient
@@ -18,7 +19,9 @@ JOBMANAGER_VARIABLE = "LESTO_JOBMANAGER"
 
 def configuration(arguments: argparse.Namespace) -> Configuration:
     """Return the layered configuration for a command's arguments."""
-    return load_configuration(arguments.config, arguments.properties)
+    config = load_configuration(arguments.config, arguments.properties)
+    storage_settings.configure(config)
+    return config
 
 
 def jobmanager_address(arguments: argparse.Namespace, config: Configuration) -> str:

@@ -21,6 +21,7 @@ from lesto.state.errors import CheckpointNotFoundError, StateError
 from lesto.state.files import Files
 from lesto.state.paths import METADATA_NAME
 
+
 class CheckpointCleaner:
     """Deletes below one job's checkpoint root, and snapshots the job had claimed.
 

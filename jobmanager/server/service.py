@@ -20,9 +20,9 @@ import grpc
 from lesto.common import options
 from lesto.common.clock import Clock, SystemClock
 from lesto.common.config import Configuration
+from lesto.common.errors import LestoError
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core import events as ev
-from lesto.common.errors import LestoError
 from lesto.jobmanager.errors import ElectionError, NotLeaderError, PortInUseError
 from lesto.jobmanager.server.auth import TokenInterceptor, check_bind
 from lesto.jobmanager.server.client_service import ClientService
@@ -43,6 +43,7 @@ from lesto.jobmanager.server.metrics import ClusterMetrics
 from lesto.jobmanager.server.settings import milliseconds
 from lesto.jobmanager.server.taskmanagers import TaskManagers
 from lesto.proto import client_pb2, client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from lesto.state import storage_settings
 
 logger = get_logger("lesto.jobmanager")
 
@@ -94,6 +95,7 @@ class JobManager:
         clock: Clock | None = None,
     ) -> None:
         self.config = config
+        storage_settings.configure(config)
         self.host = host or config.get(options.JOBMANAGER_BIND_HOST)
         self.port = config.get(options.JOBMANAGER_PORT) if port is None else port
         self.jobmanager_id = secrets.token_hex(8)

@@ -82,6 +82,7 @@ def _run(setup: dict[str, Any]) -> None:
     from lesto.common.config import Configuration
     from lesto.common.metrics import process_registry
     from lesto.common.metrics_server import serve_metrics
+    from lesto.state import storage_settings
     from lesto.taskmanager.runtime.environment import SlotEnvironment
     from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
     from lesto.taskmanager.runtime.mailbox import Mailbox
@@ -90,6 +91,7 @@ def _run(setup: dict[str, Any]) -> None:
     from lesto.taskmanager.runtime.warming import KernelWarmer
 
     config = Configuration.from_dict(setup["config"])
+    storage_settings.configure(config)
     clock = SystemClock()
     mailbox = Mailbox(clock)
     signal.signal(signal.SIGTERM, lambda *_: mailbox.stop())

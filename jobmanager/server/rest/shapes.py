@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lesto.proto import job_pb2, runtime_pb2
 from lesto.proto import client_pb2 as pb
+from lesto.proto import job_pb2, runtime_pb2
 
 # What /overview calls flink-version: clients parse it. It is the version whose REST API we follow.
 FLINK_VERSION = "2.1.0"
