@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
@@ -83,6 +84,37 @@ class SinkWriter(ABC):
         """Release resources; uncommitted data is discarded: a restore writes it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class EndedWriter:
+    """Which writer has written all its data.
+
+    Attributes:
+        job_id: hex id of the job.
+        operator_uid: stable id of the sink in the job.
+        subtask: index of the writer.
+        parallelism: number of writers.
+        attempt: of this writer, ``<epoch>-<attempt>``.
+    """
+
+    job_id: str
+    operator_uid: str
+    subtask: int
+    parallelism: int
+    attempt: str
+
+    def inherits(self, subtask: int) -> bool:
+        """Whether what a writer of this index left is this one's to remove.
+
+        Its own, and a share of those that are gone since the job was rescaled.
+
+        >>> EndedWriter("j", "u", 1, 2, "1-1").inherits(3)
+        True
+        """
+        if subtask < self.parallelism:
+            return subtask == self.subtask
+        return subtask % self.parallelism == self.subtask
+
+
 class Committer(ABC):
     """Publishes committables. Runs on an I/O thread, one call at a time per subtask."""
 
@@ -90,8 +122,12 @@ class Committer(ABC):
     def commit(self, committables: Sequence[bytes]) -> None:
         """Publish. Idempotent: a failure may bring the same committables again."""
 
-    def finish(self, job_id: str, attempt: str) -> None:  # noqa: B027 - optional hook
-        """The job has ended and all is committed: remove what earlier attempts left."""
+    def finish(self, ended: EndedWriter) -> None:  # noqa: B027 - optional hook
+        """The job ends, and this writer's data is committed: remove what earlier attempts left.
+
+        Of this writer, and of those that ``ended.inherits``; other writers may be committing yet,
+        data of other attempts than this one's too: regions of a job restart alone.
+        """
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Release resources."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from pyarrow import fs
 
 from lesto.common.elements import Batch
 from lesto.common.locations import absolute
-from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
+from lesto.common.sink import Committer, EndedWriter, Sink, SinkWriter, WriterContext
 from lesto.connectors.errors import ConnectorConfigError, OutputError, PublishError
 from lesto.connectors.files.encoders import (
     EncoderFactory,
@@ -34,6 +35,9 @@ from lesto.connectors.files.listing import resolve
 
 #: Unpublished files live here, below the sink's directory.
 PENDING_DIRECTORY: Final = ".pending"
+_PENDING_NAME: Final = re.compile(
+    r"(?P<job>[^-]+)-(?P<attempt>\d+-\d+)-(?P<operator>[0-9a-f]{6})-(?P<subtask>\d+)-\d+"
+)
 #: Size of a part file, unless the sink is given another.
 PART_BYTES_MAX: Final = 256 << 20
 
@@ -217,8 +221,7 @@ class _FileWriter(SinkWriter):
                 msg, remedy="check the path and its permissions, on the machines of the workers"
             ) from error
         # Two sinks of a job may share a directory: the operator is part of every name.
-        operator = hashlib.sha256(context.operator_uid.encode()).hexdigest()[:6]
-        self._operator = f"{operator}-{context.subtask}"
+        self._operator = f"{_operator_digest(context.operator_uid)}-{context.subtask}"
         self._files = 0
         self._stream: Any = None
         self._encoder: FileEncoder | None = None
@@ -299,17 +302,24 @@ class _RenameCommitter(Committer):
         for root, system in synced.items():
             _sync_directory(system, root)
 
-    def finish(self, job_id: str, attempt: str) -> None:
-        """Remove what earlier attempts of this job left unpublished.
+    def finish(self, ended: EndedWriter) -> None:
+        """Remove what earlier attempts of this writer left unpublished.
 
-        Files of the last attempt stay: another subtask may be about to publish them.
+        Files of other writers stay, whatever their attempt: they may be about to publish them.
         """
         directory = posixpath.join(self._root, PENDING_DIRECTORY)
+        operator = _operator_digest(ended.operator_uid)
         for info in self._fs.get_file_info(fs.FileSelector(directory, allow_not_found=True)):
-            name = info.base_name
-            if name.startswith(f"{job_id}-") and not name.startswith(f"{job_id}-{attempt}-"):
+            found = _PENDING_NAME.match(info.base_name)
+            if found is None or (found["job"], found["operator"]) != (ended.job_id, operator):
+                continue
+            if found["attempt"] != ended.attempt and ended.inherits(int(found["subtask"])):
                 _delete_if_there(self._fs, info.path)
         _delete_directory_if_empty(self._fs, directory)
+
+
+def _operator_digest(uid: str) -> str:
+    return hashlib.sha256(uid.encode()).hexdigest()[:6]
 
 
 def _publish(system: fs.FileSystem, root: str, pending: str, final: str) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from lesto.common.clock import Clock
 from lesto.common.elements import Batch
 from lesto.common.errors import LestoError
-from lesto.common.sink import Committer, Sink, SinkWriter
+from lesto.common.sink import Committer, EndedWriter, Sink, SinkWriter
 from lesto.state.errors import StateError
 from lesto.taskmanager.operators.base import Operator, OperatorContext, OperatorSnapshot
 from lesto.taskmanager.operators.errors import CommitFailedError
@@ -169,10 +169,17 @@ class SinkOperator(Operator):
         committer = self._committer
         if committer is None:
             return
-        job_id, attempt = self.context.job_id, self.context.attempt
+        context = self.context
+        ended = EndedWriter(
+            context.job_id,
+            context.operator_uid,
+            context.subtask,
+            context.parallelism,
+            context.attempt,
+        )
         self._commits_running += 1
         self.context.run_blocking(
-            lambda: committer.finish(job_id, attempt), lambda _result, error: self._cleaned(error)
+            lambda: committer.finish(ended), lambda _result, error: self._cleaned(error)
         )
 
     def _cleaned(self, error: BaseException | None) -> None:

@@ -108,8 +108,8 @@ class _Committer(Committer):
             os.kill(os.getpid(), signal.SIGKILL)
         self._script.stumble("post-commit")
 
-    def finish(self, job_id, attempt):
-        self._inner.finish(job_id, attempt)
+    def finish(self, ended):
+        self._inner.finish(ended)
 
     def close(self):
         self._inner.close()
@@ -193,11 +193,11 @@ class _PostgresCommitter(Committer):
                     if not found.fetchone():
                         raise
 
-    def finish(self, job_id, attempt):
+    def finish(self, ended):
         import psycopg
 
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            roll_back_prepared(connection, f"{job_id[:8]}-")
+            roll_back_prepared(connection, f"{ended.job_id[:8]}-{ended.subtask}-")
 
 
 def roll_back_prepared(connection, prefix):

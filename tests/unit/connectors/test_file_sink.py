@@ -8,6 +8,7 @@ import pytest
 
 from lesto.common.elements import ColumnarBatch, Form, RowBatch
 from lesto.common.row import Row
+from lesto.common.sink import EndedWriter
 from lesto.connectors.errors import ConnectorConfigError, PublishError
 from lesto.connectors.files import (
     BucketAssigner,
@@ -24,6 +25,11 @@ BATCH = ColumnarBatch(pa.record_batch({"a": [1, 2], "b": ["x", None]}))
 
 def visible(path):
     return sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+
+
+def ended(job_id=None, **context):
+    c = WriterContext(**{"attempt": "1-1", **context})
+    return EndedWriter(job_id or c.job_id, c.operator_uid, c.subtask, 2, c.attempt)
 
 
 def prepare(sink, batches, checkpoint=1, **context):
@@ -125,11 +131,27 @@ def test_the_end_removes_leftovers_of_earlier_attempts_only(tmp_path):
     _, other = prepare(sink, [BATCH], attempt="1-1", subtask=1)
     committer = sink.create_committer()
     committer.commit(mine)
-    committer.finish(WriterContext().job_id, "1-1")
+    committer.finish(ended())
     committer.commit(other)
     assert len(visible(tmp_path)) == 2
     assert list((tmp_path / ".pending").glob("*")) == []
-    committer.finish(WriterContext().job_id, "1-1")
+    committer.finish(ended(subtask=1))
+    assert not (tmp_path / ".pending").exists()
+
+
+def test_writers_of_other_attempts_lose_nothing_and_those_that_are_gone_leave_nothing(tmp_path):
+    """Regions restart alone, so that writers of one job are of several attempts."""
+    sink = FileSink(str(tmp_path))
+    _, other = prepare(sink, [BATCH], attempt="1-1", subtask=1)  # never restarted
+    prepare(sink, [BATCH], attempt="1-1", subtask=2)  # gone since the job was rescaled
+    prepare(sink, [BATCH], attempt="1-2", subtask=3)
+    _, mine = prepare(sink, [BATCH], attempt="1-3")
+    committer = sink.create_committer()
+    committer.commit(mine)
+    committer.finish(ended(attempt="1-3"))
+    committer.commit(other)
+    committer.finish(ended(attempt="1-1", subtask=1))
+    assert len(visible(tmp_path)) == 2
     assert not (tmp_path / ".pending").exists()
 
 
@@ -146,7 +168,7 @@ def test_closing_removes_what_no_checkpoint_knows_and_keeps_the_rest(tmp_path):
 def test_a_subtask_that_has_finished_takes_nothing_from_one_that_writes_on(tmp_path):
     sink = FileSink(str(tmp_path))
     writer = sink.create_writer(WriterContext())
-    sink.create_committer().finish("other", "1-1")
+    sink.create_committer().finish(ended(job_id="other"))
     writer.write(BATCH)
     sink.create_committer().commit(writer.prepare_commit(1))
     assert len(visible(tmp_path)) == 1
@@ -164,7 +186,7 @@ def test_an_unknown_format_is_named(tmp_path):
 def test_a_job_that_finishes_does_not_disturb_another_that_writes_beside_it(tmp_path):
     sink = FileSink(str(tmp_path), "jsonl")
     writer = sink.create_writer(WriterContext())
-    sink.create_committer().finish("f" * 32, "1-1")
+    sink.create_committer().finish(ended(job_id="f" * 32))
     assert not (tmp_path / ".pending").exists()
     writer.write(RowBatch([{"a": 1}]))
     sink.create_committer().commit(writer.prepare_commit(1))

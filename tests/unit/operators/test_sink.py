@@ -57,8 +57,8 @@ class FakeCommitter(Committer):
             if committable not in self.external.published:
                 self.external.published.append(committable)
 
-    def finish(self, job_id, attempt):
-        self.external.log.append(("finish", attempt))
+    def finish(self, ended):
+        self.external.log.append(("finish", ended.attempt))
 
     def close(self):
         self.external.log.append("close committer")
