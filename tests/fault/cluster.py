@@ -136,6 +136,8 @@ class Cluster:
     def _keep_jobmanager(self):
         while not self.stopping.is_set():
             if self.jobmanager.poll() is not None:
+                # One that ended by itself cannot start: trying without a pause burns the machine.
+                self.stopping.wait(0 if self.jobmanager.returncode < 0 else 1)
                 self._start_jobmanager()
             time.sleep(0.02)
 

@@ -1,10 +1,11 @@
 """Judges a run of ``job.py`` from outside: own process, own ledger (SQLite), own model.
 
 It imports nothing of Lesto. While the job runs it records each published file once, at first
-sight, and
-whether a completed checkpoint covered it by then. At the end (its standard input closes) it
-compares the
-ledger with the model and prints one JSON object of counts.
+sight, and whether a completed checkpoint covered it by then, and follows the job's log in storage
+(``fence.py``). At the end (its standard input closes) it compares the ledger with the model and
+prints one JSON object of counts. All fields of a record follow from its id, so the model knows
+them: a changed byte shows as a corrupted, lost or doubled record. ``id % lanes`` is the source's
+partition, ``id // lanes`` the sequence in it.
 
     python -m tests.fault.verifier OUTPUT CHECKPOINTS LEDGER --rows N --lanes P
 """
@@ -23,13 +24,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from tests.fault.fence import Fence
+
 KEYS = 1_000
 EVENTS_PER_SECOND = 10_000
 WINDOW_MS = 5_000
 POLL_SECONDS = 0.02
 CHECKPOINT_POLL_SECONDS = 0.005
 _NAME = re.compile(r"part-\w+-\w+-(?P<subtask>\d+)-(?P<checkpoint>\d+)-(?P<number>\d+)\.\w+$")
-_EPOCH = re.compile(r"epoch-(\d+)")
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
@@ -114,68 +116,6 @@ class Ledger:
         return self.db.execute("SELECT count(*) FROM files WHERE premature").fetchone()[0]
 
 
-def metadata_epoch(path):
-    """The epoch in a checkpoint's ``_metadata``, read by the format's definition.
-
-    20 bytes of header, then protobuf: field 1 a number, field 2 the job's id, field 3 the epoch.
-    """
-    content = path.read_bytes()[20:]
-    at, fields = 0, {}
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = content[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(content) and 3 not in fields and max(fields, default=0) < 4:
-        tag = number()
-        value = number()
-        if tag & 7 == 2:
-            at += value
-        fields[tag >> 3] = value
-    return fields.get(3, 0)
-
-
-class Fence:
-    """Checks in storage that nobody completes a checkpoint of an epoch that is over.
-
-    An epoch is over when a later one's marker exists. Times are those at which names appeared
-    (ctime: a name is made by a link), so a zombie that wrote long before it linked is seen too.
-    """
-
-    def __init__(self):
-        self.claims = {}  # (job, epoch) -> ns
-        self.completed = {}  # path -> (job, epoch, ns)
-
-    def look(self, job):
-        """Note what is new in a job's directory."""
-        for entry in os.scandir(job.path):
-            with contextlib.suppress(FileNotFoundError, IndexError):
-                if found := _EPOCH.fullmatch(entry.name):
-                    key = job.name, int(found[1])
-                    if key not in self.claims:
-                        self.claims[key] = entry.stat().st_ctime_ns
-                elif entry.name.startswith("chk-") and entry.path not in self.completed:
-                    metadata = Path(entry.path) / "_metadata"
-                    at = metadata.stat().st_ctime_ns
-                    self.completed[entry.path] = job.name, metadata_epoch(metadata), at
-
-    def stale(self):
-        """Checkpoints that were completed under an epoch after a later one had been claimed."""
-        return [
-            f"{Path(path).name} of epoch {epoch} after epoch {other}"
-            for path, (job, epoch, at) in self.completed.items()
-            for (owner, other), claimed in self.claims.items()
-            if owner == job and other > epoch and at > claimed
-        ]
-
-
 class Watcher:
     """Notices files as they are published."""
 
@@ -183,7 +123,8 @@ class Watcher:
         self.output, self.checkpoints, self.ledger = output, checkpoints, ledger
         self.seen = set()
         self.latest = 0
-        self.fence = Fence()
+        self.lock = threading.Lock()
+        self.fence = Fence(checkpoints)
 
     def watch_checkpoints(self):
         """Note completed checkpoints for ever: a finished job deletes its own soon."""
@@ -193,6 +134,15 @@ class Watcher:
 
     def latest_checkpoint(self):
         """The highest number of a complete checkpoint seen so far."""
+        with self.lock:
+            self.fence.look()
+            logged = self.fence.newest
+            self.latest = max(self.latest, self._listed() if logged is None else logged)
+        return self.latest
+
+    def _listed(self):
+        """By names alone: clusters without a durable log."""
+        found = 0
         # Folders vanish while we look: old checkpoints, and the whole root of a finished job.
         with contextlib.suppress(FileNotFoundError):
             for job in os.scandir(self.checkpoints):
@@ -202,10 +152,8 @@ class Watcher:
                             os.path.join(entry.path, "_metadata")
                         )
                         if complete:
-                            self.latest = max(self.latest, int(entry.name[4:]))
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    self.fence.look(job)
-        return self.latest
+                            found = max(found, int(entry.name[4:]))
+        return found
 
     def step(self):
         """Look once."""
@@ -323,10 +271,8 @@ def main():
         time.sleep(max(POLL_SECONDS, 3 * (time.monotonic() - begin)))
     watcher.step()
     report = judge(watcher.ledger, args.rows, args.lanes)
-    stale = watcher.fence.stale()
-    report.update(stale_writes=len(stale), stale_names=stale[:10])
-    report["epochs"] = len(watcher.fence.claims)
-    report["checkpoints_seen"] = len(watcher.fence.completed)
+    stale = watcher.fence.verdict()
+    report.update(stale_writes=len(stale), stale_names=stale[:10], epochs=watcher.fence.epochs)
     print(json.dumps(report))
 
 
