@@ -72,8 +72,7 @@ class RetryingObjects:
 
     def _has_content(self, path: str, data: bytes) -> bool:
         return (
-            self._objects.size(path) == len(data)
-            and self._objects.read(path, 0, len(data)) == data
+            self._objects.size(path) == len(data) and self._objects.read(path, 0, len(data)) == data
         )
 
     def size(self, path: str) -> int:

@@ -73,6 +73,7 @@ class TaskMessages(JobBase):
     ) -> list[Instruction]:
         assert subtask.attempt is not None
         subtask.attempt.end_of_data = True
+        self.coordinator.data_ended()
         return self._maybe_finish(now)
 
     def _on_ack(

@@ -25,10 +25,10 @@ from lesto.jobmanager.errors import (
 )
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore
 from lesto.jobmanager.server.details import job_details, job_summary, without_payloads
+from lesto.jobmanager.server.disposal import check_unused, dispose_snapshot
 from lesto.jobmanager.server.ha.durable_jobs import DurableJobs, unrecoverable
 from lesto.jobmanager.server.ha.job_log import JobLog
 from lesto.jobmanager.server.ha.recovery import FoundJob
-from lesto.jobmanager.server.disposal import check_unused, dispose_snapshot
 from lesto.jobmanager.server.job_runner import JobRunner, Services
 from lesto.jobmanager.server.settings import checkpoint_config, job_config, job_settings
 from lesto.proto import client_pb2, job_pb2

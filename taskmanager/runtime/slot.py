@@ -223,6 +223,7 @@ class Slot:
             drain=command.drain,
             stop=command.stop,
             target=command.target,
+            full=command.full,
         )
         for ref in command.tasks:
             task = self._tasks.get(task_key(ref))
