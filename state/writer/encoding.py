@@ -59,7 +59,7 @@ class Columns:
         value: the value's.
         map_key: the map key's.
         timestamp: a timer's time, ms.
-        window: start and end of a window, ms; used when both are there, or must be.
+        window: start and end of a window, ms, used when both are there; empty: no windows.
         namespace: any other namespace; used when it is there.
     """
 
@@ -82,7 +82,7 @@ class Columns:
 
     def namespaces(self, batch: pa.RecordBatch) -> list[Any]:
         """The namespaces; None where there are none."""
-        if all(name in batch.schema.names for name in self.window):
+        if self.window and all(name in batch.schema.names for name in self.window):
             pairs = zip(*(bounds(batch, name) for name in self.window), strict=True)
             return [None if None in pair else pair for pair in pairs]
         if self.namespace in batch.schema.names:
