@@ -2,7 +2,7 @@
 
 import importlib
 
-KINDS = ("kills", "zombies", "networks", "wires", "machines", "snapshots", "stress", "sinks")
+KINDS = ("kills", "zombies", "leaders", "networks", "wires", "machines", "snapshots", "stress", "sinks")
 
 
 def load():
