@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lesto.connectors.errors import (
@@ -30,7 +30,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "partitioner": "murmur2_random",  # Java's: the same key goes to the same partition
     "queue.buffering.max.messages": QUEUE_MESSAGES,
     "queue.buffering.max.kbytes": QUEUE_KBYTES,
-    "delivery.timeout.ms": DELIVERY_MS,
+    "topic.metadata.propagation.max.ms": 10_000,  # a topic that is not there by then is an error
     "delivery.report.only.error": True,
     "enable.idempotence": True,
     "compression.type": "lz4",
@@ -51,7 +51,10 @@ class MessageProducer:
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._failure: ConnectorError | None = None
         report = {"on_delivery": self._on_delivery}
-        self._producer = make_producer({**DEFAULTS, **properties, **report})
+        limit_ms = int(properties.get("transaction.timeout.ms", DELIVERY_MS))
+        # librdkafka wants no message to outlive its transaction.
+        lives = {"delivery.timeout.ms": min(DELIVERY_MS, limit_ms)}
+        self._producer = make_producer({**DEFAULTS, **lives, **properties, **report})
 
     @property
     def handle(self) -> Any:
@@ -157,12 +160,23 @@ class MessageProducer:
             else:
                 return
 
+    def _called(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """A call of librdkafka: after a fatal error each one fails with it."""
+        try:
+            return call(*arguments)
+        except library().KafkaException as error:
+            raise self._named(error, f"{what} to Kafka failed") from error
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._called("beginning a transaction", self._producer.begin_transaction)
+
     def flush(self) -> None:
         """Until every message is acknowledged."""
         deadline = time.monotonic() + STALLED_S
         left = len(self._producer)
         while left:
-            remaining = self._producer.flush(1.0)
+            remaining = self._called("flushing", self._producer.flush, 1.0)
             self.check()
             if remaining < left:
                 deadline = time.monotonic() + STALLED_S

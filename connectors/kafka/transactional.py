@@ -129,7 +129,7 @@ class TransactionalProducers:
         """
         self.prepare()
         transactional_id, slot, producer = self._ahead.pop(0).result()
-        producer.handle.begin_transaction()
+        producer.begin()
         self.prepare()
         return transactional_id, slot, producer
 
