@@ -177,8 +177,8 @@ class StreamExecutionEnvironment:
         return self.get_checkpoint_config().is_unaligned_checkpoints_enabled()
 
     def is_force_unaligned_checkpoints(self) -> bool:
-        """Always False."""
-        return False
+        """Whether barriers overtake on every kind of edge."""
+        return self.get_checkpoint_config().is_force_unaligned_checkpoints()
 
     def set_restart_strategy(self, restart_strategy: RestartStrategy) -> StreamExecutionEnvironment:
         """When a failed job starts again."""

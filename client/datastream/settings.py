@@ -232,13 +232,13 @@ class CheckpointConfig:
         return self.enable_unaligned_checkpoints(False)
 
     def set_aligned_checkpoint_timeout(self, alignment_timeout: DurationLike) -> CheckpointConfig:
-        """Set the alignment time after which barriers overtake."""
+        """With unaligned checkpoints: the age of a checkpoint at which barriers overtake."""
         return self._set(
             options.ALIGNED_CHECKPOINT_TIMEOUT, _ms(alignment_timeout, "alignment_timeout")
         )
 
     def get_aligned_checkpoint_timeout(self) -> Duration:
-        """The alignment time after which barriers overtake."""
+        """The age of a checkpoint at which barriers overtake; 0: from the start."""
         return Duration.of_millis(self._millis(options.ALIGNED_CHECKPOINT_TIMEOUT))
 
     set_alignment_timeout = set_aligned_checkpoint_timeout
@@ -247,12 +247,15 @@ class CheckpointConfig:
     def set_force_unaligned_checkpoints(
         self, force_unaligned_checkpoints: bool = True
     ) -> CheckpointConfig:
-        """Not supported: unaligned checkpoints are never refused, so there is nothing to force."""
-        unsupported("CheckpointConfig.set_force_unaligned_checkpoints")
+        """Let barriers overtake on forward, broadcast and custom-partitioned edges too.
+
+        A checkpoint with data of such an edge restores only at the same parallelism.
+        """
+        return self._set(options.UNALIGNED_FORCED, force_unaligned_checkpoints)
 
     def is_force_unaligned_checkpoints(self) -> bool:
-        """Always False."""
-        return False
+        """Whether barriers overtake on every kind of edge."""
+        return self._config.get(options.UNALIGNED_FORCED)
 
 
 class RestartStrategy:
