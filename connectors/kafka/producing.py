@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from lesto.common.logs import get_logger
 from lesto.connectors.errors import (
     ConnectorError,
     KafkaDeliveryError,
@@ -15,6 +16,8 @@ from lesto.connectors.errors import (
 )
 from lesto.connectors.kafka.client import library, make_producer, named
 from lesto.connectors.kafka.serialization import Messages
+
+logger = get_logger("lesto.connectors.kafka")
 
 #: Messages and bytes that wait in the producer before ``send`` waits.
 QUEUE_MESSAGES: Final = 500_000
@@ -100,7 +103,7 @@ class MessageProducer:
             self._send_plain(str(messages.topic), values, keys, messages.timestamps)
         else:
             self._send_each(messages, keys)
-        self._producer.poll(0)
+        self._called("writing to Kafka", self._producer.poll, 0)
         self.check()
 
     def _send_plain(self, topic: str, values: Any, keys: Any, timestamps: Any) -> None:
@@ -149,7 +152,7 @@ class MessageProducer:
         """The queue is full: wait until there is room."""
         deadline = time.monotonic() + STALLED_S
         while True:
-            self._producer.poll(_STEP_S)
+            self._called("writing to Kafka", self._producer.poll, _STEP_S)
             self.check()
             try:
                 self._producer.produce(topic, **arguments)
@@ -162,21 +165,28 @@ class MessageProducer:
 
     def _called(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
         """A call of librdkafka: after a fatal error each one fails with it."""
+        kafka = library()
         try:
             return call(*arguments)
-        except library().KafkaException as error:
-            raise self._named(error, f"{what} to Kafka failed") from error
+        except kafka.KafkaException as error:
+            raise self._named(error, f"{what} failed") from error
+        except SystemError as error:
+            # The client raises a fatal error and goes on to call back in the same poll; what
+            # Python then complains of is that a callback ran with that exception set.
+            if not isinstance(error.__cause__, kafka.KafkaException):
+                raise
+            raise self._named(error.__cause__, f"{what} failed") from error
 
     def begin(self) -> None:
         """Begin a transaction."""
-        self._called("beginning a transaction", self._producer.begin_transaction)
+        self._called("beginning a Kafka transaction", self._producer.begin_transaction)
 
     def flush(self) -> None:
         """Until every message is acknowledged."""
         deadline = time.monotonic() + STALLED_S
         left = len(self._producer)
         while left:
-            remaining = self._called("flushing", self._producer.flush, 1.0)
+            remaining = self._called("flushing to Kafka", self._producer.flush, 1.0)
             self.check()
             if remaining < left:
                 deadline = time.monotonic() + STALLED_S
@@ -184,15 +194,14 @@ class MessageProducer:
                 msg = f"{remaining} messages were not acknowledged in {STALLED_S:g} s"
                 raise KafkaDeliveryError(msg, remedy="are the brokers up?")
             left = remaining
-        self._producer.poll(0)
+        self._called("flushing to Kafka", self._producer.poll, 0)
         self.check()
 
     def close(self) -> None:
         """Drop what is not sent, and let the client go."""
-        kafka = library()
         try:
-            self._producer.purge()
-            self._producer.poll(0)
-        except kafka.KafkaException:
-            pass  # the client is in a fatal state and has nothing left to purge
+            self._called("closing", self._producer.purge)
+            self._called("closing", self._producer.poll, 0)
+        except ConnectorError as error:
+            logger.info("kafka.producer_closed", error=error.message)  # it has failed already
         self._producer = None

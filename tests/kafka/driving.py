@@ -73,7 +73,7 @@ def rows(batch):
 
 
 class Driven:
-    """A source with one reader. ``splits`` in place of the enumerator's to go on from a snapshot."""
+    """A source with one reader. ``splits``: of a snapshot, in place of the enumerator's."""
 
     def __init__(self, source, splits=None, batch_rows=1000):
         self.source = source

@@ -323,7 +323,7 @@ def test_a_record_too_large_fails_the_checkpoint_by_name(broker, topic, prefix):
     made = sink(broker, topic, prefix, delivery_guarantee="at-least-once")
     writer = made.create_writer(WriterContext())
     try:
-        with pytest.raises(KafkaRefusedError, match="MSG_SIZE_TOO_LARGE"):
+        with pytest.raises(KafkaRefusedError, match="MSG_SIZE_TOO_LARGE"):  # noqa: PT012
             writer.write(RowBatch(["x" * 2_000_000]))
             writer.prepare_commit(1)
     finally:
@@ -335,7 +335,7 @@ def test_a_topic_that_is_not_there_fails_by_name(broker, prefix):
     made = sink(broker, "nowhere", prefix, delivery_guarantee="at-least-once", properties=soon)
     writer = made.create_writer(WriterContext())
     try:
-        with pytest.raises(KafkaRefusedError, match="nowhere"):
+        with pytest.raises(KafkaRefusedError, match="nowhere"):  # noqa: PT012
             for _ in range(100):
                 writer.write(RowBatch(["x"]))
                 writer.prepare_commit(1)
