@@ -8,10 +8,10 @@ from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import DeploymentContext
 from lesto.jobmanager.core.failures import failure_of
+from lesto.jobmanager.core.in_flight import redistribute_in_flight
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import JobBase
 from lesto.jobmanager.core.pending_checkpoint import CompletedCheckpoint
-from lesto.jobmanager.core.in_flight import redistribute_in_flight
 from lesto.jobmanager.core.redistribution import (
     check_restorable,
     coordinator_states,
@@ -97,14 +97,14 @@ class Deployment(JobBase):
         self.slots.update((slot.slot_id, slot) for slot in event.slots)
         if self._acquiring:
             return self._acquire(now)
-        if self._rescale is not None and self.state is JobState.RUNNING:
+        if self._rescale is not None and self._rescale.wants_slots:
             return self._rescale_slots(now)
         return self._release_surplus()
 
     def _on_refused(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction]:
         self._slots_requested = 0
         if not self._acquiring:
-            asked = self._rescale is not None and self.state is JobState.RUNNING
+            asked = self._rescale is not None and self._rescale.wants_slots
             return self._rescale_refused(event, now) if asked else []
         back = self._rescale_back(event, now)
         if back is not None:

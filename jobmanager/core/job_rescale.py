@@ -1,9 +1,9 @@
 """Rescaling in place: the same job, epoch and slots, another parallelism.
 
-``SLOTS`` (the job runs; slots that are missing come, or not) -> ``CHECKPOINT`` (it runs; one more
-checkpoint, so that little is read twice) -> ``STOPPING`` (RESTARTING: all tasks end) ->
-``RECORDING`` (a later leader must know) -> ``STARTING`` (all tasks start from the newest
-checkpoint, their state dealt out anew) -> done when all run.
+``TASKS`` (all have to run first) -> ``SLOTS`` (the job runs; slots that are missing come, or not)
+-> ``CHECKPOINT`` (it runs; one more checkpoint, so that little is read twice) -> ``STOPPING``
+(RESTARTING: all tasks end) -> ``RECORDING`` (a later leader must know) -> ``STARTING`` (all tasks
+start from the newest checkpoint, their state dealt out anew) -> done when all run.
 
 Until ``STOPPING`` a refusal or failure leaves the job as it is.
 """
@@ -40,6 +40,7 @@ RESCALE_SLOT_WAIT_MS = 10_000
 class RescalePhase(enum.Enum):
     """How far it is."""
 
+    TASKS = "waiting for all tasks to run"
     SLOTS = "waiting for slots"
     CHECKPOINT = "taking a checkpoint"
     STOPPING = "stopping the tasks"
@@ -48,7 +49,7 @@ class RescalePhase(enum.Enum):
 
 
 #: The job runs as it was.
-_HARMLESS = (RescalePhase.SLOTS, RescalePhase.CHECKPOINT)
+_HARMLESS = (RescalePhase.TASKS, RescalePhase.SLOTS, RescalePhase.CHECKPOINT)
 
 
 @dataclass(slots=True)
@@ -69,9 +70,14 @@ class Rescale:
     bounds: Mapping[str, Bounds]
     widths: Widths
     previous: Widths
-    phase: RescalePhase = RescalePhase.SLOTS
+    phase: RescalePhase = RescalePhase.TASKS
     stopped_ms: int = 0
     problem: LestoError | None = None
+
+    @property
+    def wants_slots(self) -> bool:
+        """Whether it waits for slots while the job runs."""
+        return self.phase is RescalePhase.SLOTS
 
     @property
     def gathers(self) -> bool:
@@ -100,8 +106,8 @@ class Rescaling(JobBase):
     def _rescale_objection(self) -> str:
         if self._rescale is not None:
             return f"the job is being rescaled already: {self._rescale.phase.value}"
-        if self.state is not JobState.RUNNING or not self.coordinator.running:
-            return f"rescaling needs all tasks RUNNING, and the job is {self.state.name}"
+        if self.state is not JobState.RUNNING:
+            return f"rescaling needs a job that is RUNNING; it is {self.state.name}"
         if self.coordinator.ends_the_job:
             return "the job is finishing"
         return ""
@@ -114,12 +120,13 @@ class Rescaling(JobBase):
         if widths == previous:
             return [do.Rescaled(request_id, previous, 0)]
         self._rescale = Rescale(request_id, bounds, widths, previous)
-        return self._rescale_slots(now)
+        return self._rescale_slots(now) if self.coordinator.running else []
 
     def _rescale_slots(self, now: Moment) -> list[Instruction]:
         """Have the slots before anything stops."""
         rescale = self._rescale
         assert rescale is not None, "no rescale under way"
+        rescale.phase = RescalePhase.SLOTS
         missing = slots_for(self.graph, rescale.widths) - len(self.slots)
         if missing <= 0:
             return self._rescale_checkpoint(now)
@@ -213,6 +220,8 @@ class Rescaling(JobBase):
     def _rescale_done(self, now: Moment) -> list[Instruction]:
         """All tasks run."""
         rescale = self._rescale
+        if rescale is not None and rescale.phase is RescalePhase.TASKS:
+            return self._rescale_slots(now)
         if rescale is None or rescale.phase is not RescalePhase.STARTING:
             return []
         self._rescale = None

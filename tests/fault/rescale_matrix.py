@@ -18,18 +18,25 @@ from pathlib import Path
 
 from lesto.client.jobmanager_client import JobManagerClient
 from lesto.client.minicluster import MiniCluster
-from lesto.common import Configuration
+from lesto.common import Configuration, Time, WatermarkStrategy
 from lesto.datastream import (
-    CoMapFunction,
     KeyedProcessFunction,
     MapFunction,
+    ProcessWindowFunction,
     StreamExecutionEnvironment,
 )
 from lesto.datastream.state import ListStateDescriptor, ValueStateDescriptor
+from lesto.datastream.window import TumblingEventTimeWindows
 from tests.golden.harness import Stage, environment, finish, published, wait_for, write
 
 BATCHES = 24  # of each split
 SPLITS = 6
+#: Event times of a split, one a record; all splits have the same.
+SPAN = BATCHES * 4
+WINDOW = 10
+TIME = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(
+    lambda value, _: value[1] % SPAN
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Case:
     """One cell of the matrix.
 
     Attributes:
-        topology: ``pipeline``, ``union``, ``two-input`` or ``forward``.
+        topology: ``pipeline``, ``union``, ``windows`` or ``forward``.
         start: parallelism at the start.
         then: parallelisms it is rescaled to.
         keys: number of keys; fewer than subtasks leave some without any.
@@ -64,7 +71,7 @@ SHORT = (
     Case("pipeline", 1, (2,)),
     Case("pipeline", 2, (3, 1), backend="rocksdb"),
     Case("union", 3, (2,)),
-    Case("two-input", 2, (3,), backend="rocksdb"),
+    Case("windows", 2, (3,), backend="rocksdb"),
     Case("forward", 3, (1, 2)),
     Case("pipeline", 2, (3,), keys=2),  # more subtasks than keys
     Case("pipeline", 3, (2,), max_parallelism=3),  # one key group a subtask, then uneven ranges
@@ -72,9 +79,9 @@ SHORT = (
 )
 _PAIRS = ((1, 2), (2, 1), (2, 3), (3, 2), (3, 5), (5, 3), (1, 7), (7, 1), (6, 7), (7, 4))
 LONG = (
-    *(Case(t, a, (b,)) for t in ("pipeline", "union", "two-input") for a, b in _PAIRS[:8]),
+    *(Case(t, a, (b,)) for t in ("pipeline", "union", "windows") for a, b in _PAIRS[:8]),
     Case("pipeline", 6, (7, 4), backend="rocksdb"),
-    Case("two-input", 7, (4, 5), backend="rocksdb"),
+    Case("windows", 7, (4, 5), backend="rocksdb"),
     Case("pipeline", 2, (7,), keys=3, backend="rocksdb"),
     Case("pipeline", 7, (5, 6), max_parallelism=7),
     Case("union", 4, (6,), skew=0.9, backend="rocksdb"),
@@ -97,14 +104,11 @@ class Number(KeyedProcessFunction):
         yield value[0], value[1], number, tuple(kept)
 
 
-class Tagged(CoMapFunction):
-    """Both inputs as they are."""
+class Gathered(ProcessWindowFunction):
+    """Key, start and records of a window."""
 
-    def map1(self, value):
-        return value
-
-    def map2(self, value):
-        return value
+    def process(self, key, context, elements):
+        yield key, context.window().start, tuple(sorted(e[1] for e in elements))
 
 
 class Same(MapFunction):
@@ -119,8 +123,8 @@ def records(case, source):
     splits = []
     for split in range(SPLITS):
         rows = []
-        for position in range(BATCHES * 4):
-            number = (source * SPLITS + split) * BATCHES * 4 + position
+        for position in range(SPAN):
+            number = (source * SPLITS + split) * SPAN + position
             hot = case.skew and number % 100 < case.skew * 100
             rows.append((f"k{0 if hot else number * 7 % case.keys}", number))
         splits.append([rows[i : i + 4] for i in range(0, len(rows), 4)])
@@ -129,27 +133,33 @@ def records(case, source):
 
 def sources_of(case):
     """How many the topology has."""
-    return 2 if case.topology in {"union", "two-input"} else 1
+    return 2 if case.topology == "union" else 1
 
 
 def build(case, stage):
     """The stream of results."""
-    streams = [stage.source(records(case, i), name=f"gated-{i}") for i in range(sources_of(case))]
+    time = TIME if case.topology == "windows" else None
+    streams = [
+        stage.source(records(case, i), name=f"gated-{i}", strategy=time)
+        for i in range(sources_of(case))
+    ]
     if case.topology == "forward":
-        # Not chained, so that its forward edges cross slots' tasks.
+        # Not chained, so that its forward edges connect tasks.
         return streams[0].map(Same()).disable_chaining()
-    if case.topology == "union":
-        merged = streams[0].union(streams[1])
-    elif case.topology == "two-input":
-        merged = streams[0].connect(streams[1]).map(Tagged())
-    else:
-        merged = streams[0]
-    return merged.key_by(lambda v: v[0]).process(Number())
+    merged = streams[0].union(*streams[1:]) if streams[1:] else streams[0]
+    keyed = merged.key_by(lambda v: v[0])
+    if case.topology == "windows":
+        return keyed.window(TumblingEventTimeWindows.of(Time.milliseconds(WINDOW))).process(
+            Gathered()
+        )
+    return keyed.process(Number())
 
 
 def problems(case, results):
     """What is wrong with what was published; empty: nothing."""
     given = [v for i in range(sources_of(case)) for s in records(case, i) for b in s for v in b]
+    if case.topology == "windows":
+        return window_problems(given, results)
     found = Counter((r[0], r[1]) for r in results)
     out = []
     if found != Counter(given):
@@ -167,13 +177,25 @@ def problems(case, results):
         order = [by_number[n][0] for n in sorted(by_number)]
         last_of_split = {}
         for position, record in enumerate(order):
-            split = record // (BATCHES * 4)
+            split = record // SPAN
             if record <= last_of_split.get(split, -1):
                 out.append(f"{key}: {record} out of order")
             last_of_split[split] = record
             if by_number[position + 1][1] != tuple(order[max(0, position - 2) : position + 1]):
                 out.append(f"{key}: list state is wrong at {position + 1}")
     return out
+
+
+def window_problems(given, results):
+    """Each window of each key once, with all its records."""
+    model = defaultdict(list)
+    for key, record in given:
+        model[key, record % SPAN // WINDOW * WINDOW].append(record)
+    wanted = Counter((key, start, tuple(sorted(ids))) for (key, start), ids in model.items())
+    found = Counter(results)
+    return [f"{(wanted - found).total()} lost, {(found - wanted).total()} wrong"] * (
+        wanted != found
+    )
 
 
 def run(case, cluster, folder):

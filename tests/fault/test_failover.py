@@ -1,14 +1,20 @@
 """Rescaling in place and failover on real processes; the long forms are modules beside this."""
 
 import contextlib
+import os
+import time
+from pathlib import Path
 
 import pytest
 
+from lesto.client.job_client import JobStatus
 from lesto.client.jobmanager_client import JobManagerClient
 from lesto.client.minicluster import MiniCluster
 from lesto.common import Configuration
+from lesto.datastream import MapFunction
 from tests.fault import live_rescale, rescale_matrix
 from tests.fault.exactly_once import violations
+from tests.golden.harness import Stage, environment, finish, published, wait_for, write
 
 pytestmark = [
     pytest.mark.cluster,
@@ -41,9 +47,106 @@ def test_rescaled_in_place(cluster, tmp_path, case):
 
 def test_rescaled_under_load_and_judged_from_outside(tmp_path):
     """T20, short form: ``python -m tests.fault.live_rescale`` runs longer."""
-    report = live_rescale.one_run(tmp_path, rows=90_000, rate=20_000, steps=(3, 1), seed=1)
+    report = live_rescale.one_run(tmp_path, rows=60_000, rate=20_000, steps=(3, 1), seed=1)
     assert not violations(report), report
     assert report["restarts"] == 0
     assert report["processes_stayed"], report
     print("pauses of a live rescale, ms:", report["pauses_ms"])
     assert max(report["pauses_ms"]) <= live_rescale.PAUSE_SECONDS_MAX * 1000, report
+
+
+def test_a_failed_region_restarts_alone_and_the_processes_stay(cluster, client, tmp_path):
+    """Forward edges only: each subtask is a region. Failures, then a second job, no new process."""
+    pids = slot_pids(client)
+    trip, output, gate = tmp_path / "trip", tmp_path / "out", tmp_path / "gate"
+    env = environment(
+        cluster,
+        parallelism=SLOTS,
+        **{
+            "execution.checkpointing.interval": "60 ms",
+            "restart-strategy.type": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": "5",
+            "restart-strategy.fixed-delay.delay": "10 ms",
+        },
+    )
+    stage = Stage(env, tmp_path, hold=0.5, pause_ms=2, release=gate)
+    splits = [[[(s, i)] for i in range(60)] for s in range(2 * SLOTS)]
+    write(stage.source(splits).map(Stumbles(str(trip))), output, "text")
+    with env.execute_async("regions") as job:
+        for number in range(5):
+            wait_for(lambda: published(output, "text"), job)
+            trip.touch()
+            wait_for(lambda n=number: client.job(job.job_id).summary.restarts > n, job)
+            wait_for(lambda: all_run(client.job(job.job_id)), job)
+        attempts = [s.attempt for v in client.job(job.job_id).vertices for s in v.subtasks]
+        gate.touch()
+        details = finish(job)
+    assert details.summary.restarts == 5
+    assert sorted(attempts)[:2] == [1, 1], "only the first subtask fails"
+    assert max(attempts) == 6
+    found = sorted(published(output, "text"))
+    assert found == sorted((s, i) for s in range(2 * SLOTS) for i in range(60))
+    assert not list(output.glob(".pending/*")), "files left unpublished"
+    again = environment(cluster, parallelism=SLOTS)
+    write(Stage(again, tmp_path).source(splits, name="second"), tmp_path / "second", "text")
+    finish(again.execute_async("second"))
+    assert slot_pids(client) == pids
+
+
+def test_a_function_that_never_returns_costs_its_process_and_nothing_else(
+    cluster, client, tmp_path
+):
+    pids = slot_pids(client)
+    env = environment(
+        cluster,
+        parallelism=1,
+        **{"task.cancellation.timeout": "300 ms", "execution.checkpointing.interval": "60 ms"},
+    )
+    marker = tmp_path / "marker"
+    write(Stage(env, tmp_path).source([[[1]]]).map(Hangs(str(marker))), tmp_path / "out", "text")
+    with env.execute_async("hangs") as job:
+        wait_for(marker.exists, job)
+        job.cancel_and_wait()
+        assert job.status() is JobStatus.CANCELED
+    wait_for(lambda: client.cluster().slots_available == SLOTS, what="free slots")
+    assert len(slot_pids(client) - pids) == 1
+
+
+class Stumbles(MapFunction):
+    """Fails in the first subtask when a file appears."""
+
+    def __init__(self, trip):
+        self.trip = trip
+
+    def open(self, runtime_context):
+        self.first = runtime_context.get_index_of_this_subtask() == 0
+
+    def map(self, value):
+        if self.first:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.trip)
+                raise RuntimeError("scripted failure")
+        return value
+
+
+class Hangs(MapFunction):
+    """Says so and never returns."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def map(self, value):
+        Path(self.marker).touch()
+        while True:
+            time.sleep(0.1)
+
+
+def slot_pids(client):
+    """Processes of all slots."""
+    managers = client.cluster().taskmanagers
+    return {slot.pid for manager in managers for slot in manager.slots}
+
+
+def all_run(details):
+    """Whether every task is RUNNING."""
+    return details.summary.tasks_running == details.summary.tasks_total

@@ -16,6 +16,9 @@ from lesto.common.source import (
 )
 from lesto.connectors.splits import RangeSplit, decode_pool, decode_range, encode_range
 
+#: How often a held reader looks for the file that releases it.
+RELEASE_POLL_MS = 20
+
 
 class GatedSource(Source):
     """Reads ``splits[i]``, lists of batches, one batch at a poll, in turn.
@@ -25,16 +28,18 @@ class GatedSource(Source):
         hold: share of each split's batches after which reading stops for good; None: all are read
             and the source ends.
         pause_ms: least time between two batches of a reader.
+        release: a file that ends the hold when it appears; empty: nothing does.
         marker: directory in which a file per held split appears once it is read up to the hold.
         schema: columns; records are then dicts. None: Python values.
     """
 
-    def __init__(self, splits, *, hold=None, pause_ms=0, marker="", schema=None):
+    def __init__(self, splits, *, hold=None, pause_ms=0, marker="", schema=None, release=""):
         self.splits = splits
         self.hold = hold
         self.pause_ms = pause_ms
         self.marker = marker
         self.schema = schema
+        self.release = release
 
     def held_at(self, index):
         """Position at which split ``index`` is held."""
@@ -78,6 +83,9 @@ class _Enumerator(SplitEnumerator):
             self._context.assign_split(split, subtask)
         self._context.signal_no_more_splits(subtask)
 
+    def add_splits_back(self, splits, subtask):
+        self._pool = [*splits, *self._pool]
+
     def snapshot_state(self, checkpoint_id):
         import msgspec
 
@@ -117,7 +125,9 @@ class _Reader(SourceReader):
             if split.next < self._source.held_at(int(split.split_id)):
                 break
         else:
-            return NoData()
+            if self._source.release and os.path.exists(self._source.release):
+                self._source.hold = None
+            return NoData(now + RELEASE_POLL_MS if self._source.release else None)
         batch = self._source.batch(split.split_id, split.next)
         self._splits[-1] = split.advanced_to(split.next + 1)
         self._next_ms = now + self._source.pause_ms

@@ -50,6 +50,7 @@ class Stage:
     hold: float | None = None
     pause_ms: int = 0
     marker: Path | None = None
+    release: Path | None = None
 
     @property
     def held(self):
@@ -64,7 +65,12 @@ class Stage:
             folder.mkdir(parents=True, exist_ok=True)
             marker = str(folder)
         source = GatedSource(
-            splits, hold=self.hold, pause_ms=self.pause_ms, marker=marker, schema=schema
+            splits,
+            hold=self.hold,
+            pause_ms=self.pause_ms,
+            marker=marker,
+            schema=schema,
+            release=str(self.release or ""),
         )
         strategy = strategy or WatermarkStrategy.no_watermarks()
         return self.env.from_source(source, strategy, name).name(name)
