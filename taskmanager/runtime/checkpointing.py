@@ -191,7 +191,11 @@ class TaskSnapshots:
                 if store is None:
                     store = self._store(upload)
                 written_before = store.written_bytes
+                # A savepoint goes to another machine as likely as not.
+                store.backup = None if upload.barrier.target else chained.context.backup
                 handle = snapshot.keyed.finish(store)
+                if store.backup is not None:
+                    store.backup.record(upload.barrier.checkpoint_id, handle)
                 state.keyed.append(handle)
                 state.state_bytes += sum(f.file.length_bytes for f in handle.files)
                 state.uploaded_bytes += store.written_bytes - written_before

@@ -7,10 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lesto.proto.checkpoint_pb2 import FileHandle
-from lesto.state.storage import SnapshotStore
+from lesto.state.local_backup import BackedStore
 
 
-class CountingStore(SnapshotStore):
+class CountingStore(BackedStore):
     """Counts bytes written in one snapshot; one thread.
 
     Attributes:

@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from lesto.common import options
 from lesto.common.clock import Clock
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricGroup
@@ -21,7 +23,12 @@ from lesto.taskmanager.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from lesto.state.backend import KeyedStateBackend
+    from lesto.state.local_backup import LocalBackup
     from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
+
+
+#: Copies of checkpoints, in a TaskManager's working directory.
+BACKUP_DIRECTORY: Final = "local-backup"
 
 
 @dataclass(slots=True)
@@ -101,6 +108,7 @@ class TaskOperatorContext:
         self._on_timer = on_timer
         self._worker = SerialWorker(environment.io)
         self._backend: KeyedStateBackend | None = None
+        self.backup: LocalBackup | None = None
         self._timers: dict[int, Callable[[], None]] = {}
         self._timer_ids = itertools.count()
         self._closed = False
@@ -141,7 +149,7 @@ class TaskOperatorContext:
     def _create_backend(self) -> KeyedStateBackend:
         from lesto.kernels.keygroups import key_group_range
         from lesto.state.factory import create_backend
-        from lesto.state.storage import SnapshotStore
+        from lesto.state.local_backup import BackedStore
 
         start, end = key_group_range(self.max_parallelism, self.parallelism, self.subtask)
         backend = create_backend(
@@ -151,15 +159,37 @@ class TaskOperatorContext:
             local_dir=self._environment.local_dir,
             config=self.config,
         )
-        if self._restore is not None and self._restore.keyed:
-            root = self._deployment.restore_root or self._deployment.checkpoint_root
-            store = SnapshotStore(root, epoch=self._deployment.task.epoch, attempt=self.attempt)
-            try:
+        try:
+            backend.backup = self.backup = self._local_backup()
+            if self._restore is not None and self._restore.keyed:
+                root = self._deployment.restore_root or self._deployment.checkpoint_root
+                store = BackedStore(root, epoch=self._deployment.task.epoch, attempt=self.attempt)
+                store.backup = self.backup
                 backend.restore(list(self._restore.keyed), store)
-            except BaseException:
-                backend.close()
-                raise
+        except BaseException:
+            backend.close()
+            raise
         return backend
+
+    def _local_backup(self) -> LocalBackup | None:
+        """Copies on this machine's disk, when the job wants them made or used."""
+        from lesto.state.local_backup import LocalBackup
+
+        keeps = self.config.get(options.LOCAL_BACKUP)
+        serves = self.config.get(options.RECOVER_FROM_LOCAL)
+        if not keeps and not serves:
+            return None
+        return LocalBackup(
+            # Beside the slots' directories: copies outlive a slot process, not the TaskManager.
+            Path(self._environment.local_dir).parent / BACKUP_DIRECTORY,
+            self.job_id,
+            f"{self.operator_uid}-{self.subtask}",
+            keeps=keeps,
+            serves=serves,
+            on_local=self.metrics.counter("local_recovery_files").inc,
+            on_fallback=self.metrics.counter("local_recovery_damaged_files").inc,
+            on_failure=self.metrics.counter("local_backup_failures").inc,
+        )
 
     def restored_list(self, name: str) -> Sequence[bytes]:
         """Operator list state given to this subtask."""

@@ -327,9 +327,7 @@ class Model:
         assert line.capturing == n
         line.capturing = 0
         queue = list(line.queue)
-        at = next(
-            i for i, e in enumerate(queue) if isinstance(e, Barrier) and e.checkpoint_id == n
-        )
+        at = next(i for i, e in enumerate(queue) if isinstance(e, Barrier) and e.checkpoint_id == n)
         line.captured[n] += [e for e in queue[:at] if not isinstance(e, Barrier)]
         line.queue = deque(queue[:at] + queue[at + 1 :])
 
