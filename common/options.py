@@ -286,6 +286,20 @@ STATE_LOCAL_DIR: ConfigOption[str | None] = ConfigOption(
     "Local directory for working state; by default a temporary one that goes with the process.",
     aliases=("state.backend.rocksdb.localdir",),
 )
+LOCAL_BACKUP = ConfigOption(
+    "execution.checkpointing.local-backup.enabled",
+    bool,
+    False,
+    "Keep the files of the newest checkpoint on each machine's disk too: links for RocksDB, copies "
+    "for hashmap.",
+)
+RECOVER_FROM_LOCAL = ConfigOption(
+    "execution.state-recovery.from-local",
+    bool,
+    False,
+    "Restore from the machine's own copies where they are whole, else from checkpoint storage.",
+    aliases=("state.backend.local-recovery",),
+)
 
 # ---------------------------------------------------------------------------- remote storage
 

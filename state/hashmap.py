@@ -137,18 +137,9 @@ class HashMapBackend(KeyedBackendBase):
                 else:
                     space[key] = value
 
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
-        """Nothing is built upon earlier checkpoints."""
-
-    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
-        """Nothing is built upon earlier checkpoints."""
-
     def close(self) -> None:
-        """Release memory and local files."""
-        self._cells.clear()
-        self._states.clear()
-        self._tables.clear()
-        self._timers.clear()
+        """Release memory."""
+        super().close()
         self._stored.clear()
         self._unclaimed.clear()
 

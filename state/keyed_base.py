@@ -29,6 +29,7 @@ from lesto.state.table_api import StoredTable, TableEntries, TableFactory
 from lesto.state.timer_queue import HeapTimerQueue, decode_timer
 
 if TYPE_CHECKING:
+    from lesto.state.local_backup import LocalBackup
     from lesto.state.table import StateTable, TableDescriptor
 
 TABLE: Final = "table"
@@ -65,6 +66,8 @@ class KeyedBackendBase(KeyedStateBackend):
             msg = f"key groups {key_group_start}..{key_group_end} of {max_parallelism}"
             raise ValueError(msg)
         self.current_key = NO_KEY
+        #: Copies of its checkpoints on this machine's disk, or None; closed with the backend.
+        self.backup: LocalBackup | None = None
         self.key_group_start = key_group_start
         self.key_group_end = key_group_end
         self.max_parallelism = max_parallelism
@@ -117,6 +120,27 @@ class KeyedBackendBase(KeyedStateBackend):
 
     @abstractmethod
     def _make_map(self, cells: Cells, namespace: Hashable) -> State: ...
+
+    # -- checkpoints
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        """The files of the checkpoint may be built upon by incremental snapshots."""
+        if self.backup is not None:
+            self.backup.complete(checkpoint_id)
+
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """The files of the checkpoint must not be built upon."""
+        if self.backup is not None:
+            self.backup.abort(checkpoint_id)
+
+    def close(self) -> None:
+        """Release memory and local files."""
+        if self.backup is not None:
+            self.backup.close()
+        self._cells.clear()
+        self._states.clear()
+        self._tables.clear()
+        self._timers.clear()
 
     # -- timers and tables
 

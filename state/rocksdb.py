@@ -213,10 +213,12 @@ class RocksDBBackend(KeyedBackendBase):
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Later snapshots build upon the files of the checkpoint."""
+        super().notify_checkpoint_complete(checkpoint_id)
         self._ledger.complete(checkpoint_id)
 
     def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         """The files of the checkpoint are not built upon."""
+        super().notify_checkpoint_aborted(checkpoint_id)
         self._ledger.abort(checkpoint_id)
 
     # -- restore
@@ -279,8 +281,5 @@ class RocksDBBackend(KeyedBackendBase):
     def close(self) -> None:
         """Release memory and local files."""
         self._queue.close()
-        self._cells.clear()
-        self._states.clear()
-        self._tables.clear()
-        self._timers.clear()
+        super().close()
         shutil.rmtree(self._directory, ignore_errors=True)

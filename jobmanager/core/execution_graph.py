@@ -245,7 +245,8 @@ class ExecutionGraph:
             now_ms: wall clock.
             keys: whole regions; None: all.
         """
-        self.assignment = slot_sharing.assign_slots(self.graph, slots, self._previous())
+        homes = {place: slot.taskmanager_id for place, slot in self.assignment.items()}
+        self.assignment = slot_sharing.assign_slots(self.graph, slots, self._previous(), homes)
         self.attempt += 1
         fresh = [subtask for subtask in self if keys is None or subtask.key in keys]
         for subtask in fresh:

@@ -171,7 +171,10 @@ def slots_required(graph: job_pb2.JobGraph) -> int:
 
 
 def assign_slots(
-    graph: job_pb2.JobGraph, slots: Sequence[Slot], previous: Mapping[tuple[str, int], str]
+    graph: job_pb2.JobGraph,
+    slots: Sequence[Slot],
+    previous: Mapping[tuple[str, int], str],
+    homes: Mapping[tuple[str, int], str] | None = None,
 ) -> dict[tuple[str, int], Slot]:
     """Slot of each (sharing group, index).
 
@@ -180,6 +183,8 @@ def assign_slots(
         slots: exactly as many as :func:`slots_required`.
         previous: slot ids of the attempt before; who had a slot that is still there keeps it,
             since its process is warm and its files are local.
+        homes: TaskManagers of the attempt before; who lost the slot gets another there if it can,
+            since copies of its checkpoint are on that machine.
     """
     assert len(slots) == slots_required(graph), "not the number of slots the job asked for"
     by_id = {slot.slot_id: slot for slot in slots}
@@ -189,6 +194,11 @@ def assign_slots(
     assignment = {
         place: by_id.pop(previous[place]) for place in places if previous.get(place) in by_id
     }
+    for place in places:
+        home = (homes or {}).get(place)
+        near = next((slot for slot in by_id.values() if slot.taskmanager_id == home), None)
+        if place not in assignment and near is not None:
+            assignment[place] = by_id.pop(near.slot_id)
     rest = iter(by_id.values())
     for place in places:
         if place not in assignment:

@@ -74,3 +74,13 @@ def test_who_has_a_slot_that_is_still_there_keeps_it():
     assert again["default", 0] == slot(1)
     assert again["default", 1] == slot(9)
     assert again["default", 2] == slot(3)
+
+
+def test_who_lost_its_slot_gets_another_on_the_same_taskmanager():
+    """Copies of its checkpoint are on that machine."""
+    graph = job([vertex("a", 3, source=b"x")], [])
+    before = {("default", i): f"s{i}" for i in range(3)}
+    homes = {("default", 0): "a", ("default", 1): "b", ("default", 2): "b"}
+    slots = [slot(8, "c"), slot(9, "b"), slot(2, "b")]  # a and one slot of b are gone
+    assigned = assign_slots(graph, slots, before, homes)
+    assert [assigned["default", i].slot_id for i in range(3)] == ["s8", "s9", "s2"]
