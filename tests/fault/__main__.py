@@ -48,13 +48,16 @@ def show_list(faults):
         missing = f.needs()
         print(
             f"{f.name:24} {f.test:4} {f.summary}\n{'':30}long: {form.runs} x {form.seconds:g} s at"
-            f" {form.rate}/s, {form.strikes} faults" + (f" [skipped here: {missing}]" * bool(missing))
+            f" {form.rate}/s, {form.strikes} faults"
+            + (f" [skipped here: {missing}]" * bool(missing))
         )
 
 
 def parsed(arguments):
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("faults", nargs="*", help="names or numbers (T5); all when none is given")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--long", action="store_true", help="the long forms")

@@ -9,11 +9,9 @@ import json
 import os
 import random
 import signal
-import statistics
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 
@@ -279,9 +277,3 @@ def commit():
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip() or "unknown"
-
-
-__all__ = [
-    "Attack", "Form", "Path", "Setting", "commit", "render", "row", "run_scenario", "scenario",
-    "statistics",
-]  # fmt: skip

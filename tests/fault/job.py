@@ -44,7 +44,6 @@ class Running(KeyedProcessFunction):
         self.total.update(total)
         yield Row(id=row.id, key=row.key, value=row.value, number=number, total=total)
 
-
     def stumble(self):
         try:
             os.unlink(self.trip)

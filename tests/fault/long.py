@@ -1,7 +1,7 @@
 """``scripts/test --long``: every long form in order, or those named, and one summary.
 
-    python -m tests.fault.long --list
-    python -m tests.fault.long T5 T9 simulation
+python -m tests.fault.long --list
+python -m tests.fault.long T5 T9 simulation
 """
 
 import os

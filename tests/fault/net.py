@@ -108,9 +108,7 @@ class Network:
     def place(self, role, index):
         """Where a process of a cluster runs."""
         name = role if role == "jobmanager" else f"{role}-{index}"
-        return Place(
-            prefix=("ip", "netns", "exec", self.namespace(name)), host=self.address(name)
-        )
+        return Place(prefix=("ip", "netns", "exec", self.namespace(name)), host=self.address(name))
 
     def cut(self, sender, receiver):
         """Drop every packet from one machine to another, at the receiver."""
@@ -121,9 +119,7 @@ class Network:
         self._rules("-D", sender, receiver)
 
     def _rules(self, what, sender, receiver):
-        self.inside(
-            receiver, "iptables", what, "INPUT", "-s", self.address(sender), "-j", "DROP"
-        )
+        self.inside(receiver, "iptables", what, "INPUT", "-s", self.address(sender), "-j", "DROP")
 
     @contextlib.contextmanager
     def partition(self, *pairs):

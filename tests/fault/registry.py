@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ def needs_root(*programs):
         if os.geteuid() != 0:
             return "needs root"
         absent = [p for p in programs if shutil.which(p) is None]
-        return f"needs {', '.join(absent)} (Debian: apt-get install iproute2 iptables)" * bool(absent)
+        return f"needs {', '.join(absent)} (Debian: apt-get install iproute2 iptables)" * bool(
+            absent
+        )
 
     return missing
 
@@ -95,6 +97,3 @@ def chosen(words):
         msg = f"no such fault: {', '.join(unknown)}; there are {', '.join(sorted(known))}"
         raise SystemExit(msg)
     return found
-
-
-__all__ = ["FAULTS", "Fault", "Form", "add", "chosen", "field", "needs_root", "replace"]

@@ -2,7 +2,10 @@
 
 import importlib
 
-KINDS = ("kills", "zombies", "leaders", "networks", "wires", "machines", "snapshots", "stress", "sinks")
+KINDS = (
+    "kills", "zombies", "leaders", "networks", "wires", "machines", "snapshots", "stress", "sinks",
+    "mixed",
+)  # fmt: skip
 
 
 def load():

@@ -49,6 +49,9 @@ def _disk_of(kind, megabytes):
     return around
 
 
+small_checkpoints = _disk_of("checkpoints", 48)
+
+
 def _disk_full(kind, megabytes, what):
     @scenario(
         f"disk-full-{kind}", "T14",
@@ -88,7 +91,8 @@ class _Clocks:
 
 
 @contextlib.contextmanager
-def _shifted(folder, _seed):
+def shifted(folder, _seed):
+    """A clock for each process."""
     yield _Clocks(folder)
 
 
@@ -96,7 +100,7 @@ def _shifted(folder, _seed):
     "clock-jumps", "T16",
     short=Form(seconds=6, strikes=4),
     long=Form(seconds=200, rate=20_000, strikes=60, interval="1s"),
-    setting=Setting(around=_shifted, peaceful=True), needs=clocks.missing,
+    setting=Setting(around=shifted, peaceful=True), needs=clocks.missing,
 )  # fmt: skip
 def clock_jumps(a):
     """Wall clocks of single processes jump by an hour or a second; nobody is taken for dead."""
@@ -131,7 +135,7 @@ def _check_shift(a, seconds):
     "clock-jumps-kill", "T16",
     short=Form(seconds=7, strikes=1),
     long=Form(seconds=200, rate=20_000, strikes=30, interval="1s"),
-    setting=Setting(around=_shifted), needs=clocks.missing,
+    setting=Setting(around=shifted), needs=clocks.missing,
 )  # fmt: skip
 def clock_jumps_kill(a):
     """Clocks differ by hours while processes die and jobs recover."""

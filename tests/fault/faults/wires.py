@@ -27,7 +27,6 @@ def _cables(_folder, seed):
 WIRED = Setting(around=_cables)
 
 
-
 @scenario(
     "wire-delay", "T11",
     short=Form(seconds=6, strikes=1),

@@ -96,6 +96,3 @@ def stop_jobmanager(a):
         with a.stopped(a.pids("jobmanager")):
             time.sleep(seconds)
         a.overcome()
-
-
-
