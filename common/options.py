@@ -390,6 +390,15 @@ RESTART_ON_USER_ERRORS = ConfigOption(
     " `lesto run` or `python job.py` starts on a cluster of its own ends at the first one, unless"
     " restart-strategy.type is set.",
 )
+MAX_FAILURES_PER_RECORD = ConfigOption(
+    "restart-strategy.max-failures-per-record",
+    int,
+    3,
+    "A job fails for good when a function has failed this often, one time after another, on the"
+    " same record at an unmoved place of its source. 0: it is tried for ever. An OSError, such as"
+    " a refused connection, does not count.",
+    minimum=0,
+)
 FAILOVER_STRATEGY = ConfigOption(
     "jobmanager.execution.failover-strategy",
     FailoverStrategy,

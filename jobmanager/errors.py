@@ -176,6 +176,14 @@ class RescaleRefusedError(LestoError):
     domain = Domain.USER
 
 
+class PoisonRecordError(LestoError):
+    """A function fails on the same record at every restart: the job cannot get past it."""
+
+    code = "LESTO-6103"
+    domain = Domain.USER
+    retryable = False
+
+
 class SourceCoordinatorError(LestoError):
     """A source's enumerator raised or could not be loaded on the JobManager."""
 

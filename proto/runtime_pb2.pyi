@@ -140,6 +140,7 @@ class TaskFailure(google.protobuf.message.Message):
     OPERATOR_NAME_FIELD_NUMBER: builtins.int
     REMEDY_FIELD_NUMBER: builtins.int
     LOCATION_FIELD_NUMBER: builtins.int
+    RECORD_DIGEST_FIELD_NUMBER: builtins.int
     code: builtins.str
     """LESTO-6001"""
     message: builtins.str
@@ -151,6 +152,8 @@ class TaskFailure(google.protobuf.message.Message):
     operator_name: builtins.str
     remedy: builtins.str
     location: builtins.str
+    record_digest: builtins.str
+    """of the record that a user's function failed on; empty: no record's fault"""
     @property
     def task(self) -> Global___TaskRef: ...
     def __init__(
@@ -165,9 +168,10 @@ class TaskFailure(google.protobuf.message.Message):
         operator_name: builtins.str = ...,
         remedy: builtins.str = ...,
         location: builtins.str = ...,
+        record_digest: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["code", b"code", "full_traceback", b"full_traceback", "location", b"location", "message", b"message", "operator_name", b"operator_name", "remedy", b"remedy", "retryable", b"retryable", "task", b"task", "user_traceback", b"user_traceback"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "full_traceback", b"full_traceback", "location", b"location", "message", b"message", "operator_name", b"operator_name", "record_digest", b"record_digest", "remedy", b"remedy", "retryable", b"retryable", "task", b"task", "user_traceback", b"user_traceback"]) -> None: ...
 
 Global___TaskFailure: typing_extensions.TypeAlias = TaskFailure
 

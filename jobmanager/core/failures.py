@@ -22,6 +22,15 @@ def failure_of(error: LestoError) -> runtime_pb2.TaskFailure:
     )
 
 
+def blamed(failure: runtime_pb2.TaskFailure, error: LestoError) -> runtime_pb2.TaskFailure:
+    """The same failure with the engine's verdict on it; the user's traceback stays."""
+    verdict = runtime_pb2.TaskFailure()
+    verdict.CopyFrom(failure)
+    verdict.MergeFrom(failure_of(error))
+    verdict.retryable = error.retryable
+    return verdict
+
+
 def failure_info(
     failure: runtime_pb2.TaskFailure, task_name: str, slot: str, at_ms: int
 ) -> client_pb2.FailureInfo:

@@ -21,6 +21,7 @@ from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import ExecutionGraph, ExecutionVertex
 from lesto.jobmanager.core.failures import FAILURES_MAX
 from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.poison import PoisonRecords
 from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.restart_strategy import RestartStrategy
 from lesto.jobmanager.core.slots import Slot
@@ -53,6 +54,7 @@ class JobSettings:
         restart_on_user_errors: whether an exception of the user's code is tried again.
         regional: whether a failure restarts its region alone, not the whole job.
         slot_timeout_ms: the job fails when it waits longer for slots.
+        max_failures_per_record: failures by one record after which the job fails; 0: no limit.
     """
 
     restart: RestartStrategy
@@ -63,6 +65,7 @@ class JobSettings:
     restart_on_user_errors: bool = True
     regional: bool = True
     slot_timeout_ms: int = 300_000
+    max_failures_per_record: int = 3
 
 
 class JobBase(abc.ABC):
@@ -118,6 +121,9 @@ class JobBase(abc.ABC):
         #: Attempt with which the enumerators were made; 0: there are none.
         self._enumerators = 0
         self._rescale: Rescale | None = None
+        self._poison = PoisonRecords(settings.max_failures_per_record)
+        #: Of the checkpoint that the newest deployment started from.
+        self._positions: frozenset[bytes] = frozenset()
         #: While RESTARTING: the subtasks that stop and start again. The others run on.
         self._scope: set[TaskKey] = set()
         self._restart_at_ms: int | None = None

@@ -12,6 +12,7 @@ from lesto.jobmanager.core.in_flight import redistribute_in_flight
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import JobBase
 from lesto.jobmanager.core.pending_checkpoint import CompletedCheckpoint
+from lesto.jobmanager.core.poison import source_positions
 from lesto.jobmanager.core.redistribution import (
     check_restorable,
     coordinator_states,
@@ -155,6 +156,7 @@ class Deployment(JobBase):
             self.coordinator.statistics.restored_from(
                 latest.checkpoint_id, latest.path, now.wall_ms
             )
+        self._positions = source_positions(latest)
         whole = not self._scope or len(self._scope) == len(self.execution.subtasks)
         keys = set(self.execution.subtasks) if whole else set(self._scope)
         batches = self.execution.deploy(list(self.slots.values()), context, now.wall_ms, keys)

@@ -10,6 +10,7 @@ from lesto.jobmanager.core.commands import cancel_commands
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import ExecutionVertex
 from lesto.jobmanager.core.failures import (
+    blamed,
     failure_info,
     failure_of,
     is_user_error,
@@ -45,6 +46,9 @@ class Failover(JobBase):
         tasks: Iterable[TaskKey] | None = None,
     ) -> list[Instruction]:
         """A failure has happened; what it means depends on the state."""
+        poison = self._poison.failed(failure, self._positions)
+        if poison is not None:
+            failure = blamed(failure, poison)
         self.failures.appendleft(failure_info(failure, task_name, slot, now.wall_ms))
         cause = f"{task_name}: {one_line(failure)}"
         if self.state in {JobState.FAILING, JobState.CANCELLING}:

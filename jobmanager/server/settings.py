@@ -57,6 +57,7 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
         restart=restart_strategy(config, graph),
         checkpoints=checkpoints,
         regional=config.get(options.FAILOVER_STRATEGY) is options.FailoverStrategy.REGION,
+        max_failures_per_record=config.get(options.MAX_FAILURES_PER_RECORD),
         slot_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
         cancel_timeout_ms=milliseconds(config.get(options.TASK_CANCELLATION_TIMEOUT)),
         restart_on_user_errors=config.get(options.RESTART_ON_USER_ERRORS),

@@ -15,6 +15,8 @@ class UserFunctionError(LestoError):
         function: name of the function.
         record_index: index of the record in its batch, or None when no record was being processed
             (a timer, ``open``, a snapshot).
+        record_digest: tells the record from others; empty: it is not the record's fault, or not
+            known to be.
     """
 
     code = "LESTO-6001"
@@ -31,6 +33,7 @@ class UserFunctionError(LestoError):
         self.operator = operator
         self.function = function
         self.record_index = record_index
+        self.record_digest = ""
         self.__cause__ = cause
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -55,6 +58,7 @@ def _rebuild_user_error(
     error.operator = operator
     error.function = function
     error.record_index = record_index
+    error.record_digest = ""
     return error
 
 

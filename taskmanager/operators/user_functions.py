@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,9 @@ from lesto.taskmanager.operators.errors import (
     InvalidResultError,
     UserFunctionError,
 )
+
+#: Hexadecimal digits that tell one record from another.
+DIGEST_DIGITS = 16
 
 
 def bound_method(function: Any, method: str) -> Callable[..., Any]:
@@ -115,7 +119,21 @@ def row_error(
         iterates: see ``function_error``.
     """
     row = current_row(rows, total)
-    return function_error(operator, function, error, row, iterates=iterates)
+    made = function_error(operator, function, error, row, iterates=iterates)
+    if isinstance(made, UserFunctionError) and not isinstance(error, OSError):
+        # An OSError is the world's fault: another system is down, and will be up again.
+        made.record_digest = _digest(rows, row)
+    return made
+
+
+def _digest(rows: Iterator[Any], row: int) -> str:
+    """Tells a record from others without showing it; empty when it has no text of its own."""
+    values = rows.__reduce__()[1][0]  # the list that a list iterator is over
+    try:
+        text = repr(values[row])
+    except Exception:  # noqa: BLE001 - the record's own code
+        return ""
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:DIGEST_DIGITS]
 
 
 def current_row(rows: Iterator[Any], total: int) -> int:

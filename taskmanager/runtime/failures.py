@@ -75,6 +75,7 @@ def describe(
         operator_name=operator_of(error),
         remedy=remedy,
         location=location,
+        record_digest=getattr(error, "record_digest", ""),
     )
 
 
