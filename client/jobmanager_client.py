@@ -33,6 +33,8 @@ from lesto.state.leases import split_addresses
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 5.0
+#: A leader that is silent for so long may be one that is paused: somebody else is asked who leads.
+TRY_SECONDS = 4.0
 SHORT_ID_DIGITS = 8
 ENDED_STATES = frozenset({pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELED, pb.JOB_STATE_FINISHED})
 
@@ -145,7 +147,9 @@ class JobManagerClient:
     def submit(self, request: pb.SubmitJobRequest) -> str:
         """Submit a job graph; return the job's id. Repeated, across a failover too, it is one job."""
         self._await_connection()
-        response: pb.SubmitJobResponse = self._call(self._stub.SubmitJob, request)
+        response: pb.SubmitJobResponse = self._call(
+            self._stub.SubmitJob, request, timeout=self._timeout
+        )
         return response.job_id
 
     def jobs(self) -> list[pb.JobSummary]:
@@ -268,9 +272,11 @@ class JobManagerClient:
     # ---------------------------------------------------------------------------------- plumbing
 
     def _call(self, method: Callable[..., T], request: Any, *, timeout: float | None = -1.0) -> T:
-        limit = self._timeout if timeout == -1.0 else timeout
-        if limit is None:
+        if timeout is None:
             self._await_connection()
+        limit = self._timeout if timeout == -1.0 else timeout
+        if timeout == -1.0 and self._connection.highly_available:
+            limit = min(self._timeout, TRY_SECONDS)
         until: float | None = None
         while True:
             generation = self._connection.generation

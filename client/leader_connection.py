@@ -28,8 +28,11 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 256 << 20),
     ("grpc.max_send_message_length", 256 << 20),
     ("grpc.enable_http_proxy", 0),
-    ("grpc.keepalive_time_ms", 5_000),  # a paused leader answers nothing, and hangs up never
+    # A paused leader answers nothing, and hangs up never. gRPC's own limit on a ping is a minute.
+    ("grpc.keepalive_time_ms", 3_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 
@@ -96,7 +99,8 @@ class LeaderConnection:
             self._finder.hint(leader)
             return True
         lost = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-        return lost and not self._closed and self.may_be_elsewhere
+        silent = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self.highly_available
+        return (lost or silent) and not self._closed and self.may_be_elsewhere
 
     def follow(self, generation: int, deadline: float | None = None) -> bool:
         """Connect to the leader; False: none was found in time.

@@ -88,6 +88,11 @@ class HaCluster(Cluster):
         """Details of one job."""
         return self.client.job(job_id)
 
+    def ask(self, index, job_id):
+        """What one JobManager says of a job."""
+        request = pb.GetJobRequest(job_id=job_id)
+        return self.stubs[index].GetJob(request, metadata=self.metadata(), timeout=2)
+
     def told_by(self, index):
         """What one JobManager says of the cluster; None: nothing."""
         with contextlib.suppress(grpc.RpcError):
@@ -131,7 +136,9 @@ class HaCluster(Cluster):
     def _wait_until(self, condition, what, seconds=START_SECONDS_MAX):
         deadline = time.monotonic() + seconds
         while not condition():
-            gone = not self.keep_jobmanager and any(m and m.poll() is not None for m in self.members)
+            gone = not self.keep_jobmanager and any(
+                m and m.poll() is not None for m in self.members
+            )
             if time.monotonic() > deadline or gone:
                 log = (self.folder / "cluster.log").read_text()[-6000:]
                 raise AssertionError(f"waited {seconds} s for {what}:\n{log}")

@@ -45,14 +45,22 @@ class Times:
 
     def wait(self, *not_leading, seconds=30):
         """Wait for everything; the figures."""
-        self.cluster.wait_for_leader(*not_leading, seconds=seconds)
+        self.leader = self.cluster.wait_for_leader(*not_leading, seconds=seconds)
         self._note("detected")
         self._until("running", self._runs, seconds)
-        self._until("output", lambda: published(self.output) - self.before, seconds)
+        self._until("output", lambda: self._finished() or self._new_files(), seconds)
         return self.figures
 
+    def _new_files(self):
+        return published(self.output) - self.before
+
+    def _finished(self):
+        details = quietly(lambda: self.cluster.ask(self.leader, self.job))
+        return details is not None and details.summary.state == pb.JOB_STATE_FINISHED
+
     def _runs(self):
-        details = quietly(lambda: self.cluster.job(self.job))
+        # Not through the client: it may be waiting for an answer of the one that is paused.
+        details = quietly(lambda: self.cluster.ask(self.leader, self.job))
         if details is None:
             return False
         summary = details.summary
