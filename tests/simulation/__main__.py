@@ -5,43 +5,24 @@
 """
 
 import argparse
-import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
-
-def report(result):
-    """Everything needed to look at a failing seed."""
-    root = Path(__file__).parents[2]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True
-    ).stdout.strip()
-    lines = [
-        f"seed {result.seed} FAILED at {result.virtual_us / 1e6:.3f} s (commit {commit})",
-        *(f"  {failure}" for failure in result.failures),
-        "options:",
-        result.options.describe(),
-        f"faults injected: {result.faults}",
-        "last events:",
-        *(f"  {line}" for line in result.tail[-60:]),
-        f"again: python -m tests.simulation --seed {result.seed} --trace",
-    ]
-    return "\n".join(lines)
+from tests.simulation.report import report
+from tests.simulation.run import run
 
 
 def one(seed):
     """Run a seed; its line, and its report if it failed."""
-    from tests.simulation.run import run
-
     start = time.perf_counter()
     result = run(seed)
     seconds = time.perf_counter() - start
     line = (
         f"seed {seed}: {'ok' if result.ok else 'FAILED'} hash {result.trace_hash:08x} "
         f"{result.steps} steps, {result.virtual_us / 1e6:.1f} virtual s, {seconds:.2f} s, "
-        f"{result.restarts} restarts, {result.completions} checkpoints, {result.faults}"
+        f"{result.restarts} restarts, {result.completions} checkpoints, "
+        f"{result.in_flight} with data in flight, {result.faults}"
     )
     return seed, result.ok, line, "" if result.ok else report(result)
 
@@ -58,9 +39,7 @@ def main():
     parser.add_argument("--quiet", action="store_true")
     args = parser.parse_args()
     if args.seed is not None:
-        from tests.simulation.run import run
-
-        result = run(args.seed, verbose=args.trace)
+            result = run(args.seed, verbose=args.trace)
         print(f"hash {result.trace_hash:08x}, {result.steps} steps")
         print("ok" if result.ok else report(result))
         return 0 if result.ok else 1

@@ -291,9 +291,7 @@ class Cluster:
 
     def addresses(self):
         """Of all JobManagers."""
-        return [
-            f"{self.host(f'jm{i}')}:{JOBMANAGER_PORT}" for i in range(self.options.jobmanagers)
-        ]
+        return [f"{self.host(f'jm{i}')}:{JOBMANAGER_PORT}" for i in range(self.options.jobmanagers)]
 
     # ------------------------------------------------------------------------------- JobManagers
 

@@ -78,6 +78,20 @@ class Nemesis:
                     k.at(self.rng.randrange(100, 1_500) * US_PER_MS, start, machine)
         k.at(200 * US_PER_MS, self._keep_up)
 
+    def at_step(self, process, verb):
+        """A process has reached a step with an effect outside: it may die or freeze right there."""
+        faults, rng = self.options.faults, self.rng
+        if self.healed or not process.alive or process.machine == "client":
+            return
+        if rng.random() < faults.get("crash_at_step", 0):
+            self.count["crash_at_step"] += 1
+            self.kernel.trace("fault", "crash_at_step", process.name, verb)
+            process.kill()
+        elif rng.random() < faults.get("pause_at_step", 0):
+            self.count["pause_at_step"] += 1
+            self.kernel.trace("fault", "pause_at_step", process.name, verb)
+            self._pause(process, 4_000)
+
     # ----------------------------------------------------------------------------------- the kinds
 
     def _alive(self, processes):

@@ -31,6 +31,7 @@ class Result:
     tail: list
     restarts: int
     completions: int
+    in_flight: int
     faults: dict
 
     @property
@@ -54,6 +55,7 @@ def run(seed, *, verbose=False, options=None):
 
 
 def _run(k, seed, chosen):
+    chosen.graph()  # before the first draw: it is built once a process
     k.rng.seed(seed * 7919 + 13)
     k.attic_nemesis = None
     k.attic_network = Network(k, latency_us=chosen.latency_us, spike=chosen.spike)
@@ -87,6 +89,7 @@ def _run(k, seed, chosen):
             tail=list(k.tail),
             restarts=cluster.details.summary.restarts if cluster.details else 0,
             completions=world.completions,
+            in_flight=world.in_flight,
             faults=dict(nemesis.count),
         )
 

@@ -63,6 +63,7 @@ class Store:
                 except OSError as error:
                     outcome = error
                 k.trace("store", verb, path, type(outcome).__name__, process.name)
+                k.attic_nemesis.at_step(process, verb)
                 if after:
                     outcome = TransientError(f"no answer to {verb}: injected")
             k.at(self._delay(), reply, outcome)

@@ -30,6 +30,7 @@ class Options:
     exactly_once: bool = True
     credit_bytes: int = 4_096
     padding: int = 0
+    work_us: int = 0
     turn_us: int = 400
     latency_us: tuple = (50, 800)
     spike: float = 0.01
@@ -41,8 +42,8 @@ class Options:
 
     @property
     def data_us(self):
-        """How long the input lasts."""
-        return self.records * self.record_period_us
+        """How long the input lasts, about."""
+        return self.records * (self.record_period_us + 2 * self.splits * self.work_us)
 
     def graph(self):
         """The job."""
@@ -98,15 +99,19 @@ def draw(seed):
         lease_ms=rng.choice([500, 1_000, 2_000]),
         slots=rng.choice([1, 1, 2]),
         splits=rng.randrange(1, 4),
-        records=rng.randrange(30, 90),
+        records=rng.randrange(40, 120),
         keys=rng.choice([1, 3, 8]),
         batch_rows=rng.choice([1, 4, 16]),
-        record_period_us=rng.randrange(20, 80) * US_PER_MS,
+        record_period_us=rng.choice([1, rng.randrange(20, 80), rng.randrange(20, 80)]) * US_PER_MS,
+        work_us=rng.choice([0, 0, 2_000, 20_000]),
         sources=rng.choice([1, 2, 2]),
         operators=width,
         sinks=width,
         chained=rng.random() < 0.5,
-        interval_ms=rng.choice([100, 300, 700, 1_500]),
+        interval_ms=rng.choice([60, 150, 400, 1_000]),
+        timeout_ms=rng.choice([400, 1_500, 4_000]),
+        min_pause_ms=rng.choice([0, 0, 100]),
+        exactly_once=rng.random() < 0.93,
         retained=rng.choice([1, 2, 3]),
         credit_bytes=rng.choice([4_096, 4_096, 65_536]),
         padding=rng.choice([0, 0, 300, 1_500]),
@@ -116,7 +121,16 @@ def draw(seed):
         retried=rng.random() < 0.7,
         heal_at_us=rng.randrange(3, 9) * US_PER_S,
     )
+    if options.work_us:  # full backpressure: barriers take as long as what is in front of them
+        options.timeout_ms = 8_000
     options.faults = faults(rng)
+    if options.exactly_once and rng.random() < 0.45:
+        options.extra["execution.checkpointing.unaligned.enabled"] = "true"
+        timeout = rng.choice([0, 0, 20, 200])
+        options.extra["execution.checkpointing.aligned-checkpoint-timeout"] = f"{timeout} ms"
+    elif rng.random() < 0.3:
+        concurrent = rng.choice([2, 3])
+        options.extra["execution.checkpointing.max-concurrent-checkpoints"] = str(concurrent)
     return options
 
 
@@ -137,7 +151,15 @@ KINDS = {
     "clock_jump": 0.5,
 }
 #: Kind of fault -> probability of it at each operation, at most.
-RATES = {"store_before": 0.08, "store_after": 0.08, "store_slow": 0.1, "stale": 0.5, "sink": 0.1}
+RATES = {
+    "crash_at_step": 0.02,
+    "pause_at_step": 0.02,
+    "store_before": 0.08,
+    "store_after": 0.08,
+    "store_slow": 0.1,
+    "stale": 0.5,
+    "sink": 0.1,
+}
 
 
 def faults(rng):

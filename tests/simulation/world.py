@@ -30,7 +30,7 @@ from lesto.jobmanager.core import job_log
 from lesto.jobmanager.server.ha import entry_codec
 from lesto.state import metadata_file
 from lesto.state.errors import StorageError
-from tests.simulation.kernel import US_PER_MS, kernel
+from tests.simulation.kernel import US_PER_MS, here, kernel
 
 COMMITTABLES = "committables"
 _METADATA = re.compile(r".*/chk-(\d+)/_metadata$")
@@ -78,6 +78,7 @@ class World:
         self.has_log = False
         self.publishable = set()
         self.completions = 0
+        self.in_flight = 0
         self.restored_from = []
         self.watermarks = {}
         self.padding = "." * options.padding
@@ -134,6 +135,7 @@ class World:
         self.kernel.trace("complete", number, metadata.epoch, process.name)
         self.complete[number] = metadata.epoch
         self.completions += 1
+        self.in_flight += bool(metadata.in_flight)
         self.publishable |= _transactions(metadata)
 
     def on_deploy(self, deployment):
@@ -164,6 +166,9 @@ class World:
         self.done.add(transaction)
         self.kernel.trace("publish", transaction, len(values))
         for key, number, split, seq in values:
+            if not self.options.exactly_once:
+                self.seen.add((split, seq))
+                continue
             if (split, seq) in self.seen:
                 self.fail(f"duplicated: record {seq} of {split} is published again")
             self.seen.add((split, seq))
@@ -344,6 +349,8 @@ class Counting(KeyedProcessFunction):
         key, split, seq, _, _ = value
         number = (self.count.value() or 0) + 1
         self.count.update(number)
+        if world().options.work_us:
+            kernel().sleep(world().options.work_us)
         world().on_watermark(self.task, ctx.timer_service().current_watermark())
         yield (key, number, split, seq)
 
@@ -373,6 +380,8 @@ class _Writer(SinkWriter):
         self._serial += 1
         transaction = f"{self._name}/{checkpoint_id}/{self._serial}".encode()
         world().prepare(transaction, tuple(self._values))
+        kernel().attic_nemesis.at_step(here(), "prepare")
+        kernel().check()
         self._values = []
         return (transaction,)
 
@@ -386,6 +395,8 @@ class _Committer(Committer):
                 msg = "the sink's system refuses to commit: injected"
                 raise StorageError(msg)
             w.publish(bytes(transaction))
+            k.attic_nemesis.at_step(here(), "publish")
+            k.check()
             if k.rng.random() < w.sink_fails:
                 msg = "the answer of the sink's system is lost: injected"
                 raise StorageError(msg)
