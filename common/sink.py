@@ -65,6 +65,11 @@ class WriterContext(Protocol):
         """The injected clock."""
         ...
 
+    @property
+    def checkpoint_interval_ms(self) -> int | None:
+        """From one checkpoint to the next at the least, in ms; None when there are none."""
+        ...
+
 
 class SinkWriter(ABC):
     """Writes batches; runs on the mailbox thread."""

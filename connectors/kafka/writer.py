@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lesto.common.elements import Batch
+from lesto.common.logs import get_logger
 from lesto.common.sink import SinkWriter, WriterContext
 from lesto.connectors.errors import ProducerFencedError, TransactionTimedOutError
 from lesto.connectors.kafka.committing import WRITERS, Committable, LiveWriter, encode
@@ -16,6 +17,24 @@ from lesto.connectors.kafka.producing import MessageProducer
 from lesto.connectors.kafka.serialization import KafkaRecordSerializationSchema
 from lesto.connectors.kafka.transactional import TransactionalProducers, abort
 from lesto.connectors.kafka.transactions import TransactionClient
+
+logger = get_logger("lesto.connectors.kafka")
+
+
+def _check_interval(interval_ms: int | None, timeout_ms: int) -> None:
+    """Say so when transactions cannot live until their checkpoint, or have none."""
+    if interval_ms is None:
+        logger.warning(
+            "kafka.no_checkpoints",
+            message="an exactly-once Kafka sink publishes at checkpoints, and there are none",
+        )
+    elif timeout_ms <= interval_ms:
+        logger.warning(
+            "kafka.transaction_timeout_too_short",
+            message="Kafka aborts transactions before their checkpoint",
+            transaction_timeout_ms=timeout_ms,
+            checkpoint_interval_ms=interval_ms,
+        )
 
 
 class PlainWriter(SinkWriter):
@@ -83,6 +102,7 @@ class TransactionalWriter(SinkWriter):
         self._serializer = serializer
         self._timeout_ms = int(properties["transaction.timeout.ms"])
         self._client = client
+        _check_interval(context.checkpoint_interval_ms, self._timeout_ms)
         owner = Owner.of(
             prefix, context.job_id, context.operator_uid, context.attempt, context.subtask
         )

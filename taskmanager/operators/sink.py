@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 import pyarrow as pa
 
+from lesto.common import options
 from lesto.common.clock import Clock
 from lesto.common.elements import Batch
 from lesto.common.errors import LestoError
@@ -24,6 +26,7 @@ from lesto.state.errors import StateError
 from lesto.taskmanager.operators.base import Operator, OperatorContext, OperatorSnapshot
 from lesto.taskmanager.operators.errors import CommitFailedError
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 COMMITTABLES_STATE: Final = "committables"
 #: Attempts to commit before the task fails; the restart then commits again.
 COMMIT_ATTEMPTS_MAX: Final = 5
@@ -80,6 +83,16 @@ class OperatorWriterContext:
     def clock(self) -> Clock:
         """The injected clock."""
         return self._context.clock
+
+    @property
+    def checkpoint_interval_ms(self) -> int | None:
+        """From one checkpoint to the next at the least."""
+        config = self._context.config
+        interval = config.get(options.CHECKPOINTING_INTERVAL)
+        if not interval:
+            return None
+        pause = config.get(options.MIN_PAUSE_BETWEEN_CHECKPOINTS)
+        return max(interval, pause) // _MILLISECOND
 
 
 class SinkOperator(Operator):

@@ -45,7 +45,7 @@ def main():
         due = min(args.rows, int((time.monotonic() - begin) * args.rate))
         for i in range(sent, due):
             key = keys[i % args.keys]
-            text = '{"id":%d,"key":"%s","seq":%d}' % (i, key, i // args.keys + 1)
+            text = f'{{"id":{i},"key":"{key}","seq":{i // args.keys + 1}}}'
             while True:
                 try:
                     producer.produce(args.topic, text, key)

@@ -6,9 +6,9 @@
 A feeder writes records at a rate; ``tests/kafka/job.py`` counts them by key in state and writes
 them on in transactions; ``kafka_verifier.py`` reads the output while all this happens. Faults:
 ``slot``, ``taskmanager``, ``jobmanager`` (started again at its address), ``both`` (a slot while the
-job recovers from another), ``broker`` (kill -9 of the broker, started again on its data) and
-``broker-pause`` (SIGSTOP for a second or two). Prints a line a fault, then the table, and exits 1
-if any count that must be zero is not.
+job recovers from another), ``broker`` (kill -9 of the broker, started again on its data),
+``broker-clean`` (the same with SIGTERM) and ``broker-pause`` (SIGSTOP for a second or two). Prints
+a line a fault, then the table, and exits 1 if any count that must be zero is not.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from tests.support.kafka_broker import KafkaBroker, missing
 
 ROOT = Path(__file__).parent.parent.parent
 JOB = ROOT / "tests" / "kafka" / "job.py"
-KINDS = ("slot", "taskmanager", "jobmanager", "both", "broker", "broker-pause")
+KINDS = ("slot", "taskmanager", "jobmanager", "both", "broker", "broker-pause", "broker-clean")
 MUST_BE_ZERO = ("lost", "duplicated", "reordered", "wrong_state", "invented")
 KEYS = 1_000
 PARALLELISM = 2
@@ -102,6 +102,10 @@ class Faults:
             strike(kind)
             self.broker.kill()
             self.broker.start()
+        elif kind == "broker-clean":
+            strike(kind)
+            self.broker.stop()
+            self.broker.start()
         else:
             strike(kind)
             self.broker.pause()
@@ -110,7 +114,8 @@ class Faults:
         return True
 
 
-def one_run(folder, *, kills, rate, kinds, seed, interval="1s", pause=(0.5, 4.0), quiet=False):
+def one_run(folder, *, kills, rate, kinds, seed, interval="1s", pause=(0.5, 4.0), quiet=False,
+            rows_min=0):  # fmt: skip
     """The verifier's verdict with the strikes of the run."""
     rng = random.Random(seed)
     processes = []
@@ -143,6 +148,7 @@ def one_run(folder, *, kills, rate, kinds, seed, interval="1s", pause=(0.5, 4.0)
                 strike_all(
                     Faults(cluster, broker, rng), observer, kinds, kills, rng, pause, quiet=quiet
                 )
+                observer.until(lambda: progress.newest() >= rows_min, 300)
                 fed, _ = feeder.communicate("", timeout=600)
                 assert feeder.returncode == 0, "the feeder failed"
                 facts = json.loads(fed)

@@ -25,6 +25,7 @@ from lesto.connectors.kafka import (
 )
 from lesto.connectors.kafka.client import transaction_client
 from lesto.connectors.kafka.committing import decode
+from lesto.connectors.kafka.transactions import NothingToEndError
 from tests.kafka.driving import WriterContext
 
 ROOT = Path(__file__).parent.parent.parent
@@ -369,3 +370,32 @@ def test_flinks_serializer_builder(broker, topic, prefix):
     finally:
         writer.close()
     assert sorted((m.key(), m.value()) for m in broker.read(topic)) == [(b"1", b"1"), (b"2", b"2")]
+
+
+def test_a_delayed_end_of_an_old_transaction_does_not_touch_a_later_one(broker, topic, prefix):
+    """Jepsen's case (KIP-890): the request arrives when its id has been used again."""
+    made = sink(broker, topic, prefix)
+    writer, committer = made.create_writer(WriterContext()), made.create_committer()
+    client = transaction_client({"bootstrap.servers": broker.address}, 10)
+    used = {}
+    try:
+        for checkpoint in range(1, 20):
+            writer.write(RowBatch([str(checkpoint)]))
+            if writer._current[0] in used:
+                break
+            committables = writer.prepare_commit(checkpoint)
+            committer.commit(committables)
+            (committable,) = map(decode, committables)
+            used[committable.transactional_id] = committable
+        writer._current[2].flush()
+        old = used[writer._current[0]]
+        for end in (client.commit, client.abort):
+            with pytest.raises(NothingToEndError):
+                end(old.transactional_id, old.producer_id, old.epoch)
+        assert str(checkpoint) not in {m.value().decode() for m in broker.read(topic)}
+        committer.commit(writer.prepare_commit(checkpoint))
+        in_time(lambda: numbers_are(broker, topic, range(1, checkpoint + 1)))
+    finally:
+        client.close()
+        writer.close()
+        committer.close()

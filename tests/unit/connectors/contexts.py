@@ -56,6 +56,7 @@ class WriterContext:
         self.parallelism = parallelism
         self.attempt = attempt
         self.checkpoint_root = checkpoint_root
+        self.checkpoint_interval_ms = 10_000
         self.input_schema = schema
         self.clock = VirtualClock()
 
