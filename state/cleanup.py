@@ -87,9 +87,9 @@ def _needless_metadata(
             continue
         if name.startswith(paths.METADATA_NAME) and paths.is_temporary(name):
             yield path
-        elif name == paths.METADATA_NAME and number not in complete:
-            if _epoch_of(paths.join(root_uri, directory)) >= first_epoch:
-                yield path
+        given_up = name == paths.METADATA_NAME and number not in complete
+        if given_up and _epoch_of(paths.join(root_uri, directory)) >= first_epoch:
+            yield path
 
 
 def _epoch_of(directory: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from lesto.common.errors import LestoError
@@ -58,15 +59,26 @@ class S3Objects:
         """Write an object; a long one in parts, which appear together."""
 
         def work() -> None:
+            rest = chunks()
+            head, whole = _head(rest)
+            if whole:
+                self._library.put(self._store, self._key(path), head, use_multipart=False)
+                return
             self._library.put(
                 self._store,
                 self._key(path),
-                _blocks(chunks()),
+                chain([head], rest),
                 chunk_size=PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
 
-        self._named(work)
+        try:
+            self._named(work)
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise OSError(str(error)) from error
+            # Of the parts: the answer to an earlier completion was lost, or they were dropped.
+            raise TransientError(str(error)) from error
 
     def create(self, path: str, data: bytes) -> None:
         """Write an object that must not be there yet."""
@@ -130,8 +142,8 @@ class S3Objects:
         errors = self._library.exceptions
         try:
             return work()
-        except FileNotFoundError:
-            raise
+        except FileNotFoundError as error:
+            raise FileNotFoundError(_first_line(error)) from error
         except errors.AlreadyExistsError as error:
             raise FileExistsError(_first_line(error)) from error
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
@@ -160,14 +172,15 @@ def _config(settings: StorageSettings) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value} | style | region
 
 
-def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """At least one chunk: an empty object is one too."""
-    some = False
+def _head(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The first part, and whether it is all there is."""
+    parts, length = [], 0
     for chunk in chunks:
-        some = True
-        yield chunk
-    if not some:
-        yield b""
+        parts.append(chunk)
+        length += len(chunk)
+        if length > PART_BYTES:
+            return b"".join(parts), False
+    return b"".join(parts), True
 
 
 def _first_line(error: BaseException) -> str:

@@ -173,9 +173,15 @@ def test_one_of_many_creates_wins_on_s3(s3):
 
 @uses_s3
 def test_s3_that_is_slow_and_throttles_and_loses_answers_is_borne(s3):
-    s3.refused, s3.lost = 0.2, 0.2
+    s3.refused, s3.lost = 0.15, 0.15
     before = dict(s3.injected)
+    given = {**s3.options(), "state.storage.retry.max-attempts": "30"}
+    storage_settings.configure(Configuration.from_dict(given))
     files = Files(f"s3://{s3.bucket}/faulty")
+    big = b"x" * (9 << 20)
+    for number in range(3):  # in parts, each of which may fail
+        files.write(f"big/{number}", lambda: iter([big, b"end"]))
+        assert files.open_input(f"big/{number}").read() == big + b"end"
     for number in range(30):
         files.create(f"log/{number}", b"%d" % number)
     assert [files.open_input(f"log/{n}").read() for n in range(30)] == [
