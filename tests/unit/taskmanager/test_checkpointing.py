@@ -34,6 +34,7 @@ class Operator:
     def __init__(self, log, error=None):
         self.log, self.error = log, error
         self.node = SimpleNamespace(uid="op")
+        self.context = SimpleNamespace(backup=None)
 
     def call(self, method, *args):
         self.log.append(method)
