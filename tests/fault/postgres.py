@@ -48,8 +48,9 @@ def server():
     """A server for the time being; its connection string."""
     import psycopg
 
-    folder = Path(tempfile.mkdtemp(prefix="lesto-postgres-"))
     user = _user() if os.geteuid() == 0 else None
+    # Another user must get there: a temporary directory of ours may be closed to all others.
+    folder = Path(tempfile.mkdtemp(prefix="lesto-postgres-", dir="/tmp" if user else None))
     identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
     process = None
     try:

@@ -22,6 +22,7 @@ from lesto.common.elements import Barrier
 from lesto.taskmanager.core.credit import CreditReceiver
 from lesto.taskmanager.runtime.errors import ChannelLostError, ChannelProtocolError
 from lesto.taskmanager.runtime.exchange.channels import ChannelKey, InputChannel
+from lesto.taskmanager.runtime.exchange.integrity import seal
 from lesto.taskmanager.runtime.exchange.wire import (
     CHANNEL_ABORTED,
     CHANNEL_CLOSED,
@@ -135,7 +136,7 @@ class RemoteInput(InputChannel):
         """Write credit to the producer (I/O thread); nothing when it is not connected."""
         with self._write_lock:
             if self._writer is not None:
-                self._writer.write_metadata(msgspec.msgpack.encode(nbytes))
+                self._writer.write_metadata(seal(msgspec.msgpack.encode(nbytes)))
 
     def close(self) -> None:
         """The consumer is gone."""

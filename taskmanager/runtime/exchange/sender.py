@@ -23,6 +23,7 @@ from lesto.taskmanager.runtime.errors import (
     ChannelRefusedError,
 )
 from lesto.taskmanager.runtime.exchange.channels import ChannelKey, Frozen, OutputChannel
+from lesto.taskmanager.runtime.exchange.integrity import unseal
 from lesto.taskmanager.runtime.exchange.wire import (
     CHANNEL_ABORTED,
     CHANNEL_CLOSED,
@@ -226,7 +227,8 @@ class RemoteOutput(OutputChannel):
     def _read_credits(self, reader: Any) -> None:
         try:
             while True:
-                granted = msgspec.msgpack.decode(reader.read_chunk().app_metadata.to_pybytes())
+                sealed = reader.read_chunk().app_metadata.to_pybytes()
+                granted = msgspec.msgpack.decode(unseal(sealed, str(self._key)))
                 with self._cond:
                     was_writable = self.writable
                     self._credit.grant(granted)

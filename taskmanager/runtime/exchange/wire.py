@@ -4,6 +4,9 @@ Every message is the ``app_metadata`` of a Flight message: msgpack of ``(type, s
 Columns travel as the Arrow body beside it; everything else is in the metadata. Sequence numbers
 count every message of a channel from 0; a gap or a repetition fails the receiving task.
 
+Each message carries a checksum of itself and of its body (``integrity``), compared before
+anything of it is used.
+
 Opaque rows are pickled. Pickles are only loaded from a channel that has shown the job's data token.
 """
 
@@ -29,6 +32,7 @@ from lesto.common.elements import (
     Watermark,
 )
 from lesto.taskmanager.runtime.errors import ChannelProtocolError, UnserializableRecordError
+from lesto.taskmanager.runtime.exchange.integrity import body_checksum, damaged, seal, unseal
 
 TS_COLUMN: Final = "__lesto_ts"
 _TS_FIELD: Final = pa.field(TS_COLUMN, pa.int64(), nullable=False)
@@ -53,6 +57,10 @@ CHANNEL_CLOSED: Final = ChannelClosed()
 CHANNEL_ABORTED: Final = ChannelAborted()
 
 Element = StreamElement | ChannelClosed | ChannelAborted
+
+
+def _seal(head: tuple[Any, ...]) -> bytes:
+    return seal(_encode(head))
 
 
 def wire_schema(schema: pa.Schema) -> pa.Schema:
@@ -89,33 +97,34 @@ class ChannelEncoder:
             case ColumnarBatch():
                 kinds = None if element.kinds is None else element.kinds.tobytes()
                 timed = element.timestamps is not None
-                head = (COLUMNS, sequence, nbytes, timed, kinds)
-                return _encode(head), self._body(element)
+                body = self._body(element)
+                head = (COLUMNS, sequence, nbytes, timed, kinds, body_checksum(body))
+                return _seal(head), body
             case tuple():
                 payload, rows, ts, kinds = element
                 ts_bytes = None if ts is None else ts.tobytes()
                 kind_bytes = None if kinds is None else kinds.tobytes()
-                return _encode((ROWS, sequence, nbytes, rows, ts_bytes, kind_bytes, payload)), None
+                return _seal((ROWS, sequence, nbytes, rows, ts_bytes, kind_bytes, payload)), None
             case Watermark():
-                return _encode((WATERMARK, sequence, element.timestamp)), None
+                return _seal((WATERMARK, sequence, element.timestamp)), None
             case StreamStatus():
-                return _encode((STATUS, sequence, element.idle)), None
+                return _seal((STATUS, sequence, element.idle)), None
             case Barrier():
                 b = element
                 kind = b.kind.value
                 rest = (b.drain, b.stop, b.target, b.unaligned, b.full)
                 head2 = (b.checkpoint_id, b.timestamp_ms, kind, *rest)
-                return _encode((BARRIER, sequence, head2)), None
+                return _seal((BARRIER, sequence, head2)), None
             case EndOfData():
-                return _encode((END, sequence)), None
+                return _seal((END, sequence)), None
             case LatencyMarker():
                 m = element
                 mark = (m.marked_at_ns, m.source_uid, m.subtask, m.hops)
-                return _encode((LATENCY, sequence, mark)), None
+                return _seal((LATENCY, sequence, mark)), None
             case ChannelClosed():
-                return _encode((CLOSE, sequence)), None
+                return _seal((CLOSE, sequence)), None
             case ChannelAborted():
-                return _encode((ABORT, sequence)), None
+                return _seal((ABORT, sequence)), None
         msg = f"cannot send a {type(element).__name__}"
         raise ChannelProtocolError(msg)
 
@@ -161,10 +170,11 @@ class ChannelDecoder:
         """The element and its size in bytes.
 
         Raises:
-            ChannelProtocolError: gap, repetition, unknown type, or columns of another schema.
+            ChannelProtocolError: damage, gap, repetition, unknown type, or columns of another
+                schema.
         """
         try:
-            head = _decode(metadata)
+            head = _decode(unseal(metadata, self._name))
             kind, sequence = head[0], head[1]
         except (msgspec.DecodeError, IndexError, TypeError, KeyError) as error:
             msg = f"channel {self._name}: malformed message: {error}"
@@ -180,10 +190,12 @@ class ChannelDecoder:
         return self._control(kind, head), 0
 
     def _columns(self, head: list[Any], body: pa.RecordBatch | None) -> ColumnarBatch:
-        _, _, _, timed, kinds = head
+        _, _, _, timed, kinds, checksum = head
         if body is None or self._schema is None or body.num_columns != len(self._schema) + 1:
             msg = f"channel {self._name}: columns do not match the channel's schema"
             raise ChannelProtocolError(msg)
+        if body_checksum(body) != checksum:
+            raise damaged(self._name)
         data = pa.RecordBatch.from_arrays(body.columns[:-1], schema=self._schema)
         ts = body.column(body.num_columns - 1).to_numpy() if timed else None
         return ColumnarBatch(data, ts, None if kinds is None else np.frombuffer(kinds, np.int8))

@@ -34,6 +34,8 @@ def stress(a):
             return
         last = a.strike("scripted failure")
         (a.folder / "fail").touch()
-        if not a.observer.until(lambda s=last: s.running is not None, 30):
+        if not a.observer.until(
+            lambda s=last: s.running is not None or a.observer.finished(), 30
+        ):
             a.wrong.append("not converged 30 s after a failure")
             return
