@@ -54,6 +54,12 @@ if TYPE_CHECKING:
     from lesto.client.results import CloseableIterator
 
 
+#: Operators with a function that takes records one by one.
+DEAD_LETTER_LABELS = frozenset({"Map", "Filter", "Flat Map", "Process", "Keyed Process"})
+#: Side output of dead letters that go straight to a sink.
+DEAD_LETTER_TAG = "dead-letters"
+
+
 class DataStream(NodeSettings):
     """A stream of records: columns when it has a schema, Python values otherwise.
 
@@ -385,6 +391,35 @@ class DataStream(NodeSettings):
         schema = output_schema("get_side_output", _single_type(output_tag))
         side = Upstream(node, side_tag=output_tag.tag_id, schema=schema)
         return DataStream(self._env, (side,), _single_type(output_tag))
+
+    def with_dead_letter(self, destination: OutputTag | Sink) -> DataStream:
+        """Set aside the records that this operator's function raises on, instead of failing.
+
+        A dead letter is a ``Row(record, error, operator, location, timestamp)``. Belongs behind
+        ``map``, ``filter``, ``flat_map`` and ``process``. What a keyed function had changed in
+        state before it raised stays. An ``OSError`` still fails the job and is tried again.
+
+        Args:
+            destination: a side output to be read with ``get_side_output``, or a sink.
+
+        Raises:
+            JobBuildError: the operator before has no function that takes records one by one.
+        """
+        node = self._own_node("with_dead_letter")
+        if node.label not in DEAD_LETTER_LABELS or not node.user_functions:
+            msg = f"with_dead_letter belongs behind a function of records; '{node.name}' is none"
+            raise JobBuildError(
+                msg,
+                remedy="call it right behind map, filter, flat_map or process",
+                location=user_location(),
+            )
+        tag = OutputTag(DEAD_LETTER_TAG) if isinstance(destination, Sink) else destination
+        check_instance("with_dead_letter", "an OutputTag or a Sink", tag, OutputTag)
+        node.factory = operators.dead_letters(node.factory, tag.tag_id)
+        if isinstance(destination, Sink):
+            letters = self.get_side_output(tag)
+            letters.sink_to(destination).name(f"{node.name} (dead letters)")
+        return self
 
     # -------------------------------------------------------------------------------------- output
 

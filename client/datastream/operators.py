@@ -51,6 +51,17 @@ def stateless(name: str, function: Any) -> Thunk:
     return _factory("stateless", name, function)
 
 
+def dead_letters(inner: Thunk, tag: str) -> Thunk:
+    """A row operator whose failing records go to a side output."""
+
+    def make() -> Any:
+        from lesto.taskmanager.operators.dead_letters import DeadLetterFactory
+
+        return DeadLetterFactory(inner(), tag)
+
+    return make
+
+
 def keyed_process(function: Any, key: KeySpec) -> Thunk:
     """Runs a KeyedProcessFunction."""
     return _factory("keyed", "KeyedProcessOperator", function, key)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lesto.client.errors import JobExecutionError
 from lesto.client.job_client import JobStatus
 from lesto.client.jobmanager_client import JobManagerClient
 from lesto.client.minicluster import MiniCluster
 from lesto.common import Configuration
+from lesto.connectors.files import FileSink
 from lesto.datastream import MapFunction
 from tests.fault import live_rescale, rescale_matrix
 from tests.fault.exactly_once import violations
@@ -58,7 +60,7 @@ def test_rescaled_under_load_and_judged_from_outside(tmp_path):
 def test_a_failed_region_restarts_alone_and_the_processes_stay(cluster, client, tmp_path):
     """Forward edges only: each subtask is a region. Failures, then a second job, no new process."""
     pids = slot_pids(client)
-    trip, output, gate = tmp_path / "trip", tmp_path / "out", tmp_path / "gate"
+    trip, output = tmp_path / "trip", tmp_path / "out"
     env = environment(
         cluster,
         parallelism=SLOTS,
@@ -69,8 +71,8 @@ def test_a_failed_region_restarts_alone_and_the_processes_stay(cluster, client, 
             "restart-strategy.fixed-delay.delay": "10 ms",
         },
     )
-    stage = Stage(env, tmp_path, hold=0.5, pause_ms=2, release=gate)
-    splits = [[[(s, i)] for i in range(60)] for s in range(2 * SLOTS)]
+    stage = Stage(env, tmp_path, pause_ms=4)  # 3.2 s of data
+    splits = [[[(s, i)] for i in range(400)] for s in range(2 * SLOTS)]
     write(stage.source(splits).map(Stumbles(str(trip))), output, "text")
     with env.execute_async("regions") as job:
         for number in range(5):
@@ -79,13 +81,12 @@ def test_a_failed_region_restarts_alone_and_the_processes_stay(cluster, client, 
             wait_for(lambda n=number: client.job(job.job_id).summary.restarts > n, job)
             wait_for(lambda: all_run(client.job(job.job_id)), job)
         attempts = [s.attempt for v in client.job(job.job_id).vertices for s in v.subtasks]
-        gate.touch()
         details = finish(job)
     assert details.summary.restarts == 5
     assert sorted(attempts)[:2] == [1, 1], "only the first subtask fails"
     assert max(attempts) == 6
     found = sorted(published(output, "text"))
-    assert found == sorted((s, i) for s in range(2 * SLOTS) for i in range(60))
+    assert found == sorted((s, i) for s in range(2 * SLOTS) for i in range(400))
     assert not list(output.glob(".pending/*")), "files left unpublished"
     again = environment(cluster, parallelism=SLOTS)
     write(Stage(again, tmp_path).source(splits, name="second"), tmp_path / "second", "text")
@@ -110,6 +111,45 @@ def test_a_function_that_never_returns_costs_its_process_and_nothing_else(
         assert job.status() is JobStatus.CANCELED
     wait_for(lambda: client.cluster().slots_available == SLOTS, what="free slots")
     assert len(slot_pids(client) - pids) == 1
+
+
+def test_a_record_that_fails_at_every_restart_ends_the_job_by_name(cluster, client, tmp_path):
+    env = environment(cluster, parallelism=1, **POISON)
+    write(Stage(env, tmp_path).source(NUMBERS).map(picky), tmp_path / "out", "text")
+    with env.execute_async("poison") as job, pytest.raises(JobExecutionError) as caught:
+        job.wait()
+    assert "LESTO-6103" in str(caught.value)
+    assert "one record has failed 3 times" in str(caught.value)
+    assert client.job(job.job_id).summary.restarts == 2
+
+
+def test_dead_letters_go_to_their_sink_exactly_once_and_the_job_goes_on(cluster, tmp_path):
+    env = environment(cluster, parallelism=2, **POISON)
+    letters = FileSink(str(tmp_path / "letters"), "jsonl")
+    stream = Stage(env, tmp_path).source(NUMBERS).map(picky).with_dead_letter(letters)
+    write(stream, tmp_path / "out", "text")
+    details = finish(env.execute_async("dead letters"))
+    assert details.summary.restarts == 0
+    assert sorted(published(tmp_path / "out", "text")) == [n for n in range(40) if n % 7]
+    aside = published(tmp_path / "letters", "jsonl")
+    assert sorted(letter[0] for letter in aside) == [n for n in range(40) if not n % 7]
+    assert {letter[1] for letter in aside} == {"ValueError: no sevens"}
+
+
+POISON = {
+    "execution.checkpointing.interval": "30 ms",
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": "9",
+    "restart-strategy.fixed-delay.delay": "10 ms",
+}
+NUMBERS = [[[n] for n in range(20)], [[n] for n in range(20, 40)]]
+
+
+def picky(value):
+    """Does not bear sevens."""
+    if value % 7 == 0:
+        raise ValueError("no sevens")
+    return value
 
 
 class Stumbles(MapFunction):
