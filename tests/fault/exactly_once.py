@@ -30,10 +30,10 @@ MUST_BE_ZERO = (
 PARALLELISM = 2
 
 
-def start_verifier(folder, cluster, output, rows):
+def start_verifier(folder, cluster, output, rows, *more):
     """The verifier's process; closing its standard input asks for the verdict."""
     command = [sys.executable, "-m", "tests.fault.verifier", str(output), str(cluster.checkpoints)]
-    command += [str(folder / "ledger.db"), "--rows", str(rows), "--lanes", str(PARALLELISM)]
+    command += [str(folder / "ledger.db"), "--rows", str(rows), "--lanes", str(PARALLELISM), *more]
     return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -9,6 +9,9 @@ watermark). Both go through a hash exchange between slots and end in file sinks.
 
 import argparse
 import os
+import time
+
+import numpy as np
 
 from lesto.common import Duration, Row, Time, WatermarkStrategy
 from lesto.common.expressions import col, count, window_start
@@ -23,11 +26,19 @@ EVENTS_PER_SECOND = 10_000
 LOOK_EVERY = 64  # records between two looks for the file
 
 
+class HotPool(pool):
+    """The keys of a pool, but nine records of ten have the key of the first one."""
+
+    def generate(self, positions):
+        return super().generate(np.where(positions % 10 == 0, positions, 0).astype(np.uint64))
+
+
 class Running(KeyedProcessFunction):
     """Count and total of a key, in two states. Fails once for each file called ``fail``."""
 
-    def __init__(self, trip=None):
+    def __init__(self, trip=None, slow_us=0):
         self.trip = trip
+        self.slow_seconds = slow_us / 1_000_000
         self.calls = 0
 
     def open(self, runtime_context):
@@ -36,6 +47,8 @@ class Running(KeyedProcessFunction):
 
     def process_element(self, row, ctx):
         self.calls += 1
+        if self.slow_seconds:
+            time.sleep(self.slow_seconds)
         if self.trip and self.calls % LOOK_EVERY == 0:
             self.stumble()
         number = (self.count.value() or 0) + 1
@@ -59,13 +72,15 @@ def main():
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--trip", help="a file whose appearance makes one record fail")
+    parser.add_argument("--hot", action="store_true", help="nine records of ten have one key")
+    parser.add_argument("--slow-us", type=int, default=0, help="what each record costs its sink")
     args = parser.parse_args()
 
     env = StreamExecutionEnvironment.get_execution_environment()
     source = DataGenSource(
         {
             "id": sequence(),
-            "key": pool(KEYS),
+            "key": HotPool(KEYS) if args.hot else pool(KEYS),
             "value": random_int(0, 99),
             "at": timestamps(EVENTS_PER_SECOND),
         },
@@ -77,7 +92,7 @@ def main():
     ).with_timestamp_column("at")
     records = env.from_source(source, strategy, "records")
     keyed = records.key_by("key")
-    keyed.process(Running(args.trip)).sink_to(FileSink(f"{args.output}/running", "jsonl"))
+    keyed.process(Running(args.trip, args.slow_us)).sink_to(FileSink(f"{args.output}/running", "jsonl"))
     (
         keyed.window(TumblingEventTimeWindows.of(Time.seconds(5)))
         .agg(

@@ -44,10 +44,11 @@ def scatter(ids, seed):
     return z ^ (z >> np.uint64(31))
 
 
-def model(rows):
-    """key number, value and event time of each id."""
+def model(rows, *, hot=False):
+    """key number, value and event time of each id; ``hot``: nine of ten have the key of id 0."""
     ids = np.arange(rows, dtype=np.uint64)
-    keys = (scatter(ids, 3) % np.uint64(KEYS)).astype(np.int64)
+    drawn = np.where(ids % np.uint64(10) == 0, ids, np.uint64(0)) if hot else ids
+    keys = (scatter(drawn, 3) % np.uint64(KEYS)).astype(np.int64)
     values = (scatter(ids, 1) % np.uint64(100)).astype(np.int64)
     times = ids.astype(np.int64) * 1000 // EVENTS_PER_SECOND
     return keys, values, times
@@ -168,9 +169,9 @@ class Watcher:
                     self.ledger.add(path, sink, premature)
 
 
-def judge_records(seen, rows, lanes):
+def judge_records(seen, rows, lanes, *, hot=False):
     """Counts over records (id, key, value, number, total) in the order in which they came."""
-    keys, values, _ = model(rows)
+    keys, values, _ = model(rows, hot=hot)
     ids = seen[:, 0]
     inside = ids[(ids >= 0) & (ids < rows)]
     counts = np.bincount(inside, minlength=rows)
@@ -184,9 +185,9 @@ def judge_records(seen, rows, lanes):
     }
 
 
-def judge(ledger, rows, lanes):
+def judge(ledger, rows, lanes, *, hot=False):
     """Counts of everything that must not be."""
-    keys, values, times = model(rows)
+    keys, values, times = model(rows, hot=hot)
     db = ledger.db
     report = {"rows": rows, "files": db.execute("SELECT count(*) FROM files").fetchone()[0]}
     report["premature"] = ledger.premature()
@@ -196,7 +197,7 @@ def judge(ledger, rows, lanes):
         changed += now is None or (now.st_size, now.st_mtime_ns) != (size, mtime)
     report["changed_after_publishing"] = changed
 
-    report.update(judge_records(ledger.records(), rows, lanes))
+    report.update(judge_records(ledger.records(), rows, lanes, hot=hot))
     report.update(_judge_windows(db, keys, values, times))
     return report
 
@@ -254,6 +255,7 @@ def main():
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--lanes", type=int, required=True)
+    parser.add_argument("--hot", action="store_true")
     args = parser.parse_args()
     watcher = Watcher(args.output, args.checkpoints, Ledger(args.ledger))
     closed = threading.Event()
@@ -270,7 +272,7 @@ def main():
         # A long run has many files: looking takes a quarter of a core at most.
         time.sleep(max(POLL_SECONDS, 3 * (time.monotonic() - begin)))
     watcher.step()
-    report = judge(watcher.ledger, args.rows, args.lanes)
+    report = judge(watcher.ledger, args.rows, args.lanes, hot=args.hot)
     stale = watcher.fence.verdict()
     report.update(stale_writes=len(stale), stale_names=stale[:10], epochs=watcher.fence.epochs)
     print(json.dumps(report))
