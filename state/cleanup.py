@@ -19,7 +19,8 @@ def referenced_paths(metadata: CheckpointMetadata) -> set[str]:
         for handle in subtask.keyed
         for named in handle.files
     }
-    return keyed | {handle.file.path for handle in metadata.in_flight}
+    in_flight = {handle.file.path for handle in metadata.in_flight if handle.elements}
+    return keyed | in_flight
 
 
 def collect_orphans(
