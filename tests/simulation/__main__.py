@@ -1,7 +1,7 @@
 """Run seeds of the simulation from the command line.
 
-    python -m tests.simulation --seed 17 --trace
-    python -m tests.simulation --seeds 20000 --jobs 2 --until-failure
+python -m tests.simulation --seed 17 --trace
+python -m tests.simulation --seeds 20000 --jobs 2 --until-failure
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--quiet", action="store_true")
     args = parser.parse_args()
     if args.seed is not None:
-            result = run(args.seed, verbose=args.trace)
+        result = run(args.seed, verbose=args.trace)
         print(f"hash {result.trace_hash:08x}, {result.steps} steps")
         print("ok" if result.ok else report(result))
         return 0 if result.ok else 1

@@ -43,7 +43,7 @@ CHECKPOINTS = "sim://store/checkpoints"
 CLIENT_POLL_SECONDS = 0.4
 
 
-# ---------------------------------------------------------------------------- stand-ins of processes
+# ----------------------------------------------------------------------- stand-ins of processes
 
 
 class _Exit:

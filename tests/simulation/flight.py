@@ -1,4 +1,4 @@
-"""Arrow Flight's DoExchange over the simulated network: what the exchange uses of ``pyarrow.flight``.
+"""Arrow Flight's DoExchange over the simulated network: what the exchange uses of it.
 
 Metadata travels as bytes; record batches, which nobody changes, by reference. A stream holds a
 bounded number of bytes that the reader has not taken; then writing waits, as over HTTP/2.

@@ -188,7 +188,7 @@ class Network:
 
     def listen(self, process, address, accept):
         """Whether the address was free; ``accept(connection)`` is called for each connection."""
-        host, _, port = address.rpartition(":")
+        _, _, port = address.rpartition(":")
         key = (process.machine, int(port))
         taken = self.listeners.get(key)
         if taken is not None and taken[0].alive:

@@ -10,7 +10,11 @@ def report(result):
     """Everything needed to look at a failing seed."""
     root = Path(__file__).parents[2]
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.strip()
     lines = [
         f"seed {result.seed} FAILED at {result.virtual_us / 1e6:.3f} s (commit {commit})",

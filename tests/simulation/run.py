@@ -46,10 +46,12 @@ def run(seed, *, verbose=False, options=None):
     Kernel.current_kernel = k
     enabled = gc.isenabled()
     gc.disable()
+    gc.freeze()  # so that the collection behind the run looks at what is of the run alone
     try:
         return _run(k, seed, options or swarm.draw(seed))
     finally:
         _tear_down(k)
+        gc.unfreeze()
         if enabled:
             gc.enable()
 

@@ -398,11 +398,15 @@ def _token_bytes(n=32):
     return kernel().rng.randbytes(n)
 
 
+def _below(n):
+    return kernel().rng.randrange(n)
+
+
 sim_secrets = types.SimpleNamespace(
     token_hex=lambda n=16: _token_bytes(n).hex(),
     token_bytes=_token_bytes,
     token_urlsafe=lambda n=16: _token_bytes(n).hex(),
-    randbelow=lambda n: kernel().rng.randrange(n),
+    randbelow=_below,
     compare_digest=secrets.compare_digest,
 )
 
