@@ -95,3 +95,20 @@ def restored(kind, handles, store, local, start=0, end=GROUPS - 1):
     backend = _backend(kind, start, end, local)
     backend.restore(list(handles), store)
     return backend
+
+
+def merge_snapshots(folder, *paths):
+    """One savepoint with the operators of several; its path."""
+    merged = cp.CheckpointMetadata(
+        format_version=1, job_id="0" * 32, checkpoint_id=1, type=cp.CHECKPOINT_TYPE_SAVEPOINT
+    )
+    for path in paths:
+        found, _, root = metadata_file.locate(path)
+        for operator in found.operators:
+            for subtask in operator.subtasks:
+                for handle in subtask.keyed:
+                    for named in handle.files:
+                        named.file.path = f"{root}/{named.file.path}"
+            merged.operators.append(operator)
+    Files(str(folder)).create("_metadata", metadata_file.encode(merged))
+    return str(folder)
