@@ -15,7 +15,12 @@ from __future__ import annotations
 import json
 import re
 
-from lesto.state.errors import CheckpointExistsError, LeaseServiceError, MissingFileError, StateError
+from lesto.state.errors import (
+    CheckpointExistsError,
+    LeaseServiceError,
+    MissingFileError,
+    StateError,
+)
 from lesto.state.files import Files
 from lesto.state.leases.lease import Candidate, Lease
 
