@@ -936,8 +936,11 @@ class FromTaskManager(google.protobuf.message.Message):
     SLOTS_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
     SLOT_ID_FIELD_NUMBER: builtins.int
+    CHECKSUM_FIELD_NUMBER: builtins.int
     slot_id: builtins.str
     """with `task`"""
+    checksum: builtins.int
+    """see lesto.proto.sealing; 0: none"""
     @property
     def register(self) -> Global___RegisterTaskManager: ...
     @property
@@ -954,9 +957,10 @@ class FromTaskManager(google.protobuf.message.Message):
         slots: Global___SlotReport | None = ...,
         task: Global___TaskEvent | None = ...,
         slot_id: builtins.str = ...,
+        checksum: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "message", b"message", "register", b"register", "slots", b"slots", "task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "message", b"message", "register", b"register", "slot_id", b"slot_id", "slots", b"slots", "task", b"task"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checksum", b"checksum", "heartbeat", b"heartbeat", "message", b"message", "register", b"register", "slot_id", b"slot_id", "slots", b"slots", "task", b"task"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["register", "heartbeat", "slots", "task"] | None: ...
 
 Global___FromTaskManager: typing_extensions.TypeAlias = FromTaskManager
@@ -1032,6 +1036,9 @@ class ToTaskManager(google.protobuf.message.Message):
     HEARTBEAT_FIELD_NUMBER: builtins.int
     COMMAND_FIELD_NUMBER: builtins.int
     KILL_SLOT_FIELD_NUMBER: builtins.int
+    CHECKSUM_FIELD_NUMBER: builtins.int
+    checksum: builtins.int
+    """see lesto.proto.sealing; 0: none"""
     @property
     def registered(self) -> Global___Registered: ...
     @property
@@ -1047,9 +1054,10 @@ class ToTaskManager(google.protobuf.message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         command: Global___SlotCommand | None = ...,
         kill_slot: Global___KillSlot | None = ...,
+        checksum: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checksum", b"checksum", "command", b"command", "heartbeat", b"heartbeat", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["registered", "heartbeat", "command", "kill_slot"] | None: ...
 
 Global___ToTaskManager: typing_extensions.TypeAlias = ToTaskManager

@@ -16,6 +16,7 @@ from lesto.jobmanager.server.auth import abort
 from lesto.jobmanager.server.cluster import Cluster
 from lesto.jobmanager.server.taskmanagers import Session, TaskManagers
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
+from lesto.proto.sealing import is_intact, seal
 
 logger = get_logger("lesto.jobmanager.gateway")
 
@@ -74,9 +75,9 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
         registered.leader_epoch = cluster.leader_epoch
         reason = "its connection broke"
         try:
-            yield runtime_pb2.ToTaskManager(registered=registered)
+            yield seal(runtime_pb2.ToTaskManager(registered=registered))
             while (message := await session.next_outbound()) is not None:
-                yield message
+                yield seal(message)
             reason = session.closed_because
         finally:
             reader.cancel()
@@ -90,6 +91,9 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
                 first = await anext(requests, None)
         except TimeoutError:
             first = None
+        if first is not None and not is_intact(first):
+            await abort(context, _damaged(), grpc.StatusCode.UNAVAILABLE)
+            raise _damaged()
         if first is None or first.WhichOneof("message") != "register":
             error = TaskProtocolError("a TaskManager must register first")
             await abort(context, error, grpc.StatusCode.FAILED_PRECONDITION)
@@ -113,6 +117,9 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
             async for message in requests:
                 if session.closed:
                     break
+                if not is_intact(message):
+                    session.close(_damaged().message)
+                    return
                 session.heard()
                 match message.WhichOneof("message"):
                     case "slots":
@@ -127,6 +134,10 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
         except Exception as error:  # noqa: BLE001 - whatever broke the stream, the peer is gone
             logger.warning("taskmanager.read_failed", error=repr(error))
             session.close(f"its connection broke: {error!r}")
+
+
+def _damaged() -> TaskProtocolError:
+    return TaskProtocolError("a message was damaged on the network: its checksum is wrong")
 
 
 def _same_minor(version: str, own: str) -> bool:

@@ -15,6 +15,7 @@ from lesto.common.config import Configuration
 from lesto.common.logs import get_logger
 from lesto.common.rpc import call_metadata, error_from_metadata, leader_from_metadata
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
+from lesto.proto.sealing import is_intact, seal
 from lesto.state.leases import LeaderFinder, split_addresses
 from lesto.taskmanager.runtime.errors import GatewayLostError
 from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
@@ -126,6 +127,10 @@ class JobManagerLink:
             watch = asyncio.create_task(self._watch(call), name="jobmanager-heartbeat")
             try:
                 async for message in call:
+                    if not is_intact(message):
+                        reason = "a message was damaged on the network: its checksum is wrong"
+                        call.cancel()
+                        break
                     if self._is_stale(message):
                         reason = f"it leads no more: epoch {self._leader_epoch} has begun"
                         call.cancel()
@@ -179,7 +184,7 @@ class JobManagerLink:
         self, out: asyncio.Queue[runtime_pb2.FromTaskManager]
     ) -> AsyncIterator[runtime_pb2.FromTaskManager]:
         while (message := await out.get()) is not _END:
-            yield message
+            yield seal(message)
 
     async def _watch(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
         """Send heartbeats; hang up on a silent JobManager."""

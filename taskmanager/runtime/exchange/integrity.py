@@ -94,7 +94,7 @@ def _fixed(array: Any, width: int, crc: int) -> int:
 def _variable(array: Any, width: type, crc: int) -> int:
     _, raw, values = array.buffers()
     first = array.offset
-    offsets = np.frombuffer(raw, width)[first : first + len(array) + 1]
+    offsets: Any = np.frombuffer(raw, width)[first : first + len(array) + 1]
     crc = zlib.crc32(offsets - offsets[0], crc)
     if values is None:
         return crc
