@@ -48,6 +48,7 @@ class Simulation:
         kind: partitioner between the two vertices; it decides the regions.
         splits: of the source.
         slots: of the cluster; 0: as many as the job needs.
+        max_concurrent: checkpoints under way at once.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Simulation:
         kind=job_pb2.PARTITION_KIND_HASH,
         splits=20,
         slots=0,
+        max_concurrent=1,
     ):
         self.random = random.Random(seed)
         self.faults_left = faults
@@ -75,8 +77,12 @@ class Simulation:
         settings = JobSettings(
             restart=ExponentialDelay(max_backoff_ms=5_000),
             checkpoints=CheckpointSettings(
-                interval_ms=interval_ms, timeout_ms=4_000, min_pause_ms=100, retained=2
-            ),
+                interval_ms=interval_ms,
+                timeout_ms=4_000,
+                min_pause_ms=100 if max_concurrent == 1 else 0,
+                retained=2,
+                max_concurrent=max_concurrent,
+            ),  # fmt: skip
             cancel_timeout_ms=2_000,
         )
         self.master = JobMaster(

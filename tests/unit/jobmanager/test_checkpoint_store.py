@@ -1,9 +1,22 @@
+import threading
+
 import pytest
 
-from lesto.jobmanager.core.instructions import CollectOrphans, DiscardCheckpoint
+from lesto.jobmanager.core.instructions import (
+    CollectOrphans,
+    DiscardCheckpoint,
+    DiscardClaimed,
+    DiscardSavepoint,
+)
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore, load_checkpoint
 from lesto.proto import checkpoint_pb2 as cp
-from lesto.state.errors import CheckpointExistsError, CheckpointNotFoundError, CorruptFileError
+from lesto.state.errors import (
+    CheckpointExistsError,
+    CheckpointNotFoundError,
+    CorruptFileError,
+    StateError,
+)
+from lesto.state.paths import file_name
 from lesto.state.storage import SnapshotStore
 
 
@@ -108,3 +121,118 @@ def test_a_finished_job_leaves_only_results_that_nobody_fetched(store, tmp_path)
     assert sorted(p.name for p in root.iterdir()) == ["collect", "epoch-1"]
     store.delete_results("sink")
     assert not root.exists()
+
+
+# ------------------------------------------------------------------------- whose files are whose
+
+
+def test_a_claimed_checkpoint_leaves_what_its_siblings_need(store, tmp_path):
+    both, own = upload(store, tmp_path, 1), upload(store, tmp_path, 2)
+    first, second = checkpoint(1, both), checkpoint(2, both, own)
+    for metadata in (first, second):
+        store.write(metadata, "")
+    path = store.paths.checkpoint(2)
+    other = CheckpointStore(str(tmp_path), "another job")
+    other.discard(DiscardClaimed(second, path, store.root))
+    assert not (tmp_path / "job" / "chk-2").exists()
+    left = {f"shared/{p.name}" for p in (tmp_path / "job" / "shared").iterdir()}
+    assert left == {both.file.path}
+    other.discard(DiscardClaimed(second, path, store.root))  # again: nothing is left to do
+
+
+def test_a_claimed_checkpoint_whose_sibling_cannot_be_read_is_left_alone(store, tmp_path):
+    both = upload(store, tmp_path, 1)
+    first, second = checkpoint(1, both), checkpoint(2, both)
+    for metadata in (first, second):
+        store.write(metadata, "")
+    (tmp_path / "job" / "chk-1" / "_metadata").write_bytes(b"torn")
+    with pytest.raises(CorruptFileError):
+        store.discard(DiscardClaimed(second, store.paths.checkpoint(2), store.root))
+    assert (tmp_path / "job" / both.file.path).exists()
+    assert (tmp_path / "job" / "chk-2" / "_metadata").exists()
+
+
+def test_a_claimed_savepoint_goes_as_a_whole(store, tmp_path):
+    target = store.paths.new_savepoint(str(tmp_path / "sp"))
+    files = SnapshotStore(target)
+    own = cp.NamedFile(name="x", file=files.write_exclusive(3, b"1"))
+    store.write(checkpoint(3, own), target)
+    store.discard(DiscardClaimed(checkpoint(3, own), target, target))
+    assert list((tmp_path / "sp").iterdir()) == []
+
+
+def test_only_a_savepoints_own_directory_is_deleted_when_it_failed(store, tmp_path):
+    target = store.paths.new_savepoint(str(tmp_path / "sp"))
+    SnapshotStore(target).write_exclusive(3, b"1")
+    store.discard(DiscardSavepoint(target))
+    assert list((tmp_path / "sp").iterdir()) == []
+    with pytest.raises(StateError, match="was not made by a savepoint"):
+        store.discard(DiscardSavepoint(str(tmp_path)))
+    assert (tmp_path / "sp").exists()
+
+
+def test_a_job_that_is_not_recovered_leaves_what_earlier_ones_of_its_name_have_kept(
+    store, tmp_path
+):
+    """Same id, no recovery: ids begin at 1 again and meet complete checkpoints of another epoch."""
+    earlier = upload(store, tmp_path, 1)
+    first = checkpoint(1, earlier)
+    first.epoch = 1
+    store.write(first, "")
+    mine = checkpoint(1)
+    mine.epoch = 2
+    with pytest.raises(CheckpointExistsError):
+        store.write(mine, "")
+    second = checkpoint(2)
+    second.epoch = 2
+    store.write(second, "")
+    store.discard(DiscardCheckpoint(1, None, (second,)))
+    store.discard(CollectOrphans(1, 3, 2, (second,)))
+    assert load_checkpoint(store.paths.checkpoint(1)).metadata == first
+    assert (tmp_path / "job" / earlier.file.path).exists()
+    store.discard(CollectOrphans(0, 3, 0, (second,)))  # recovered: now it is ours
+    assert not (tmp_path / "job" / "chk-1").exists()
+    assert not (tmp_path / "job" / earlier.file.path).exists()
+
+
+def test_what_killed_writers_were_writing_goes_too(store, tmp_path):
+    name = file_name(1, 1, "1", ".sst")
+    root = tmp_path / "job"
+    for path in (f"shared/{name}.00112233aabb.tmp", "chk-1/_metadata.00112233aabb.tmp"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"half")
+    kept = checkpoint(2)
+    store.write(kept, "")
+    store.discard(CollectOrphans(1, 3, 0, (kept,)))
+    assert [str(p.relative_to(root)) for p in sorted(root.rglob("*")) if p.is_file()] == [
+        "chk-2/_metadata"
+    ]
+    assert not (root / "chk-1").exists()
+
+
+def test_a_directory_is_deleted_although_a_task_still_uploads_into_it(store, tmp_path):
+    """The known bug: "Directory not empty" from a deletion that raced with a late upload."""
+    files = SnapshotStore(store.root, epoch=1, attempt="1")
+    stop = threading.Event()
+
+    def keep_uploading():
+        while not stop.is_set():
+            files.write_exclusive(1, b"late")
+
+    uploader = threading.Thread(target=keep_uploading)
+    uploader.start()
+    try:
+        for _ in range(20):
+            store.discard(DiscardCheckpoint(1, None, ()))
+    finally:
+        stop.set()
+        uploader.join()
+    store.discard(DiscardCheckpoint(1, None, ()))
+    assert not (tmp_path / "job" / "chk-1").exists()
+
+
+def test_an_out_of_date_listing_does_not_offer_an_epoch_twice(store):
+    store.next_epoch("jm")
+    store.next_epoch("jm")
+    store._files.list = lambda *_args, **_kwargs: []
+    assert store.next_epoch("jm") == 3

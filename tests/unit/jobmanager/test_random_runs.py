@@ -88,6 +88,42 @@ def test_every_savepoint_request_is_answered_once(seed):
         assert isinstance(answer, Exception) or answer == event.target
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_checkpoints_side_by_side_with_savepoints_and_by_hand(seed):
+    """Starts come ten times as often as a slow answer takes."""
+    run = Simulation(seed, faults=12, interval_ms=20, max_concurrent=3, splits=60)
+    for number in range(4):
+        event = ev.SavepointRequested(f"s{number}", f"/sp/{number}")
+        run._at(run.random.randint(0, 20_000), functools.partial(run.tell, event))
+        event = ev.CheckpointRequested(f"c{number}", full=number % 2 == 0)
+        run._at(run.random.randint(0, 20_000), functools.partial(run.tell, event))
+    run.run()
+    assert run.ended is JobState.FINISHED
+    assert run.splits_read() == run.splits
+    assert len(run.answers) == 8
+
+
+def test_checkpoints_side_by_side_do_happen():
+    most, subsumed = 0, set()
+    for seed in range(10):
+        run = Simulation(seed, faults=12, interval_ms=20, max_concurrent=3)
+        tell = run.tell
+
+        def told(event, seed=seed, run=run, tell=tell):
+            nonlocal most
+            tell(event)
+            coordinator = run.master.coordinator
+            most = max(most, len(coordinator.under_way))
+            for entry in list(coordinator.statistics.history)[:6]:
+                if "subsumed" in entry.failure:
+                    subsumed.add((seed, entry.checkpoint_id))
+
+        run.tell = told
+        run.run()
+    assert most == 3
+    assert len(subsumed) >= 5
+
+
 @pytest.mark.parametrize("kind", [FORWARD, job_pb2.PARTITION_KIND_HASH])
 @pytest.mark.parametrize("seed", range(30))
 def test_rescaling_again_and_again_loses_and_doubles_no_split(seed, kind):

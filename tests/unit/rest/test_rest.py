@@ -61,10 +61,34 @@ def checkpoints():
         path="/chk/2",
         acknowledged=4,
         expected=4,
+        in_flight_bytes=7,
+        subtasks=[
+            pb.SubtaskCheckpointStats(
+                vertex_id=vertex,
+                subtask=subtask,
+                status="ACKNOWLEDGED",
+                ack_timestamp_ms=2_010 + 10 * subtask,
+                end_to_end_us=10_000 + 10_000 * subtask,
+                start_delay_us=1_000,
+                alignment_us=2_000,
+                sync_us=3_000,
+                async_us=4_000 + 2_000 * subtask,
+                state_bytes=100 + 50 * subtask,
+                uploaded_bytes=25,
+                in_flight_bytes=7 if (vertex, subtask) == ("b", 1) else 0,
+                unaligned=(vertex, subtask) == ("b", 1),
+            )
+            for vertex in "ab"
+            for subtask in range(2)
+        ],
     )
     return pb.CheckpointSummary(
         completed=1,
         failed=1,
+        config={
+            "execution.checkpointing.interval": "10 s",
+            "execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION",
+        },
         history=[
             completed,
             pb.CheckpointStats(
@@ -73,6 +97,7 @@ def checkpoints():
                 trigger_timestamp_ms=1_700,
                 duration_ms=5,
                 failure="declined",
+                subtasks=[pb.SubtaskCheckpointStats(vertex_id="a", status="PENDING")],
             ),
         ],
         latest_completed=completed,
@@ -167,6 +192,14 @@ class FakeJobManager:
     def cancel(self, job_id):
         self.job(job_id)
         self.calls.append(("cancel", job_id))
+
+    def checkpoint(self, job_id, *, full=False):
+        self.calls.append(("checkpoint", job_id, full))
+        return 7, "/chk/7"
+
+    def dispose(self, path):
+        self.calls.append(("dispose", path))
+        return 3
 
     def savepoint(self, job_id, target=""):
         self.calls.append(("savepoint", job_id, target))
@@ -314,13 +347,100 @@ def test_checkpoints(client):
     }
     latest = answer["latest"]
     assert latest["completed"]["external_path"] == "/chk/2"
-    assert latest["completed"]["latest_ack_timestamp"] == 2_030
+    assert latest["completed"]["latest_ack_timestamp"] == 2_020
+    assert latest["completed"]["persisted_data"] == 7
     assert latest["failed"]["failure_message"] == "declined"
     assert latest["savepoint"] is None
     assert latest["restored"] is None
     assert answer["summary"]["state_size"]["max"] == 500
     assert answer["summary"]["checkpointed_size"]["avg"] == 100
     assert [entry["id"] for entry in answer["history"]] == [2, 1]
+
+
+def test_a_checkpoint_in_detail(client):
+    entry = client.get(f"/jobs/{JOB}/checkpoints/details/2").json()
+    assert (entry["className"], entry["checkpoint_type"]) == ("completed", "CHECKPOINT")
+    assert entry["tasks"]["b"] == {
+        "id": 2,
+        "status": "COMPLETED",
+        "latest_ack_timestamp": 2_020,
+        "checkpointed_size": 50,
+        "state_size": 250,
+        "end_to_end_duration": 20,
+        "alignment_buffered": 0,
+        "processed_data": 0,
+        "persisted_data": 7,
+        "num_subtasks": 2,
+        "num_acknowledged_subtasks": 2,
+    }
+    for wrong, status in (("9", 404), ("x", 400), ("9" * 30, 400)):
+        path = f"/jobs/{JOB}/checkpoints/details/{wrong}"
+        assert client.get(path).status_code == status
+
+
+def test_each_subtasks_part_in_a_checkpoint(client):
+    found = client.get(f"/jobs/{JOB}/checkpoints/details/2/subtasks/b").json()
+    duration = found["summary"]["checkpoint_duration"]
+    assert (duration["sync"]["avg"], duration["async"]["min"], duration["async"]["max"]) == (
+        3,
+        4,
+        6,
+    )
+    assert set(duration["sync"]) == {"min", "max", "avg", "p50", "p90", "p95", "p99", "p999"}
+    assert duration["async"]["p50"] == 5
+    assert found["summary"]["alignment"]["duration"]["max"] == 2
+    assert found["summary"]["start_delay"]["min"] == 1
+    first, second = found["subtasks"]
+    assert second == {
+        "className": "completed",
+        "index": 1,
+        "status": "completed",
+        "ack_timestamp": 2_020,
+        "end_to_end_duration": 20,
+        "checkpointed_size": 25,
+        "state_size": 150,
+        "checkpoint": {"sync": 3, "async": 6},
+        "alignment": {"buffered": 0, "processed": 0, "persisted": 7, "duration": 2},
+        "start_delay": 1,
+        "unaligned_checkpoint": True,
+        "aborted": False,
+    }
+    assert not first["unaligned_checkpoint"]
+    failed = client.get(f"/jobs/{JOB}/checkpoints/details/1/subtasks/a").json()
+    assert failed["subtasks"] == [
+        {"className": "pending", "index": 0, "status": "pending_or_failed"}
+    ]
+    assert client.get(f"/jobs/{JOB}/checkpoints/details/2/subtasks/zz").status_code == 404
+
+
+def test_the_settings_of_checkpoints(client):
+    found = client.get(f"/jobs/{JOB}/checkpoints/config").json()
+    assert (found["mode"], found["interval"], found["timeout"]) == ("exactly_once", 10_000, 600_000)
+    assert found["externalization"] == {"enabled": True, "delete_on_cancellation": True}
+    assert (found["max_concurrent"], found["state_backend"]) == (1, "rocksdb")
+
+
+@pytest.mark.parametrize(("kind", "full"), [("FULL", True), ("CONFIGURED", False), (None, False)])
+def test_a_checkpoint_by_hand(client, jobmanager, kind, full):
+    body = {} if kind is None else {"checkpointType": kind}
+    started = client.post(f"/jobs/{JOB}/checkpoints", json=body)
+    assert started.status_code == 202
+    path = f"/jobs/{JOB}/checkpoints/{started.json()['request-id']}"
+    assert wait_completed(client, path) == {"checkpointId": 7}
+    assert ("checkpoint", JOB, full) in jobmanager.calls
+    wrong = client.post(f"/jobs/{JOB}/checkpoints", json={"checkpointType": "BIG"})
+    assert wrong.status_code == 400
+
+
+def test_a_savepoint_is_disposed_of(client, jobmanager):
+    started = client.post("/savepoint-disposal", json={"savepoint-path": "/sp/savepoint-1"})
+    assert started.status_code == 202
+    assert wait_completed(client, f"/savepoint-disposal/{started.json()['request-id']}") == {}
+    assert jobmanager.calls == [("dispose", "/sp/savepoint-1")]
+    for path in ("/etc/passwd", "/sp/../etc", "/spx/a"):
+        body = {"savepoint-path": path}
+        assert client.post("/savepoint-disposal", json=body).status_code == 403
+    assert client.post("/savepoint-disposal", json={}).status_code == 400
 
 
 def test_exceptions(client):
