@@ -36,6 +36,7 @@ class Cells:
         map_keys: of map state.
         values: of state but timers.
         times: of timers, ms.
+        stored_bytes: what they took up in the snapshot.
     """
 
     keys: list[Any]
@@ -43,6 +44,7 @@ class Cells:
     map_keys: list[Any] | None = None
     values: list[Any] | None = None
     times: list[int] | None = None
+    stored_bytes: int = 0
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -29,8 +29,9 @@ from lesto.state.storage import SnapshotStore
 
 #: Key of a schema's metadata: what was read, as JSON.
 ABOUT: Final = b"lesto.state"
-#: Decoded rows that are kept, so that small state is decoded once.
+#: Decoded rows, and their stored bytes, that are kept, so that small state is decoded once.
 KEPT_ROWS: Final = 131_072
+KEPT_BYTES: Final = 32 * 1024 * 1024
 
 KEY: Final = "key"
 MAP_KEY: Final = "map_key"
@@ -104,9 +105,11 @@ class StateSource:
         kind = self._meta.kind
         for keys, values in self.runs():
             if kind == "timers":
-                yield decode_timers(keys, self._decode)
+                cells = decode_timers(keys, self._decode)
             else:
-                yield decode_cells(kind, keys, values, self._decode)
+                cells = decode_cells(kind, keys, values, self._decode)
+            cells.stored_bytes = keys.nbytes + values.nbytes
+            yield cells
 
 
 class CellColumns:
@@ -128,9 +131,10 @@ class CellColumns:
         self.shapes = self._shapes()
 
     def _count(self) -> None:
-        rows = 0
+        rows = size = 0
         for cells in self._source.cells():
             rows += len(cells)
+            size += cells.stored_bytes
             self._key.add(cells.keys)
             self._namespace.add(cells.namespaces)
             self._look_at_namespaces(cells.namespaces)
@@ -140,7 +144,7 @@ class CellColumns:
                 self._value.add(cells.values)
             if self._kept is not None:
                 self._kept.append(cells)
-                if rows > KEPT_ROWS:
+                if rows > KEPT_ROWS or size > KEPT_BYTES:
                     self._kept = None
 
     def _look_at_namespaces(self, namespaces: list[Any]) -> None:
