@@ -5,6 +5,9 @@ ordinary row functions are through a whole batch in milliseconds. A user functio
 something half a millisecond a record would hold everything up for sixteen seconds a batch: such a
 task takes its batches in pieces, as many records at a time as fit into ``STEP_NS``.
 
+Where time hardly depends on the number of records (a remote call a batch, a model), pieces would
+cost throughput and save nothing: such a task takes whole batches.
+
 Pure: measured times in, numbers of records out.
 """
 
@@ -23,6 +26,12 @@ ALL_ROWS: Final = 1 << 40
 WEIGHT: Final = 0.5
 #: Steps shorter than this say little about a record.
 MEASURABLE_NS: Final = 200_000
+#: So many times fewer records in not so many times less time: time does not depend on the records.
+FLAT_RATIO: Final = 2
+#: Steps in a row that must say so: the machine may be busy for a moment.
+EVIDENCE: Final = 3
+#: Then steps grow by this factor, as long as they do not take longer.
+GROWTH: Final = 4
 
 
 class Pacer:
@@ -39,16 +48,43 @@ class Pacer:
     40
     """
 
-    __slots__ = ("_ns_per_row", "rows")
+    __slots__ = ("_evidence", "_flat_ns", "_ns_per_row", "_reference", "rows")
 
     def __init__(self) -> None:
         self.rows = FIRST_ROWS
         self._ns_per_row: float | None = None
+        self._reference = (0, 0)  # records and ns of the step that was found too long
+        self._evidence = 0  # smaller steps since then that took as long
+        self._flat_ns = 0  # what a step costs whatever it takes; 0: time grows with the records
 
     def observe(self, rows: int, elapsed_ns: int) -> None:
         """A step with ``rows`` records took ``elapsed_ns``."""
         if rows <= 0:
             return
+        if self._flat_ns:
+            if elapsed_ns <= FLAT_RATIO * self._flat_ns:
+                if rows >= self.rows:
+                    self.rows = min(ALL_ROWS, self.rows * GROWTH)
+                return
+            self._flat_ns = 0
+            self._ns_per_row = None
+        elif self._is_flat(rows, elapsed_ns):
+            self._flat_ns, self._evidence = elapsed_ns, 0
+            self.rows = min(ALL_ROWS, self._reference[0] * GROWTH)
+            return
+        self._estimate(rows, elapsed_ns)
+        if not self._evidence and elapsed_ns > STEP_NS and self.rows * FLAT_RATIO <= rows:
+            self._reference = (rows, elapsed_ns)
+
+    def _is_flat(self, rows: int, elapsed_ns: int) -> bool:
+        """Whether smaller steps have turned out to take as long as the large one."""
+        large, large_ns = self._reference
+        fewer = rows * FLAT_RATIO <= large
+        as_long = elapsed_ns > STEP_NS and elapsed_ns * FLAT_RATIO >= large_ns
+        self._evidence = self._evidence + 1 if fewer and as_long else 0
+        return self._evidence >= EVIDENCE
+
+    def _estimate(self, rows: int, elapsed_ns: int) -> None:
         cost = elapsed_ns / rows
         before = self._ns_per_row
         if before is not None and (cost >= before or elapsed_ns >= MEASURABLE_NS):

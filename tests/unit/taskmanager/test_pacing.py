@@ -59,3 +59,28 @@ def test_steps_at_a_steady_cost_stay_within_the_limit(cost_ns, batch_rows):
     first, *rest = drive(Pacer(), [cost_ns], batch_rows)
     assert first <= FIRST_ROWS * cost_ns
     assert all(step <= max(STEP_NS, cost_ns) * 1.001 for step in rest)
+
+
+@given(fixed_ms=st.integers(25, 2_000), row_ns=st.integers(0, 2_000))
+def test_a_step_with_a_price_of_its_own_takes_whole_batches_soon(fixed_ms, row_ns):
+    """A remote call a batch: one record at a time would cost as much as thousands."""
+    pacer = Pacer()
+    steps = []
+    for _ in range(12):
+        left = 8_192
+        while left:
+            rows = min(pacer.rows, left)
+            pacer.observe(rows, fixed_ms * 1_000_000 + rows * row_ns)
+            steps.append(rows)
+            left -= rows
+    assert steps[-3:] == [8_192] * 3
+    assert len(steps) < 30
+
+
+def test_what_was_flat_and_grows_with_the_records_is_cut_again():
+    pacer = Pacer()
+    for _ in range(20):
+        pacer.observe(min(pacer.rows, 8_192), 100_000_000)
+    assert pacer.rows >= 8_192
+    durations = drive(pacer, [1_000_000] * 2, 8_192)
+    assert max(durations[1:]) <= 2 * STEP_NS
