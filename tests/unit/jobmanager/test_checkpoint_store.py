@@ -1,4 +1,4 @@
-import threading
+import os
 
 import pytest
 
@@ -210,25 +210,40 @@ def test_what_killed_writers_were_writing_goes_too(store, tmp_path):
     assert not (root / "chk-1").exists()
 
 
-def test_a_directory_is_deleted_although_a_task_still_uploads_into_it(store, tmp_path):
+@pytest.mark.parametrize("late", [1, 3])
+def test_a_directory_is_deleted_although_a_task_still_uploads_into_it(
+    store, tmp_path, monkeypatch, late
+):
     """The known bug: "Directory not empty" from a deletion that raced with a late upload."""
     files = SnapshotStore(store.root, epoch=1, attempt="1")
-    stop = threading.Event()
+    files.write_exclusive(1, b"early")
+    real, left = os.rmdir, [None] * late
 
-    def keep_uploading():
-        while not stop.is_set():
+    def rmdir(*args, **kwargs):
+        if left:
+            left.pop()
             files.write_exclusive(1, b"late")
+        real(*args, **kwargs)
 
-    uploader = threading.Thread(target=keep_uploading)
-    uploader.start()
-    try:
-        for _ in range(20):
-            store.discard(DiscardCheckpoint(1, None, ()))
-    finally:
-        stop.set()
-        uploader.join()
+    monkeypatch.setattr(os, "rmdir", rmdir)
     store.discard(DiscardCheckpoint(1, None, ()))
+    assert not left
     assert not (tmp_path / "job" / "chk-1").exists()
+
+
+def test_a_file_is_written_although_its_directory_is_deleted_meanwhile(store, monkeypatch):
+    files = SnapshotStore(store.root, epoch=1, attempt="1")
+    real, left = os.rename, [None]
+
+    def rename(*args, **kwargs):
+        if left:
+            left.pop()
+            store.discard(DiscardCheckpoint(1, None, ()))
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", rename)
+    handle = files.write_exclusive(1, b"content")
+    assert files.read(handle) == b"content"
 
 
 def test_an_out_of_date_listing_does_not_offer_an_epoch_twice(store):

@@ -86,7 +86,8 @@ class Snapshots:
                 snapshot = writers[index].snapshot(number, canonical=self.savepoint)
                 state.keyed.append(snapshot.finish(files))
                 if not self.savepoint:
-                    parts = [InFlightPart("numbers->total", 0, index, False, [(Watermark(number), 8)])]
+                    entries = [(Watermark(number), 8)]
+                    parts = [InFlightPart("numbers->total", 0, index, False, entries)]
                     write_in_flight(parts, {"numbers->total": None}, files, Barrier(number, 0), ack)
             pending.acks[vertex_id, index] = ack
         return self.store.write(pending.metadata(self.graph, 1, "0"), target)
