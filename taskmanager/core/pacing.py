@@ -57,6 +57,11 @@ class Pacer:
         self._evidence = 0  # smaller steps since then that took as long
         self._flat_ns = 0  # what a step costs whatever it takes; 0: time grows with the records
 
+    @property
+    def measured(self) -> bool:
+        """Whether a step has been observed."""
+        return self._ns_per_row is not None or self._flat_ns > 0
+
     def observe(self, rows: int, elapsed_ns: int) -> None:
         """A step with ``rows`` records took ``elapsed_ns``."""
         if rows <= 0:
