@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -60,8 +61,16 @@ def library() -> Any:
     return confluent_kafka
 
 
+#: An error that a client repeats while a broker is away is logged this often, in seconds.
+LOG_EVERY_S: Final = 10.0
+_logged: dict[int, float] = {}
+
+
 def _log(error: Any) -> None:
-    logger.warning("kafka.client", error=str(error))
+    now = time.monotonic()
+    if now - _logged.get(error.code(), -LOG_EVERY_S) >= LOG_EVERY_S:
+        _logged[error.code()] = now
+        logger.warning("kafka.client", error=str(error))
 
 
 #: Errors come through calls and callbacks; librdkafka's own lines would go to standard error.
@@ -69,6 +78,8 @@ _QUIET: Final[dict[str, Any]] = {
     "error_cb": _log,
     "log_level": 2,
     "log.connection.close": False,
+    # A broker that comes back is noticed soon (librdkafka waits for up to ten seconds).
+    "reconnect.backoff.max.ms": 1_000,
 }
 
 
