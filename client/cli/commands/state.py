@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from lesto.client.cli.exit_codes import ExitCode
 from lesto.client.cli.output import format_bytes, format_time, print_records
+from lesto.client.cli.target import configuration
 from lesto.client.errors import UsageError
 from lesto.state.codec import Opaque
 from lesto.state.errors import StateNotFoundError, StorageError
@@ -41,6 +42,7 @@ _LIST_COLUMNS: Final = {
 
 def state(arguments: argparse.Namespace) -> int:
     """List or read state."""
+    configuration(arguments)  # credentials of the storage
     reader = SavepointReader.read(arguments.savepoint, allow_pickle=arguments.allow_pickle)
     return _list(reader, arguments) if arguments.action == "list" else _read(reader, arguments)
 
