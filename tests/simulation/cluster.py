@@ -1,6 +1,7 @@
 """Simulated machines that run the real JobManager, TaskManager and slot code."""
 
 import asyncio
+import collections
 import contextlib
 import os
 import pathlib
@@ -261,6 +262,7 @@ class Cluster:
         )
         self.final = None
         self.details = None
+        self.managed = collections.Counter()
         network = k.attic_network
         for index, machine in enumerate(self.machines()):
             network.hosts[_host(index)] = machine
@@ -286,7 +288,7 @@ class Cluster:
             self.start_jobmanager(f"jm{index}")
         for index in range(self.options.taskmanagers):
             self.start_taskmanager(f"tm{index}")
-        client = self.kernel.process("client", "client")
+        client = self.client = self.kernel.process("client", "client")
         start_loop(client, "main", self._client)
 
     def addresses(self):
@@ -375,6 +377,43 @@ class Cluster:
                     if self.final is not None:
                         return
             await asyncio.sleep(CLIENT_POLL_SECONDS)
+
+    def manage(self, kind):
+        """Somebody asks for something while the job runs; whether it succeeds is another matter."""
+        loop = self.client.attic["loop"]
+        loop.call_soon_threadsafe(lambda: loop.create_task(self._manage(kind)))
+
+    async def _manage(self, kind):
+        """Ask one JobManager after the other until one that leads has answered."""
+        rng = self.kernel.rng
+        for address in rng.sample(self.addresses(), len(self.addresses())):
+            stub = client_pb2_grpc.JobManagerServiceStub(rpc.sim_grpc.aio.insecure_channel(address))
+            try:
+                answer = await self._ask(stub, kind, rng)
+            except rpc.AioRpcError as error:
+                code = error.code().name
+                self.kernel.trace("manage", kind, code, error.details()[:100])
+                self.managed[kind, code] += 1
+                if code != "UNAVAILABLE":
+                    return
+            else:
+                self.kernel.trace("manage", kind, str(answer)[:100])
+                self.managed[kind, "OK"] += 1
+                return
+
+    @staticmethod
+    async def _ask(stub, kind, rng):
+        match kind:
+            case "rescale":
+                wanted = rng.randrange(1, 4)
+                request = client_pb2.RescaleJobRequest(job_id=JOB_ID, parallelism=wanted)
+                return await stub.RescaleJob(request, timeout=20)
+            case "savepoint":
+                target = "sim://store/savepoints"
+                request = client_pb2.TriggerSavepointRequest(job_id=JOB_ID, target=target)
+                return await stub.TriggerSavepoint(request, timeout=20)
+        request = client_pb2.TriggerCheckpointRequest(job_id=JOB_ID, full=rng.random() < 0.5)
+        return await stub.TriggerCheckpoint(request, timeout=20)
 
     def _observe(self, details):
         state = client_pb2.JobState.Name(details.summary.state).removeprefix("JOB_STATE_")

@@ -181,3 +181,12 @@ class Nemesis:
         process = self._one([p for p in self.kernel.processes if p.alive])
         if process is not None:
             process.wall_offset_us += self.rng.randrange(-3_600, 3_600) * US_PER_S
+
+    def _rescale(self):
+        self.cluster.manage("rescale")
+
+    def _savepoint(self):
+        self.cluster.manage("savepoint")
+
+    def _checkpoint(self):
+        self.cluster.manage("checkpoint")

@@ -92,7 +92,7 @@ def _run(k, seed, chosen):
             restarts=cluster.details.summary.restarts if cluster.details else 0,
             completions=world.completions,
             in_flight=world.in_flight,
-            faults=dict(nemesis.count),
+            faults={**nemesis.count, **{" ".join(k): n for k, n in cluster.managed.items()}},
         )
 
 

@@ -149,6 +149,9 @@ KINDS = {
     "store_down": 0.3,
     "store_full": 0.3,
     "clock_jump": 0.5,
+    "rescale": 1.2,
+    "savepoint": 0.5,
+    "checkpoint": 0.5,
 }
 #: Kind of fault -> probability of it at each operation, at most.
 RATES = {
