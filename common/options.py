@@ -64,6 +64,19 @@ class RestartStrategyType(enum.Enum):
     EXPONENTIAL_DELAY = "exponential-delay"
 
 
+class SchedulerType(enum.Enum):
+    """How a job gets its slots."""
+
+    DEFAULT = "default"
+    ADAPTIVE = "adaptive"
+
+
+class SchedulerMode(enum.Enum):
+    """Who decides a job's parallelism."""
+
+    REACTIVE = "reactive"
+
+
 class FailoverStrategy(enum.Enum):
     """What a failure restarts."""
 
@@ -390,6 +403,41 @@ RESTART_ON_USER_ERRORS = ConfigOption(
     " `lesto run` or `python job.py` starts on a cluster of its own ends at the first one, unless"
     " restart-strategy.type is set.",
 )
+SCHEDULER = ConfigOption(
+    "jobmanager.scheduler",
+    SchedulerType,
+    SchedulerType.DEFAULT,
+    "Whether a job waits for all slots of its parallelism (default), or takes the parallelism that"
+    " the slots allow, up to its own (adaptive).",
+)
+SCHEDULER_MODE: ConfigOption[SchedulerMode | None] = ConfigOption(
+    "scheduler-mode",
+    SchedulerMode,
+    None,
+    "reactive: jobs use all slots there are, whatever parallelism they declare, up to their max"
+    " parallelism. Implies the adaptive scheduler.",
+)
+ADAPTIVE_WAIT = ConfigOption(
+    "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout",
+    timedelta,
+    timedelta(seconds=2),
+    "How long an adaptive job waits for slots it lacks, before it goes on with fewer.",
+    minimum=timedelta(milliseconds=1),
+)
+ADAPTIVE_STABILIZATION = ConfigOption(
+    "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout",
+    timedelta,
+    timedelta(seconds=5),
+    "How long the slots must be unchanged before an adaptive job is scaled up.",
+    minimum=timedelta(0),
+)
+ADAPTIVE_COOLDOWN = ConfigOption(
+    "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling",
+    timedelta,
+    timedelta(seconds=10),
+    "Least time from one change of an adaptive job's parallelism to its next growth.",
+    minimum=timedelta(0),
+)
 MAX_FAILURES_PER_RECORD = ConfigOption(
     "restart-strategy.max-failures-per-record",
     int,
@@ -517,6 +565,19 @@ CHANNEL_CREDIT = ConfigOption(
     MemorySize(MIB),
     "Bytes that may be under way in one channel between two tasks.",
     minimum=MemorySize(4 * KIB),
+)
+BUFFER_DEBLOAT_ENABLED = ConfigOption(
+    "taskmanager.network.memory.buffer-debloat.enabled",
+    bool,
+    True,
+    "Whether a channel to a slow task holds only what the task is through with in the target time.",
+)
+BUFFER_DEBLOAT_TARGET = ConfigOption(
+    "taskmanager.network.memory.buffer-debloat.target",
+    timedelta,
+    timedelta(seconds=1),
+    "Time in which a task should be through with what waits in one of its channels.",
+    minimum=timedelta(milliseconds=1),
 )
 BATCH_ROWS = ConfigOption(
     "taskmanager.batch.rows",

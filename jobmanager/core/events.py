@@ -214,6 +214,13 @@ class RescaleRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotsFree:
+    """How many slots nobody has; told to adaptive jobs at each change."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParallelismRecorded:
     """The answer to RecordParallelism: a later leader knows it."""
 
@@ -251,6 +258,7 @@ Event = (
     | SavepointRequested
     | CheckpointRequested
     | RescaleRequested
+    | SlotsFree
     | ParallelismRecorded
     | ParallelismNotRecorded
 )

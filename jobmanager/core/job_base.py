@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from lesto.jobmanager.core.failures import FAILURES_MAX
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.poison import PoisonRecords
 from lesto.jobmanager.core.regions import TaskKey
+from lesto.jobmanager.core.rescaling import Bounds
 from lesto.jobmanager.core.restart_strategy import RestartStrategy
 from lesto.jobmanager.core.slots import Slot
 from lesto.jobmanager.core.states import JOB_TRANSITIONS, JobState, StateMachine, TaskState
@@ -41,6 +42,23 @@ RESCALE_PREFIX = "rescale-"
 DEPLOYED = (TaskState.DEPLOYING, TaskState.INITIALIZING, TaskState.RUNNING)
 
 
+@dataclass(frozen=True, slots=True)
+class AdaptiveSettings:
+    """Flink's ``jobmanager.adaptive-scheduler.*``.
+
+    Attributes:
+        reactive: use all slots, whatever parallelism the job declares.
+        wait_ms: for slots that a job lacks, before it goes on with fewer.
+        stabilization_ms: without change of the slots, before it is scaled up.
+        cooldown_ms: from one change of the parallelism to the next.
+    """
+
+    reactive: bool = False
+    wait_ms: int = 1_000
+    stabilization_ms: int = 5_000
+    cooldown_ms: int = 10_000
+
+
 @dataclass(slots=True)
 class JobSettings:
     """How a job is run.
@@ -54,6 +72,7 @@ class JobSettings:
         restart_on_user_errors: whether an exception of the user's code is tried again.
         regional: whether a failure restarts its region alone, not the whole job.
         slot_timeout_ms: the job fails when it waits longer for slots.
+        adaptive: take the parallelism that the cluster has; None: what the job declares.
         max_failures_per_record: failures by one record after which the job fails; 0: no limit.
     """
 
@@ -66,6 +85,15 @@ class JobSettings:
     regional: bool = True
     slot_timeout_ms: int = 300_000
     max_failures_per_record: int = 3
+    adaptive: AdaptiveSettings | None = None
+
+
+def adaptive_bounds(graph: job_pb2.JobGraph, settings: AdaptiveSettings) -> dict[str, Bounds]:
+    """What each vertex may have: 1 to what it declares, or, in reactive mode, to its key groups."""
+    return {
+        v.id: Bounds(1, v.max_parallelism if settings.reactive else v.parallelism)
+        for v in graph.vertices
+    }
 
 
 class JobBase(abc.ABC):
@@ -121,6 +149,16 @@ class JobBase(abc.ABC):
         #: Attempt with which the enumerators were made; 0: there are none.
         self._enumerators = 0
         self._rescale: Rescale | None = None
+        #: For the adaptive scheduler: what each vertex may have, and slots that nobody has.
+        self._bounds: dict[str, Bounds] = {}
+        if settings.adaptive is not None:
+            self._bounds = adaptive_bounds(graph, settings.adaptive)
+        self._free = 0
+        self._grow_at_ms: int | None = None
+        self._changed_ms: int | None = None
+        self._waited_for_any = False
+        #: The restart under way is because of a failure.
+        self._failed = False
         self._poison = PoisonRecords(settings.max_failures_per_record)
         #: Of the checkpoint that the newest deployment started from.
         self._positions: frozenset[bytes] = frozenset()
@@ -173,6 +211,32 @@ class JobBase(abc.ABC):
     @abc.abstractmethod
     def _release_surplus(self) -> list[Instruction]:
         """Give back slots that are not needed."""
+
+    @abc.abstractmethod
+    def _plan_growth(self, now: Moment) -> None:
+        """Start the wait for a larger parallelism, or give it up."""
+
+    @abc.abstractmethod
+    def _grow(self, now: Moment) -> list[Instruction]:
+        """Take a larger parallelism if the wait for it is over."""
+
+    @abc.abstractmethod
+    def _first_widths(self) -> None:
+        """Before the first deployment: what the cluster has, if that decides."""
+
+    @abc.abstractmethod
+    def _shrink(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction] | None:
+        """Slots that the job lacks did not come; None: it cannot go on with fewer."""
+
+    @abc.abstractmethod
+    def _rescale_objection(self) -> str:
+        """Why the job cannot be rescaled now; empty: it can."""
+
+    @abc.abstractmethod
+    def _begin_rescale(
+        self, request_id: str, bounds: Mapping[str, Bounds], now: Moment
+    ) -> list[Instruction]:
+        """Change the parallelism."""
 
     @abc.abstractmethod
     def _rescale_slots(self, now: Moment) -> list[Instruction]:

@@ -25,7 +25,9 @@ class Checkpoints(JobBase):
             return []
         # The enumerators may be older than tasks: those of a region that restarted alone.
         out = self._expand(self.coordinator.start(self._enumerators, now), now)
-        return self._rescale_done(now) + out + self._maybe_finish(now)
+        out = self._rescale_done(now) + out + self._maybe_finish(now)
+        self._plan_growth(now)
+        return out
 
     def _maybe_finish(self, now: Moment) -> list[Instruction]:
         """Everything is processed: the final checkpoint makes it visible."""
@@ -69,6 +71,8 @@ class Checkpoints(JobBase):
 
     def _on_written(self, event: ev.MetadataWritten, now: Moment) -> list[Instruction]:
         out = self.coordinator.metadata_written(event.checkpoint_id, event.path, now)
+        if self._grow_at_ms is None:  # an earlier try may have been given up
+            self._plan_growth(now)
         return self._expand(out, now)
 
     def _on_write_failed(self, event: ev.MetadataWriteFailed, now: Moment) -> list[Instruction]:

@@ -70,6 +70,7 @@ class Deployment(JobBase):
     def _acquire(self, now: Moment) -> list[Instruction]:
         """Get the slots that are missing, then deploy."""
         self._acquiring = True
+        self._first_widths()
         before = self._rescale_record()
         if before is not None:
             return before
@@ -79,7 +80,8 @@ class Deployment(JobBase):
         if self._slots_requested:
             return []
         self._slots_requested = missing
-        return [do.RequestSlots(missing)]
+        adaptive = self.settings.adaptive
+        return [do.RequestSlots(missing, adaptive.wait_ms if adaptive else 0)]
 
     def _release_surplus(self) -> list[Instruction]:
         """Give back slots that are not needed."""
@@ -95,6 +97,7 @@ class Deployment(JobBase):
 
     def _on_allocated(self, event: ev.SlotsAllocated, now: Moment) -> list[Instruction]:
         self._slots_requested = 0
+        self._waited_for_any = False
         self.slots.update((slot.slot_id, slot) for slot in event.slots)
         if self._acquiring:
             return self._acquire(now)
@@ -107,9 +110,11 @@ class Deployment(JobBase):
         if not self._acquiring:
             asked = self._rescale is not None and self._rescale.wants_slots
             return self._rescale_refused(event, now) if asked else []
-        back = self._rescale_back(event, now)
-        if back is not None:
-            return back
+        other = self._shrink(event, now)
+        if other is None:
+            other = self._rescale_back(event, now)
+        if other is not None:
+            return other
         self._acquiring = False
         return self._fail(failure_of(event.error), "slots", "", now)
 
@@ -154,14 +159,15 @@ class Deployment(JobBase):
             )
             states = dict(coordinator_states(latest.metadata))
             self.coordinator.statistics.restored_from(
-                latest.checkpoint_id, latest.path, now.wall_ms
+                latest.checkpoint_id, latest.path, now.wall_ms, latest.metadata.type
             )
         self._positions = source_positions(latest)
         whole = not self._scope or len(self._scope) == len(self.execution.subtasks)
         keys = set(self.execution.subtasks) if whole else set(self._scope)
         batches = self.execution.deploy(list(self.slots.values()), context, now.wall_ms, keys)
-        if self.state is JobState.RESTARTING and self._rescale is None:
+        if self.state is JobState.RESTARTING and self._failed:
             self.restarts += 1
+        self._failed = False
         cause = f"attempt {self.execution.attempt}"
         if latest is not None:
             cause += f" from checkpoint {latest.checkpoint_id}"

@@ -66,6 +66,7 @@ class Failover(JobBase):
         decision = self.settings.restart.on_failure(now.mono_ms, self._jitter())
         if isinstance(decision, GiveUp):
             return self._go(JobState.FAILING, f"{cause} ({decision.reason})", now)
+        self._failed = True
         self._restart_at_ms = max(self._restart_at_ms or 0, now.mono_ms + decision.delay_ms)
         if self.state is JobState.RESTARTING:
             return self._include(scope, cause, now) + self._maybe_redeploy(now)
@@ -107,7 +108,7 @@ class Failover(JobBase):
 
     def _on_tick(self, _event: ev.Tick, now: Moment) -> list[Instruction]:
         if self.state is JobState.RUNNING:
-            return self._expand(self.coordinator.tick(now), now)
+            return self._expand(self.coordinator.tick(now), now) + self._grow(now)
         out: list[Instruction] = []
         if self._kill_deadline_ms is not None and now.mono_ms >= self._kill_deadline_ms:
             out += self._forget_slots(now)

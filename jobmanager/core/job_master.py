@@ -15,6 +15,7 @@ from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.job_adaptive import Adapting
 from lesto.jobmanager.core.job_base import KILL_GRACE_MS, JobSettings
 from lesto.jobmanager.core.job_checkpoints import Checkpoints
 from lesto.jobmanager.core.job_deployment import Deployment
@@ -28,7 +29,7 @@ from lesto.jobmanager.errors import JobStateError
 __all__ = ["KILL_GRACE_MS", "JobMaster", "JobSettings"]
 
 
-class JobMaster(Deployment, TaskMessages, Checkpoints, Rescaling, Failover):
+class JobMaster(Deployment, TaskMessages, Checkpoints, Rescaling, Adapting, Failover):
     """Decides everything about one job; does nothing itself.
 
     Args:
@@ -60,6 +61,7 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Rescaling, Failover):
         deadlines: list[int | None] = []
         if self.state is JobState.RUNNING:
             deadlines.append(self.coordinator.next_deadline_ms())
+            deadlines.append(self._grow_at_ms)
         if self._ending():
             deadlines += [self._cancel_deadline_ms, self._kill_deadline_ms]
         elif self.state is JobState.RESTARTING and not self._acquiring:
@@ -134,6 +136,7 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Rescaling, Failover):
         ev.SavepointRequested: Checkpoints._on_savepoint,
         ev.CheckpointRequested: Checkpoints._on_checkpoint,
         ev.RescaleRequested: Rescaling._on_rescale,
+        ev.SlotsFree: Adapting._on_slots_free,
         ev.ParallelismRecorded: Rescaling._on_recorded,
         ev.ParallelismNotRecorded: Rescaling._on_not_recorded,
         ev.InternalFailed: Failover._on_internal,

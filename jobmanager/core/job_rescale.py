@@ -33,6 +33,8 @@ from lesto.jobmanager.core.rescaling import (
 from lesto.jobmanager.core.states import JobState
 from lesto.jobmanager.errors import JobStateError, RescaleRefusedError
 
+#: Request id of a rescale that nobody asked for.
+AUTOMATIC = "adaptive"
 #: How long a rescale waits for slots that it lacks while the job runs on.
 RESCALE_SLOT_WAIT_MS = 10_000
 
@@ -97,6 +99,10 @@ class Rescaling(JobBase):
         problem = self._rescale_objection()
         if problem:
             return [do.RequestFailed(event.request_id, JobStateError(problem))]
+        if self.settings.adaptive is not None and self.settings.adaptive.reactive:
+            msg = "in reactive mode the job takes all slots there are"
+            remedy = "add or remove TaskManagers, or run it without scheduler-mode: reactive"
+            return [do.RequestFailed(event.request_id, RescaleRefusedError(msg, remedy=remedy))]
         try:
             bounds = bounds_of(self.graph, event.parallelism, event.vertices)
         except LestoError as error:
@@ -193,6 +199,7 @@ class Rescaling(JobBase):
         self.execution.rescale(rescale.widths, now.wall_ms)
         self._scope = set(self.execution.subtasks)
         rescale.phase = RescalePhase.STARTING
+        self._changed_ms = now.mono_ms
         return self._acquire(now)
 
     def _on_not_recorded(self, event: ev.ParallelismNotRecorded, now: Moment) -> list[Instruction]:
@@ -228,6 +235,8 @@ class Rescaling(JobBase):
         if rescale.problem is not None:
             return [do.RequestFailed(rescale.request_id, rescale.problem)]
         self.rescales += 1
+        if self.settings.adaptive is not None and rescale.request_id != AUTOMATIC:
+            self._bounds = {key: Bounds(1, b.upper) for key, b in rescale.bounds.items()}
         pause_ms = now.mono_ms - rescale.stopped_ms
         return [do.Rescaled(rescale.request_id, rescale.widths, pause_ms)]
 

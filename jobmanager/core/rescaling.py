@@ -107,7 +107,8 @@ def fit(graph: job_pb2.JobGraph, bounds: Mapping[str, Bounds], slots: int) -> Wi
 
     All vertices are cut at the same height, so that wide ones give way first.
     """
-    for height in range(max(b.upper for b in bounds.values()), 0, -1):
+    highest = max(b.upper for b in bounds.values())
+    for height in range(min(highest, max(slots, 1)), 0, -1):  # none is wider than all slots
         widths = {key: max(b.lower, min(b.upper, height)) for key, b in bounds.items()}
         if slots_for(graph, widths) <= slots:
             return widths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import secrets
 import threading
@@ -33,6 +34,7 @@ from lesto.jobmanager.server.metrics import JobMetrics
 from lesto.jobmanager.server.source_coordinator import SourceCoordinator
 from lesto.jobmanager.server.taskmanagers import TaskManagers
 from lesto.proto import job_pb2
+from lesto.state.errors import StorageError
 
 logger = get_logger("lesto.jobmanager.job")
 
@@ -118,6 +120,8 @@ class JobRunner:
 
     def start(self) -> None:
         """Begin."""
+        if self.master.settings.adaptive is not None:
+            self._services.taskmanagers.watch(self.job_id, self)
         self.tell(ev.JobStarted(self._recovered))
         self._task = asyncio.create_task(self._run_guarded(), name=f"job-{self.job_id}")
 
@@ -147,7 +151,14 @@ class JobRunner:
             JobStateError: the job is not in a state to take one.
         """
         root = self.store.paths.new_savepoint(target)
-        return await self._ask(lambda number: ev.SavepointRequested(number, root, stop, drain))
+        epoch = self.master.execution.epoch
+        await self._off_loop(self.store.begin_savepoint, root, epoch)
+        try:
+            return await self._ask(lambda number: ev.SavepointRequested(number, root, stop, drain))
+        except LestoError:
+            with contextlib.suppress(StorageError):
+                await self._off_loop(self.store.forget_savepoint, root, epoch)
+            raise
 
     async def checkpoint(self, *, full: bool = False) -> str:
         """Take a checkpoint now; its path when it is complete.
@@ -463,6 +474,8 @@ class JobRunner:
         """Make the job's end durable, before anything it needed is deleted; whether it is."""
         if self.store.log is None:
             return True
+        if self._writes:
+            await asyncio.wait(self._writes)  # nothing stands behind the end
         if self._end is None:
             self._end = JobEndRecord(self.store.log, self.master.state, job_details(self.master))
         try:

@@ -8,6 +8,7 @@ from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.option_types import InvalidOptionError
 from lesto.jobmanager.core.checkpoint_settings import CheckpointSettings, ClaimMode
+from lesto.jobmanager.core.job_base import AdaptiveSettings
 from lesto.jobmanager.core.job_master import JobSettings
 from lesto.jobmanager.core.restart_strategy import (
     ExponentialDelay,
@@ -57,6 +58,7 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
         restart=restart_strategy(config, graph),
         checkpoints=checkpoints,
         regional=config.get(options.FAILOVER_STRATEGY) is options.FailoverStrategy.REGION,
+        adaptive=adaptive_settings(config),
         max_failures_per_record=config.get(options.MAX_FAILURES_PER_RECORD),
         slot_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
         cancel_timeout_ms=milliseconds(config.get(options.TASK_CANCELLATION_TIMEOUT)),
@@ -84,6 +86,19 @@ def claim_mode(config: Configuration) -> ClaimMode:
         msg = f"'{options.CLAIM_MODE.key}' cannot be LEGACY: nobody would own the snapshot"
         raise InvalidOptionError(msg, remedy="Give NO_CLAIM (the default) or CLAIM.")
     return ClaimMode(wanted.value)
+
+
+def adaptive_settings(config: Configuration) -> AdaptiveSettings | None:
+    """Of ``scheduler-mode`` and ``jobmanager.scheduler``; None: the job's parallelism is fixed."""
+    reactive = config.get(options.SCHEDULER_MODE) is options.SchedulerMode.REACTIVE
+    if not reactive and config.get(options.SCHEDULER) is not options.SchedulerType.ADAPTIVE:
+        return None
+    return AdaptiveSettings(
+        reactive=reactive,
+        wait_ms=milliseconds(config.get(options.ADAPTIVE_WAIT)),
+        stabilization_ms=milliseconds(config.get(options.ADAPTIVE_STABILIZATION)),
+        cooldown_ms=milliseconds(config.get(options.ADAPTIVE_COOLDOWN)),
+    )
 
 
 def restart_strategy(config: Configuration, graph: job_pb2.JobGraph) -> RestartStrategy:

@@ -90,6 +90,8 @@ class TaskManagers:
         self._clock = clock
         self._timeout_ms = slot_request_timeout_ms
         self._jobs: dict[str, JobListener] = {}
+        self._adaptive: dict[str, JobListener] = {}
+        self._free = 0
         self.stopping = False  # the whole cluster ends: a lost connection is no news
         self._timer: asyncio.TimerHandle | None = None
         self.on_change: Callable[[], None] = lambda: None
@@ -179,6 +181,11 @@ class TaskManagers:
         self._deliver(self.pool.request(job_id, count, now_ms, timeout_ms or self._timeout_ms))
         self._arm()
 
+    def watch(self, job_id: str, listener: JobListener) -> None:
+        """Tell a job how many slots are free, now and at each change, until it is released."""
+        self._adaptive[job_id] = listener
+        listener.tell(ev.SlotsFree(self.pool.available))
+
     def withdraw(self, job_id: str) -> None:
         """A job does not want more slots after all."""
         self.pool.withdraw(job_id)
@@ -192,6 +199,7 @@ class TaskManagers:
     def release(self, job_id: str) -> None:
         """A job has ended."""
         self._jobs.pop(job_id, None)
+        self._adaptive.pop(job_id, None)
         self._deliver(self.pool.release(job_id))
         self._arm()
 
@@ -241,7 +249,11 @@ class TaskManagers:
             self._jobs[allocated.job_id].tell(ev.SlotsAllocated(allocated.slots))
 
     def _arm(self) -> None:
-        """Wake when the next request has waited too long."""
+        """Something has changed: tell who follows it; wake when a request has waited too long."""
+        if self._free != self.pool.available:
+            self._free = self.pool.available
+            for listener in self._adaptive.values():
+                listener.tell(ev.SlotsFree(self._free))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

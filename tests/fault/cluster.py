@@ -133,6 +133,11 @@ class Cluster:
             if self.stopping.is_set():
                 _end(process)
 
+    def start_taskmanager(self):
+        """One more, which nobody replaces when it ends; its process."""
+        slots = str(self.slots)
+        return self._start(Place(), "taskmanager", "--jobmanager", self.address, "--slots", slots)
+
     def _keep_jobmanager(self):
         while not self.stopping.is_set():
             if self.jobmanager.poll() is not None:

@@ -15,6 +15,7 @@ from lesto.common import Configuration
 from lesto.connectors.files import FileSink
 from lesto.datastream import MapFunction
 from tests.fault import live_rescale, rescale_matrix
+from tests.fault.cluster import Cluster
 from tests.fault.exactly_once import violations
 from tests.golden.harness import Stage, environment, finish, published, wait_for, write
 
@@ -190,3 +191,38 @@ def slot_pids(client):
 def all_run(details):
     """Whether every task is RUNNING."""
     return details.summary.tasks_running == details.summary.tasks_total
+
+
+def test_a_reactive_job_follows_the_taskmanagers_that_come_and_go(tmp_path):
+    """1 slot, then 2, then 1 again: the parallelism follows, and every record counts once."""
+    options = {
+        "scheduler-mode": "reactive",
+        "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout": "300 ms",
+        "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "200 ms",
+        "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "200 ms",
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "9",
+        "restart-strategy.fixed-delay.delay": "50 ms",
+        "execution.checkpointing.interval": "200ms",
+    }
+    case, gate, output = rescale_matrix.Case("pipeline", 2, ()), tmp_path / "gate", tmp_path / "out"
+    with Cluster(tmp_path, taskmanagers=1, slots=1, options=options) as running:
+        env = environment(running, parallelism=2, **options)
+        stage = Stage(env, tmp_path, hold=0.5, release=gate)
+        write(rescale_matrix.build(case, stage), output, "text")
+        with env.execute_async("reactive") as job:
+            wait_for(lambda: widths(running, job) == {1}, job, what="parallelism 1")
+            second = running.start_taskmanager()
+            wait_for(lambda: widths(running, job) == {2}, job, what="parallelism 2")
+            wait_for(lambda: all_run(running.job(job.job_id)), job, what="all tasks")
+            second.kill()
+            wait_for(lambda: widths(running, job) == {1}, job, what="parallelism 1 again")
+            gate.touch()
+            details = finish(job)
+    assert not rescale_matrix.problems(case, published(output, "text"))
+    assert details.summary.restarts >= 1
+
+
+def widths(running, job):
+    """Parallelism of the job's vertices."""
+    return {vertex.parallelism for vertex in running.job(job.job_id).vertices}

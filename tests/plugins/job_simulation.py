@@ -49,6 +49,8 @@ class Simulation:
         splits: of the source.
         slots: of the cluster; 0: as many as the job needs.
         max_concurrent: checkpoints under way at once.
+        adaptive: settings of the adaptive scheduler; None: it is not used.
+        away_ms: how long a lost slot stays away at most.
     """
 
     def __init__(
@@ -63,7 +65,12 @@ class Simulation:
         splits=20,
         slots=0,
         max_concurrent=1,
+        adaptive=None,
+        away_ms=3_000,
     ):
+        self.away_ms = away_ms
+        self.free = 0
+        self.widths = []
         self.random = random.Random(seed)
         self.faults_left = faults
         self.data_ms = data_ms
@@ -82,8 +89,9 @@ class Simulation:
                 min_pause_ms=100 if max_concurrent == 1 else 0,
                 retained=2,
                 max_concurrent=max_concurrent,
-            ),  # fmt: skip
+            ),
             cancel_timeout_ms=2_000,
+            adaptive=adaptive,
         )
         self.master = JobMaster(
             graph,
@@ -157,6 +165,12 @@ class Simulation:
         for instruction in instructions:
             self._execute(instruction)
         self.pool.validate()
+        self._tell_free()
+
+    def _tell_free(self):
+        if self.master.settings.adaptive and self.pool.available != self.free:
+            self.free = self.pool.available
+            self._at(0, lambda free=self.free: self.tell(ev.SlotsFree(free)))
 
     def _soon(self):
         slow = self.random.random() < 0.03
@@ -191,6 +205,8 @@ class Simulation:
             case do.RecordParallelism(vertices):
                 assert not self.live_here(), "tasks run while the parallelism changes"
                 self._at(self._soon(), lambda: self._record(dict(vertices)))
+            case do.Rescaled("adaptive") | do.RequestFailed("adaptive"):
+                self.widths.append(self.master.graph.vertices[0].parallelism)
             case do.Rescaled(request, vertices, pause_ms):
                 assert request not in self.answers
                 assert vertices == self.recorded
@@ -510,5 +526,6 @@ class Simulation:
     def _offer_later(self, slot):
         def offer():
             self._allocate(self.pool.offer(Slot(slot, "tm", f"grpc://{slot}")))
+            self._tell_free()
 
-        self._at(self.random.randint(0, 3_000), offer)
+        self._at(self.random.randint(0, self.away_ms), offer)

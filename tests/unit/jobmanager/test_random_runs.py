@@ -10,6 +10,7 @@ import pytest
 from job_simulation import Simulation
 
 from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.core.job_base import AdaptiveSettings
 from lesto.jobmanager.core.states import JobState
 from lesto.proto import job_pb2
 
@@ -125,7 +126,7 @@ def test_checkpoints_side_by_side_do_happen():
 
 
 @pytest.mark.parametrize("kind", [FORWARD, job_pb2.PARTITION_KIND_HASH])
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(20))
 def test_rescaling_again_and_again_loses_and_doubles_no_split(seed, kind):
     run = Simulation(seed, faults=10, kind=kind, splits=60, data_ms=60_000, slots=4)
     widths = [run.random.randint(1, 6) for _ in range(8)]  # 6: more than there are slots
@@ -155,3 +156,32 @@ def test_rescales_do_happen_and_do_fail():
             (refused if isinstance(answer, Exception) else done).append(answer)
     assert len([pause for pause in done if pause]) > 25
     assert len(refused) > 10
+
+
+ADAPTIVE = AdaptiveSettings(wait_ms=400, stabilization_ms=500, cooldown_ms=2_000)
+REACTIVE = AdaptiveSettings(reactive=True, wait_ms=400, stabilization_ms=500, cooldown_ms=2_000)
+
+
+@pytest.mark.parametrize("adaptive", [ADAPTIVE, REACTIVE], ids=["adaptive", "reactive"])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_job_that_takes_what_slots_there_are_loses_and_doubles_no_split(seed, adaptive):
+    kind = (FORWARD, job_pb2.PARTITION_KIND_HASH)[seed % 2]
+    run = Simulation(
+        seed, faults=12, kind=kind, parallelism=3, splits=60, data_ms=60_000, slots=4,
+        adaptive=adaptive, away_ms=20_000,
+    ).run()  # fmt: skip
+    assert run.ended is JobState.FINISHED
+    assert run.splits_read() == run.splits
+
+
+def test_jobs_do_follow_the_slots():
+    for adaptive, most in ((ADAPTIVE, 3), (REACTIVE, 5)):
+        widths = set()
+        for seed in range(5):
+            run = Simulation(
+                seed, faults=8, parallelism=3, splits=60, data_ms=60_000, slots=5,
+                adaptive=adaptive, away_ms=20_000,
+            )  # fmt: skip
+            widths |= set(run.run().widths)
+        assert max(widths) == most
+        assert min(widths) < 3
