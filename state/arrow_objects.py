@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
+from lesto.state import storage_settings
 from lesto.state.objects import TransientError
+
+S3_SCHEMES = {"s3", "s3a", "s3n"}
 
 
 class ArrowObjects:
@@ -86,6 +90,35 @@ class ArrowObjects:
         except OSError:
             if self.exists(path):
                 raise
+
+
+def filesystem(uri: str) -> tuple[Any, str]:
+    """The file system of a URI as this process is configured, and the path inside it.
+
+    Raises:
+        ArrowException, OSError, ValueError: the scheme is unknown, or the URI is not one.
+    """
+    settings = storage_settings.current()
+    parts = urlsplit(uri)
+    if parts.scheme not in S3_SCHEMES or settings == storage_settings.StorageSettings():
+        found: tuple[Any, str] = fs.FileSystem.from_uri(uri)
+        return found
+    timeout = settings.retry.timeout_ms / 1000
+    given = {
+        "endpoint_override": settings.s3_endpoint,
+        "region": settings.s3_region or ("us-east-1" if settings.s3_endpoint else ""),
+        "access_key": settings.s3_access_key,
+        "secret_key": settings.s3_secret_key,
+        "session_token": settings.s3_session_token,
+    }
+    system = fs.S3FileSystem(
+        **{name: value for name, value in given.items() if value},
+        force_virtual_addressing=bool(settings.s3_endpoint) and not settings.s3_path_style,
+        request_timeout=timeout,
+        connect_timeout=timeout,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=settings.retry.attempts),
+    )
+    return system, f"{parts.netloc}{parts.path}"
 
 
 def _named(work: Callable[[], Any]) -> Any:

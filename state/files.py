@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,18 +12,20 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from lesto.state import storage_settings
-from lesto.state.arrow_objects import ArrowObjects
+from lesto.state.arrow_objects import S3_SCHEMES, ArrowObjects, filesystem
 from lesto.state.errors import CheckpointExistsError, MissingFileError, StorageError
 from lesto.state.local_objects import LocalObjects, sync_directory
 from lesto.state.objects import Objects, Reader
 from lesto.state.retrying import RetryingObjects
+from lesto.state.storage_settings import StorageSettings
 
 __all__ = ["Files", "open_objects", "register_scheme", "sync_directory"]
 
 #: Makes the objects of a URI, and the path inside them.
 Opener = Callable[[str], tuple[Objects, str]]
+#: Buckets whose clients, with their connections, stay open.
+BUCKETS_MAX = 16
 _OPENERS: dict[str, Opener] = {}
-_S3_SCHEMES = {"s3", "s3a", "s3n"}
 
 
 def register_scheme(scheme: str, opener: Opener) -> None:
@@ -42,23 +45,28 @@ def open_objects(uri: str) -> tuple[Objects, str]:
     if scheme in _OPENERS:
         return _OPENERS[scheme](uri)
     settings = storage_settings.current()
-    if scheme in _S3_SCHEMES:
-        from lesto.state.s3_objects import S3Objects
-
+    if scheme in S3_SCHEMES:
         bucket, path = urlsplit(uri).netloc, urlsplit(uri).path
-        remote: Objects = S3Objects(bucket, settings)
-        return RetryingObjects(remote, settings.retry), f"{bucket}{path}"
+        return _s3(bucket, settings), f"{bucket}{path}"
     try:
-        filesystem, path = pafs.FileSystem.from_uri(uri)
+        system, path = filesystem(uri)
     except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"cannot use checkpoint storage {uri}: {error}"
         raise StorageError(
             msg,
             remedy="give a local path, or a file://, s3:// or hdfs:// URI this host can reach",
         ) from error
-    if isinstance(filesystem, pafs.LocalFileSystem):
+    if isinstance(system, pafs.LocalFileSystem):
         return LocalObjects(), os.path.abspath(path)
-    return RetryingObjects(ArrowObjects(filesystem), settings.retry), path
+    return RetryingObjects(ArrowObjects(system), settings.retry), path
+
+
+@lru_cache(maxsize=BUCKETS_MAX)
+def _s3(bucket: str, settings: StorageSettings) -> Objects:
+    """One client a bucket: its connections are used again."""
+    from lesto.state.s3_objects import S3Objects
+
+    return RetryingObjects(S3Objects(bucket, settings), settings.retry)
 
 
 class Files:

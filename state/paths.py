@@ -4,6 +4,7 @@
 
     <checkpoint dir>/<job id>/            the job's root: relative FileHandle paths start here
         shared/<name>                     files that several checkpoints may reference
+        savepoints-begun/<epoch>-<name>   where a savepoint under way is written to
         chk-<n>/_metadata                 its presence makes checkpoint n complete
         chk-<n>/<name>                    files of checkpoint n alone
     <target>/savepoint-<job6>-<random>/   a savepoint's root, self-contained
@@ -22,10 +23,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 METADATA_NAME = "_metadata"
+#: Directory of notes about savepoints under way: whose they are, should the JobManager die.
+BEGUN = "savepoints-begun"
 SHARED = "shared"
 _CHECKPOINT_DIR = re.compile(r"chk-(\d+)")
 _EPOCH_MARKER = re.compile(r"epoch-(\d+)")
 _FILE_NAME = re.compile(r"c(\d+)-e(\d+)-a[^/]*-[0-9a-f]{16}(?:\.[a-z]+)?")
+_BEGUN_NOTE = re.compile(BEGUN + r"/(\d+)-savepoint-[^/]+")
 #: What a local writer that was killed leaves: the name under which it was writing.
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]")
@@ -143,6 +147,17 @@ class CheckpointPaths:
     def new_savepoint(self, target: str) -> str:
         """A new savepoint directory below ``target``; its ``_metadata`` lies directly in it."""
         return join(target, f"savepoint-{self.job_id[:6]}-{secrets.token_hex(6)}")
+
+
+def begun_note(epoch: int, savepoint: str) -> str:
+    """Relative name of the note about a savepoint, from its root."""
+    return f"{BEGUN}/{epoch}-{savepoint.rstrip('/').rpartition('/')[2]}"
+
+
+def begun_epoch(note: str) -> int | None:
+    """The epoch of a note."""
+    found = _BEGUN_NOTE.fullmatch(note)
+    return int(found[1]) if found else None
 
 
 def is_savepoint_root(root: str) -> bool:

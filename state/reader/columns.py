@@ -155,8 +155,7 @@ def to_values(array: pa.Array, field: pa.Field) -> list[Any]:
     """
     if isinstance(array, pa.ChunkedArray):
         return [value for chunk in array.chunks for value in to_values(chunk, field)]
-    if pat.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = undictionaried(array)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     kind = kind_of(field)
@@ -167,6 +166,18 @@ def to_values(array: pa.Array, field: pa.Field) -> list[Any]:
         raise UnreadableStateError(
             msg, remedy="cast it to the schema that the reader gave, or drop its metadata"
         ) from error
+
+
+def undictionaried(array: pa.Array) -> pa.Array:
+    """The values of a dictionary-encoded array; any other as it is."""
+    if not pat.is_dictionary(array.type):
+        return array
+    words = array.dictionary
+    if pat.is_string_view(words.type):  # pyarrow 26 cannot decode these
+        words = words.cast(pa.string())
+    elif pat.is_binary_view(words.type):
+        words = words.cast(pa.binary())
+    return pa.DictionaryArray.from_arrays(array.indices, words).dictionary_decode()
 
 
 def _to_values(array: pa.Array, kind: str | None) -> list[Any]:

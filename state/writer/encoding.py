@@ -25,7 +25,7 @@ from lesto.state.entries import (
 from lesto.state.entry_keys import prefixes
 from lesto.state.errors import SavepointWriteError
 from lesto.state.keyed_base import TABLE, TIMERS
-from lesto.state.reader.columns import to_values
+from lesto.state.reader.columns import to_values, undictionaried
 from lesto.state.reader.streams import KEY, MAP_KEY, NAMESPACE, TIMESTAMP, VALUE, WINDOW, about
 from lesto.state.registry import StateMeta
 from lesto.state.table import AccumulatorKind, AccumulatorSpec, StateTable, TableDescriptor
@@ -297,7 +297,7 @@ class TablePlan:
         """
         table = StateTable(self.descriptor, max_parallelism=groups)
         keys = [
-            batch.column(name).cast(field.type)
+            undictionaried(batch.column(name)).cast(field.type)
             for name, field in zip(self.key_columns, self.descriptor.key_schema, strict=True)
         ]
         spaces = None

@@ -38,13 +38,23 @@ def _reader(data: Any) -> pa.RecordBatchReader:
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data]).to_reader(BATCH_ROWS)
     if type(data).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(data, preserve_index=False).to_reader(BATCH_ROWS)
+        return _from_pandas(data).to_reader(BATCH_ROWS)
     if hasattr(data, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(data)
     msg = f"state is made from Arrow tables, not from a {type(data).__qualname__}"
     raise SavepointWriteError(
         msg, remedy="give a pyarrow Table or RecordBatchReader, or a pandas or Polars DataFrame"
     )
+
+
+def _from_pandas(data: Any) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(data, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
+        msg = f"pandas data does not fit in Arrow columns: {error}"
+        raise SavepointWriteError(
+            msg, remedy="give a DataFrame whose columns have values of one type each"
+        ) from error
 
 
 def _cast(reader: pa.RecordBatchReader, schema: pa.Schema) -> pa.RecordBatchReader:

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import itertools
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import polars
@@ -17,6 +18,7 @@ from lesto.common.identity import operator_uid
 from lesto.common.row import Row
 from lesto.kernels.keygroups import key_group_range
 from lesto.proto.checkpoint_pb2 import OperatorStateList
+from lesto.state import metadata_file
 from lesto.state.descriptors import (
     ListStateDescriptor,
     MapStateDescriptor,
@@ -29,6 +31,7 @@ from lesto.state.errors import (
     StateNotFoundError,
     UnreadableStateError,
 )
+from lesto.state.factory import create_backend
 from lesto.state.reader import SavepointReader
 from lesto.state.reader.columns import to_array, to_values
 from lesto.state.reader.shapes import Census
@@ -465,3 +468,75 @@ def test_states_without_rows_and_operators_without_state(tmp_path, kind):
     reader = SavepointReader.read(path)
     assert reader.states("bare") == ()
     assert reader.read_keyed_state("uid", "v").read_all().num_rows == 0
+
+
+def test_texts_of_other_libraries_are_the_texts_of_jobs(tmp_path):
+    """Polars has large lists and views of strings; a job's key is a string."""
+    frame = polars.DataFrame({"k": ["ü", "b"], "sum_0": [1, 2], "tags": [["x"], []], "r": [1, 2]})
+    frame = frame.with_columns(polars.struct("k", "sum_0").alias("pair"))
+    bootstrap = (
+        OperatorBootstrap()
+        .state_table("running_aggregate", frame.select("k", "sum_0"), keys=["k"])
+        .state_table("categories", frame.select(polars.col("k").cast(polars.Categorical), "sum_0"),
+                     keys=["k"])
+        .list_state("tags", frame, key="k", value="tags")
+        .value_state("pair", frame, key=["k", "r"], value="pair")
+        .value_state("category", frame.with_columns(c=polars.col("k").cast(polars.Categorical)),
+                     key="c", value="sum_0")
+    )  # fmt: skip
+    path = (
+        SavepointWriter.new_savepoint(GROUPS)
+        .with_operator("uid", bootstrap)
+        .write(str(tmp_path / "sp"))
+    )
+    backend = restored("rocksdb", handles_of(path), SnapshotStore(path), tmp_path / "local")
+    schema = pa.schema([("k", pa.string())])
+    table = backend.table(
+        TableDescriptor("running_aggregate", schema, (AccumulatorSpec("sum_0", "sum"),))
+    )
+    assert len(table) == 2
+    assert content(backend, ListStateDescriptor("tags")) == {"ü": ["x"]}
+    assert content(backend, ValueStateDescriptor("pair")) == {
+        ("ü", 1): Row(k="ü", sum_0=1),
+        ("b", 2): Row(k="b", sum_0=2),
+    }
+    assert content(backend, ValueStateDescriptor("category")) == {"ü": 1, "b": 2}
+    backend.close()
+
+
+def test_mixed_objects_of_pandas_are_refused(tmp_path):
+    frame = pd.DataFrame({"key": ["a", "b"], "value": pd.Series([1, "x"], dtype="object")})
+    with pytest.raises(SavepointWriteError, match="does not fit in Arrow"):
+        SavepointWriter.new_savepoint().with_operator(
+            "u", OperatorBootstrap().value_state("v", frame)
+        ).write(str(tmp_path / "sp"))
+
+
+def test_a_checkpoint_with_data_under_way_is_refused(tmp_path):
+    path = write_snapshot(tmp_path, "hashmap", _fill)
+    metadata, directory, _ = metadata_file.locate(path)
+    metadata.in_flight.add(edge_id="e", length_bytes=1)
+    (Path(directory) / "_metadata").write_bytes(metadata_file.encode(metadata))
+    with pytest.raises(SavepointWriteError, match="data under way"):
+        SavepointWriter.from_existing_savepoint(path)
+    assert SavepointReader.read(path).read_keyed_state("uid", "count").read_all().num_rows == 100
+
+
+def test_many_key_groups_with_nothing_in_them(tmp_path):
+    data = pa.table({"key": [1], "value": [1]})
+    path = (
+        SavepointWriter.new_savepoint(32_768)
+        .with_operator("uid", OperatorBootstrap().value_state("v", data))
+        .write(str(tmp_path / "sp"))
+    )
+    backend = create_backend(
+        "rocksdb",
+        key_group_start=0,
+        key_group_end=32_767,
+        max_parallelism=32_768,
+        local_dir=tmp_path / "local",
+    )
+    backend.restore(handles_of(path), SnapshotStore(path))
+    assert content(backend, ValueStateDescriptor("v")) == {1: 1}
+    backend.close()
+    assert SavepointReader.read(path).read_state("uid").read_all().to_pylist() == data.to_pylist()
