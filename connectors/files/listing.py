@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from lesto.common.errors import did_you_mean
 from lesto.connectors.errors import InputNotFoundError
+from lesto.state.arrow_objects import filesystem
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -27,7 +28,7 @@ class FileInfo:
 def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     """File system and path of a URI (``s3://bucket/x``, ``file:///x``) or of a local path."""
     if "://" in uri:
-        system, path = fs.FileSystem.from_uri(uri)
+        system, path = filesystem(uri)
         return system, str(path)
     return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
 

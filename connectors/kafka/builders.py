@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lesto.common.source import Boundedness
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.formats import DeserializationSchema
 from lesto.connectors.kafka.offsets import KafkaOffsetsInitializer, KafkaTopicPartition
@@ -21,6 +22,7 @@ class KafkaSourceBuilder:
         self._options: dict[str, Any] = {}
         self._properties: dict[str, Any] = {}
         self._format: DeserializationSchema | str | None = None
+        self._streams = False
 
     def set_bootstrap_servers(self, bootstrap_servers: str) -> KafkaSourceBuilder:
         """``host:port,...``."""
@@ -64,6 +66,7 @@ class KafkaSourceBuilder:
         self, stopping_offsets_initializer: KafkaOffsetsInitializer
     ) -> KafkaSourceBuilder:
         """Where to stop a streaming job."""
+        self._streams = True
         return self._stop(stopping_offsets_initializer)
 
     def set_bounded(
@@ -116,7 +119,10 @@ class KafkaSourceBuilder:
             raise ConnectorConfigError(
                 msg, remedy="call set_value_only_deserializer(SimpleStringSchema())"
             )
-        return KafkaSource(format=self._format, properties=self._properties, **self._options)
+        made = KafkaSource(format=self._format, properties=self._properties, **self._options)
+        if self._streams:
+            made.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
+        return made
 
 
 class KafkaSinkBuilder:

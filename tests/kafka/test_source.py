@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lesto.common.source import Boundedness
 from lesto.connectors.errors import (
+    ConnectorConfigError,
     KafkaOffsetsLostError,
     KafkaRefusedError,
     KafkaUnavailableError,
@@ -295,3 +297,26 @@ def test_uncommitted_and_aborted_transactions_are_not_read_and_do_not_stop_the_e
     everything = {"isolation.level": "read_uncommitted"}
     assert read(broker, topic, properties=everything) == list(range(15))
     left_open.abort_transaction(20)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_flinks_builder(broker, filled, bounded):
+    from lesto.common.serialization import SimpleStringSchema
+
+    builder = (
+        KafkaSource.builder()
+        .set_bootstrap_servers(broker.address)
+        .set_topics(filled)
+        .set_group_id("builder")
+        .set_starting_offsets(KafkaOffsetsInitializer.earliest())
+        .set_value_only_deserializer(SimpleStringSchema())
+        .set_client_id_prefix("me")
+        .set_property("partition.discovery.interval.ms", "1000")
+    )
+    stop = builder.set_bounded if bounded else builder.set_unbounded
+    made = stop(KafkaOffsetsInitializer.latest()).build()
+    assert (made.boundedness is Boundedness.BOUNDED) is bounded
+    with Driven(made) as driven:
+        assert sorted(map(int, driven.all())) == list(range(100))
+    with pytest.raises(ConnectorConfigError, match="told once where to stop"):
+        stop(KafkaOffsetsInitializer.latest())
