@@ -121,7 +121,8 @@ class CheckpointCoordinator:
             checkpoints: all that are kept; a restart goes on from the newest.
             first_id: smallest id that nobody has used.
         """
-        self.completed.recover(checkpoints)
+        claims = self.settings.claim_mode is ClaimMode.CLAIM
+        self.completed.recover(checkpoints, self._graph.restore_path if claims else "")
         newest = self.latest.checkpoint_id if self.latest else 0
         self._next_id = max(first_id, newest + 1)
 

@@ -57,7 +57,9 @@ class CompletedCheckpoints:
         self.retained: deque[CompletedCheckpoint] = deque()
         self._retained_max = retained
         self._root = root
+        self._epoch = epoch
         self._first_id, self._first_epoch = 1, epoch
+        self._claimed_before = ""
         self._given_up: list[_GivenUp] = []
         self._leftovers: list[tuple[int, str]] = []
         self._sweep_wanted = False
@@ -73,8 +75,13 @@ class CompletedCheckpoints:
         if claim:
             self.retained.append(checkpoint)
 
-    def recover(self, checkpoints: Iterable[CompletedCheckpoint]) -> None:
-        """Completed by this job under an earlier epoch; its savepoints are not deleted."""
+    def recover(self, checkpoints: Iterable[CompletedCheckpoint], claimed: str = "") -> None:
+        """Completed by this job under an earlier epoch; its savepoints are not deleted.
+
+        Args:
+            checkpoints: all that are kept.
+            claimed: path of the snapshot the job had begun from and claimed; empty: none.
+        """
         assert self.latest is None, "recovered twice"
         ordered = sorted(checkpoints, key=lambda c: c.checkpoint_id)
         self.latest = ordered[-1] if ordered else None
@@ -83,6 +90,7 @@ class CompletedCheckpoints:
         self._given_up = [_GivenUp(checkpoint, frozenset()) for checkpoint in own[:excess]]
         self.retained.extend(own[excess:])
         self._first_id = self._first_epoch = 0
+        self._claimed_before = claimed if ordered else ""
         self._sweep_wanted = True
 
     def attempt_ended(self) -> None:
@@ -149,7 +157,17 @@ class CompletedCheckpoints:
                 out.append(DiscardCheckpoint(checkpoint_id, None, self._stay()))
         self._leftovers.clear()
         before = min([*under_way, next_id])
-        return [*out, CollectOrphans(self._first_id, before, self._first_epoch, self._stay())]
+        return [*out, self._collect(before)]
+
+    def _collect(self, before: int) -> CollectOrphans:
+        return CollectOrphans(
+            self._first_id,
+            before,
+            self._first_epoch,
+            self._stay(),
+            self._epoch,
+            self._claimed_before,
+        )
 
     def close(self, *, discard: bool) -> list[CoordinatorInstruction]:
         """The job is over: delete everything, or what nobody needs."""
@@ -160,6 +178,8 @@ class CompletedCheckpoints:
             if checkpoint.root != self._root:
                 out.append(DiscardClaimed(checkpoint.metadata, checkpoint.path, checkpoint.root))
         out += [DiscardSavepoint(target) for _, target in self._leftovers if target]
+        if self._first_epoch == 0:  # of earlier epochs, more than checkpoints may be left
+            out.append(self._collect(0))
         self.retained.clear()
         self._given_up.clear()
         self._leftovers.clear()

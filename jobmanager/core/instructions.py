@@ -226,12 +226,16 @@ class CollectOrphans:
         before_checkpoint_id: smallest id that is under way or may start.
         first_epoch: files of earlier epochs belong to somebody else.
         retained: whose files must stay.
+        epoch: the present one: savepoints begun under an earlier one, of this job's, have failed.
+        claimed_path: snapshot that the job had claimed under an earlier epoch; empty: none.
     """
 
     first_checkpoint_id: int
     before_checkpoint_id: int
     first_epoch: int
     retained: tuple[checkpoint_pb2.CheckpointMetadata, ...]
+    epoch: int = 0
+    claimed_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class CheckpointCleaner:
                 discard_snapshot(path, root, metadata)
             case DiscardSavepoint(path):
                 discard_partial_savepoint(path)
+                self._forget_begun(path)
             case CollectOrphans():
                 self._collect(instruction)
             case DiscardAll():
@@ -64,7 +65,17 @@ class CheckpointCleaner:
         if not any(path.startswith(f"{directory}/") for path in stay):
             self._files.delete_directory(directory)
 
+    def _forget_begun(self, savepoint: str) -> None:
+        name = savepoint.rstrip("/").rpartition("/")[2]
+        for note in self._files.list(paths.BEGUN):
+            if note.endswith(f"-{name}"):
+                self._files.delete(note)
+
     def _collect(self, instruction: CollectOrphans) -> None:
+        if instruction.first_epoch == 0:
+            self._discard_begun_savepoints(instruction.epoch)
+        if instruction.claimed_path:
+            _discard_claimed_before(instruction.claimed_path)
         collect_orphans(
             self._root,
             instruction.retained,
@@ -73,6 +84,17 @@ class CheckpointCleaner:
             first_epoch=instruction.first_epoch,
         )
 
+    def _discard_begun_savepoints(self, before_epoch: int) -> None:
+        """Savepoints that an earlier JobManager had begun: complete ones are the user's."""
+        for note in self._files.list(paths.BEGUN):
+            epoch = paths.begun_epoch(note)
+            if epoch is None or epoch >= before_epoch:
+                continue
+            target = self._files.open_input(note).read().decode()
+            if not Files(target).exists(METADATA_NAME):
+                discard_partial_savepoint(target)
+            self._files.delete(note)
+
     def _discard_all(self) -> None:
         """Delete every checkpoint of the job; results that nobody has fetched yet stay."""
         for name in self._files.list(""):
@@ -80,7 +102,7 @@ class CheckpointCleaner:
             number = paths.checkpoint_number(directory)
             if number is not None:
                 self._files.delete(f"{directory}/{METADATA_NAME}")
-            if number is not None or directory == paths.SHARED:
+            if number is not None or directory in {paths.SHARED, paths.BEGUN}:
                 self._files.delete_directory(directory)
         self.delete_empty_root()
 
@@ -89,6 +111,17 @@ class CheckpointCleaner:
         left = self._files.list("", recursive=True)
         if all(name.endswith("/") or paths.epoch_number(name) is not None for name in left):
             self._files.delete_directory("")
+
+
+def _discard_claimed_before(path: str) -> None:
+    """A claimed snapshot whose job has completed own checkpoints since; gone already is well."""
+    directory = path.rstrip("/").removesuffix(f"/{METADATA_NAME}")
+    try:
+        metadata = metadata_file.load(directory)
+    except CheckpointNotFoundError:
+        return
+    own = paths.checkpoint_number(directory) is not None
+    discard_snapshot(directory, paths.parent(directory) if own else directory, metadata)
 
 
 def discard_snapshot(

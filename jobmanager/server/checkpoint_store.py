@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 
 from lesto.jobmanager.core.events import CheckpointLoaded
@@ -11,7 +12,7 @@ from lesto.jobmanager.server.checkpoint_cleaner import CheckpointCleaner
 from lesto.jobmanager.server.ha.job_log import JobLog
 from lesto.proto import checkpoint_pb2
 from lesto.state import paths
-from lesto.state.errors import CheckpointExistsError, CorruptFileError
+from lesto.state.errors import CheckpointExistsError, CorruptFileError, StorageError
 from lesto.state.files import Files
 from lesto.state.paths import METADATA_NAME, CheckpointPaths
 
@@ -63,6 +64,24 @@ class CheckpointStore:
         msg = f"{EPOCH_TRIES_MAX} epochs of {self.root} were claimed by others meanwhile"
         raise CheckpointExistsError(msg, remedy="run one JobManager on this directory")
 
+    def begin_savepoint(self, target: str, epoch: int) -> None:
+        """Note where a savepoint is about to be written: should the JobManager die, the next one
+        deletes what there is.
+
+        Raises:
+            StorageError: the storage refused.
+        """
+        self._files.write(paths.begun_note(epoch, target), lambda: iter([target.encode()]))
+
+    def forget_savepoint(self, target: str, epoch: int) -> None:
+        """A savepoint was refused: drop the note, unless something has been written already.
+
+        Raises:
+            StorageError: the storage refused.
+        """
+        if not Files(target).exists(""):
+            self._files.delete(paths.begun_note(epoch, target))
+
     def write(
         self, metadata: checkpoint_pb2.CheckpointMetadata, target: str, *, restarts: int = 0
     ) -> str:
@@ -95,6 +114,10 @@ class CheckpointStore:
             self.log.checkpoint(
                 metadata.checkpoint_id, directory, savepoint=bool(target), restarts=restarts
             )
+        if target:
+            # It is complete: a note that stays tells the next epoch nothing else.
+            with contextlib.suppress(StorageError):
+                self._files.delete(paths.begun_note(metadata.epoch, target))
         return directory
 
     def discard(self, instruction: Discard) -> None:

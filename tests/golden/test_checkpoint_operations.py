@@ -211,7 +211,10 @@ def test_checkpoints_and_savepoints_on_s3_that_fails(s3, tmp_path):
             job.cancel_and_wait()
         restored = start_from(cluster, tmp_path, tmp_path / "second", savepoint, "CLAIM")
         finish(restored)
-    s3.refused = s3.lost = 0.0
+        s3.refused = s3.lost = 0.0
+        env = environment(cluster, parallelism=2, **ROCKSDB)
+        with running_sum(Stage(env, tmp_path)).execute_and_collect("collected") as rows:
+            assert Counter(map(tuple, rows)) == Counter(running_sum_model())
     names = [n for n in Files(f"s3://{s3.bucket}").list("", recursive=True) if "/log/" not in n]
     assert not [n for n in names if n.startswith("savepoints/")], (
         "claimed, and the job has finished"

@@ -10,12 +10,14 @@ from lesto.jobmanager.core.instructions import (
 )
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore, load_checkpoint
 from lesto.proto import checkpoint_pb2 as cp
+from lesto.state import metadata_file
 from lesto.state.errors import (
     CheckpointExistsError,
     CheckpointNotFoundError,
     CorruptFileError,
     StateError,
 )
+from lesto.state.files import Files
 from lesto.state.paths import file_name
 from lesto.state.storage import SnapshotStore
 
@@ -193,6 +195,41 @@ def test_a_job_that_is_not_recovered_leaves_what_earlier_ones_of_its_name_have_k
     store.discard(CollectOrphans(0, 3, 0, (second,)))  # recovered: now it is ours
     assert not (tmp_path / "job" / "chk-1").exists()
     assert not (tmp_path / "job" / earlier.file.path).exists()
+
+
+def test_savepoints_that_a_dead_jobmanager_had_begun_go_with_its_recovery(store, tmp_path):
+    done, half, mine = (store.paths.new_savepoint(str(tmp_path / "sp")) for _ in range(3))
+    for target, epoch in ((done, 1), (half, 1), (mine, 2)):
+        store.begin_savepoint(target, epoch)
+        SnapshotStore(target).write_exclusive(3, b"1")
+    complete = checkpoint(3)
+    complete.epoch = 1
+    Files(done).create("_metadata", metadata_file.encode(complete))  # and then it died
+    store.discard(CollectOrphans(1, 9, 2, (), epoch=2))
+    assert len(list((tmp_path / "sp").iterdir())) == 3, "not recovered: they are not ours"
+    store.discard(CollectOrphans(0, 9, 0, (), epoch=2))
+    left = {str(path) for path in (tmp_path / "sp").iterdir()}
+    assert left == {done, mine}
+    own = checkpoint(4)
+    own.epoch = 2
+    store.write(own, mine)
+    assert list((tmp_path / "job" / "savepoints-begun").iterdir()) == []
+
+
+def test_a_savepoint_that_was_refused_leaves_no_note(store, tmp_path):
+    target = store.paths.new_savepoint(str(tmp_path / "sp"))
+    store.begin_savepoint(target, 1)
+    store.forget_savepoint(target, 1)
+    assert list((tmp_path / "job" / "savepoints-begun").iterdir()) == []
+
+
+def test_a_snapshot_claimed_under_an_earlier_epoch_goes_once_the_job_has_its_own(store, tmp_path):
+    other = CheckpointStore(str(tmp_path), "other")
+    path = other.write(checkpoint(7), "")
+    collect = CollectOrphans(0, 9, 0, (), epoch=2, claimed_path=path)
+    store.discard(collect)
+    assert not (tmp_path / "other" / "chk-7").exists()
+    store.discard(collect)
 
 
 def test_what_killed_writers_were_writing_goes_too(store, tmp_path):

@@ -348,6 +348,17 @@ def test_the_first_checkpoint_of_a_new_epoch_collects_what_the_old_one_left():
     assert sorted(d.checkpoint_id for d in of(DiscardCheckpoint, out)) == [3, 5]
 
 
+def test_what_was_claimed_under_an_earlier_epoch_is_told_to_the_sweep():
+    driver = Driver(claim_mode=ClaimMode.CLAIM)
+    driver.coordinator._graph.restore_path = "/other/chk-41"
+    metadata = checkpoint_pb2.CheckpointMetadata(checkpoint_id=42)
+    driver.recover([CompletedCheckpoint(metadata, "/ck/chk-42", "/ck")])
+    driver.started()
+    driver.at(1_000)
+    (collect,) = of(CollectOrphans, driver.complete(43))
+    assert (collect.claimed_path, collect.epoch) == ("/other/chk-41", 7)
+
+
 def test_a_savepoint_that_failed_leaves_nothing_behind():
     driver = Driver(interval_ms=None, timeout_ms=500).started()
     driver.request_savepoint(SavepointRequest("r", "/sp", False, False), driver.now)

@@ -345,7 +345,7 @@ def test_on_storage_that_fails_and_lists_what_was(seed):
     assert_exact(life_on_faulty_storage(seed)[0])
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_on_disk(seed, tmp_path):
     job = live(Job(seed, LocalObjects(), str(tmp_path)))
     job.quieten()
@@ -357,12 +357,12 @@ def test_on_disk(seed, tmp_path):
 
 def test_what_is_to_be_shown_does_happen():
     totals = dict.fromkeys(("completed", "deleted", "crashes", "late", "built on"), 0)
-    for seed in range(20):
+    for seed in range(12):
         job = live(Job(seed, MemoryObjects(), "/root"))
         for name, count in job.counts.items():
             totals[name] += count
     assert all(count >= 20 for count in totals.values()), totals
     assert totals["completed"] > 200, totals
-    injected = [life_on_faulty_storage(seed)[1] for seed in range(10)]
-    for kind, least in (("refused", 100), ("lost", 50), ("stale", 3)):
+    injected = [life_on_faulty_storage(seed)[1] for seed in range(6)]
+    for kind, least in (("refused", 60), ("lost", 30), ("stale", 2)):
         assert sum(counts[kind] for counts in injected) >= least, (kind, injected)
