@@ -103,9 +103,7 @@ class JobManagerClient:
         config: Configuration | None = None,
     ) -> None:
         parse_addresses(address)
-        self._connection = LeaderConnection(
-            address, call_metadata(token), failover_timeout, config
-        )
+        self._connection = LeaderConnection(address, call_metadata(token), failover_timeout, config)
         self._stub: Any = _Methods(self._connection)
         self._metadata = call_metadata(token)
         self._timeout = timeout.total_seconds()

@@ -17,12 +17,14 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from lesto.jobmanager.errors import JobLogError, LeaderFencedError
+from lesto.jobmanager.errors import JobLogError, JobStateError, LeaderFencedError
 
 R = TypeVar("R")
 
 #: Entries of others that may come between reading the end of a log and writing there.
 CLAIM_TRIES_MAX = 100
+#: Completed checkpoints that are remembered, the highest numbers; a job retains fewer.
+CHECKPOINTS_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ class LogState:
         term: of the newest claim.
         leader: of the newest claim.
         claim: id of the newest claim's entry.
-        checkpoints: completed ones by number.
+        checkpoints: completed ones by number, at most ``CHECKPOINTS_KEPT``.
         parallelism: by vertex, where it was changed.
         cancel_wanted: a client was told that the job will be cancelled.
         ended: the last entry, once there is one.
@@ -174,6 +176,8 @@ class LogState:
                 self.leader, self.claim = entry.leader, entry.id
             case CheckpointCompleted():
                 self.checkpoints[entry.checkpoint_id] = entry
+                if len(self.checkpoints) > CHECKPOINTS_KEPT:
+                    del self.checkpoints[min(self.checkpoints)]
             case Rescaled():
                 self.parallelism.update(entry.parallelism)
             case CancelWanted():
@@ -265,14 +269,18 @@ class LogWriter:
         """Write an entry of this writer's epoch.
 
         Raises:
-            LeaderFencedError: another leader has claimed the job, or the job has ended.
+            LeaderFencedError: another leader has claimed the job.
+            JobStateError: the job has ended.
         """
         assert self.epoch, "an epoch is claimed first"
         while True:
             if self.state.ended is not None and self.state.ended.id == entry.id:
                 return
-            if self.state.epoch != self.epoch or self.state.ended is not None:
+            if self.state.epoch != self.epoch:
                 raise self._fenced()
+            if self.state.ended is not None:
+                msg = f"the job has ended: it is {self.state.ended.state}"
+                raise JobStateError(msg)
             seq = self.state.seq + 1
             if (yield Create(seq, entry)):
                 self.state.apply(entry)
@@ -301,8 +309,6 @@ class LogWriter:
             f"this JobManager's epoch {self.epoch} of the job is over: "
             f"JobManager {state.leader} has claimed epoch {state.epoch} in term {state.term}"
         )
-        if state.ended is not None:
-            msg = f"the job has ended in epoch {state.epoch}: it is {state.ended.state}"
         return LeaderFencedError(msg, remedy="none is needed: another JobManager runs the job")
 
 

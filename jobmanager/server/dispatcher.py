@@ -358,7 +358,10 @@ class Dispatcher:
             return
         if job.log is not None and not runner.master.state.terminal:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._services.io, job.log.cancel_wanted)
+            try:
+                await loop.run_in_executor(self._services.io, job.log.cancel_wanted)
+            except JobStateError:
+                return  # it has ended meanwhile
         runner.cancel()
 
     async def cancel_all(self, timeout_seconds: float) -> None:

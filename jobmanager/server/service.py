@@ -253,9 +253,7 @@ class JobManager:
                     retained=dispatcher.retained,
                 )
 
-        dispatcher = Dispatcher(
-            config, self._checkpoint_dir, self.jobmanager_id, services, durable
-        )
+        dispatcher = Dispatcher(config, self._checkpoint_dir, self.jobmanager_id, services, durable)
         return Cluster(
             self.jobmanager_id,
             dispatcher,
@@ -372,9 +370,7 @@ class JobManager:
         """Stop all that belongs to the leadership, without a word to any task or any write."""
         self._ready = False
         self.cluster.lost = reason
-        self.cluster.taskmanagers.close(
-            reason.message if reason else "the JobManager has stopped"
-        )
+        self.cluster.taskmanagers.close(reason.message if reason else "the JobManager has stopped")
         await self.cluster.dispatcher.stop(reason)
 
     def _fenced(self, error: LestoError) -> None:

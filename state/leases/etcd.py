@@ -56,9 +56,7 @@ class EtcdLeaseStore:
     def renew(self, lease: Lease) -> Lease | None:
         """Put the next beat, if the key is as this holder left it."""
         beat = str(int(lease.beat) + 1)
-        renewed = Lease(
-            lease.term, lease.holder, lease.address, beat, process=lease.process
-        )
+        renewed = Lease(lease.term, lease.holder, lease.address, beat, process=lease.process)
         return self._put(renewed, lease.version)
 
     def release(self, lease: Lease) -> None:
@@ -157,7 +155,9 @@ def _lease(kv: dict[str, Any]) -> Lease:
         )
     except (KeyError, ValueError, TypeError) as error:
         msg = f"the key of the leader in etcd is not Lesto's: {error!r}"
-        raise LeaseServiceError(msg, remedy="choose another high-availability.cluster-id") from error
+        raise LeaseServiceError(
+            msg, remedy="choose another high-availability.cluster-id"
+        ) from error
 
 
 def _with_version(lease: Lease, version: str) -> Lease:

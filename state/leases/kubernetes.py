@@ -95,9 +95,7 @@ class KubernetesLeaseStore:
             "leaseTransitions": lease.term - 1,
         }
 
-    def _object(
-        self, spec: dict[str, Any], marks: dict[str, str], version: str
-    ) -> dict[str, Any]:
+    def _object(self, spec: dict[str, Any], marks: dict[str, str], version: str) -> dict[str, Any]:
         metadata: dict[str, Any] = {"name": self._name, "annotations": marks}
         if version:
             metadata["resourceVersion"] = version

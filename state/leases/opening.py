@@ -13,7 +13,7 @@ BESIDE_CHECKPOINTS = "_ha"
 
 
 def ha_type(config: Configuration) -> options.HighAvailabilityType:
-    """What is configured; by default the file system when there is durable storage, else nothing."""
+    """What is configured; by default the file system where there is durable storage."""
     chosen = config.get(options.HA_TYPE)
     if chosen is not None:
         return chosen

@@ -2,8 +2,8 @@
 
 import argparse
 
-from lesto.connectors.datagen import DataGenSource, sequence
 from lesto.common import WatermarkStrategy
+from lesto.connectors.datagen import DataGenSource, sequence
 from lesto.datastream import StreamExecutionEnvironment
 
 

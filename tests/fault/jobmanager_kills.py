@@ -144,13 +144,13 @@ def check_log(entries):
     assert len(set(numbers)) == len(numbers), f"a checkpoint completed twice: {numbers}"
 
 
-def one_run(folder, scenario, *, faults, rows, rate, seed, more=()):
-    """One run; the verifier's report with facts of the run."""
+def one_run(folder, scenarios, *, rows, rate, seed, more=()):
+    """One run with these faults one after another; the verifier's report with facts of the run."""
     rng = random.Random(seed)
     output = folder / "output"
     output.mkdir(parents=True)
     options = {**HEARTBEATS, **dict(more)}
-    members = 1 if scenario is restart else 2
+    members = 1 if restart in scenarios else 2
     with HaCluster(
         folder, jobmanagers=members, taskmanagers=2, slots=1, options=options, keep_jobmanager=True
     ) as cluster:
@@ -162,7 +162,7 @@ def one_run(folder, scenario, *, faults, rows, rate, seed, more=()):
         figures = []
         try:
             cluster.wait_for(job, pb.JOB_STATE_RUNNING, 30)
-            for _ in range(faults):
+            for scenario in scenarios:
                 time.sleep(rng.uniform(0.5, 2.0))
                 if cluster.job(job).summary.state == pb.JOB_STATE_FINISHED:
                     break
@@ -176,7 +176,8 @@ def one_run(folder, scenario, *, faults, rows, rate, seed, more=()):
         assert cluster.log(job)[-1]["state"] == "FINISHED"
         finished_stays_finished(cluster, job)
         pids = running_tasks(cluster)
-    report = judge_run(verdict, details, seed=seed, killed=[scenario.__name__] * len(figures))
+    names = [scenario.__name__ for scenario in scenarios[: len(figures)]]
+    report = judge_run(verdict, details, seed=seed, killed=names)
     report.update(figures=figures, tasks_left=pids)
     return report
 
@@ -232,7 +233,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="lesto-ha-", ignore_cleanup_errors=True) as folder:
             try:
                 report = one_run(
-                    Path(folder), SCENARIOS[name], faults=args.faults, rows=args.rows,
+                    Path(folder), [SCENARIOS[name]] * args.faults, rows=args.rows,
                     rate=args.rate, seed=args.seed + run,
                     more=[pair.split("=", 1) for pair in args.D],
                 )  # fmt: skip

@@ -40,10 +40,12 @@ def real_etcd(folder):
     try:
         deadline = time.monotonic() + START_SECONDS_MAX
         while True:
-            with contextlib.suppress(OSError, urllib.error.URLError):
-                with urllib.request.urlopen(f"{client}/health", timeout=1) as answer:
-                    if b'"true"' in answer.read():
-                        break
+            with (
+                contextlib.suppress(OSError, urllib.error.URLError),
+                urllib.request.urlopen(f"{client}/health", timeout=1) as answer,
+            ):
+                if b'"true"' in answer.read():
+                    break
             assert process.poll() is None, (folder / "etcd.log").read_text()[-2000:]
             assert time.monotonic() < deadline, (folder / "etcd.log").read_text()[-2000:]
             time.sleep(0.05)

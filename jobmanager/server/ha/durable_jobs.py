@@ -119,7 +119,7 @@ class DurableJobs:
         """Delete an ended job that has left the archive; what cannot be deleted costs space."""
         try:
             await self._off_loop(log.check_leading)
-            await self._off_loop(lambda: self._store.forget(job_id, log.state.seq))
+            await self._off_loop(lambda: self._store.forget(job_id))
         except LestoError as error:
             logger.warning("job.not_forgotten", job=job_id, error=str(error))
 

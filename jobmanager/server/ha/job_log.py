@@ -26,9 +26,9 @@ from lesto.jobmanager.core.job_log import (
     Steps,
     Submitted,
 )
-from lesto.jobmanager.errors import NotLeaderError
+from lesto.jobmanager.errors import JobLogError, NotLeaderError
 from lesto.jobmanager.server.ha import entry_codec
-from lesto.state.errors import CheckpointExistsError, MissingFileError
+from lesto.state.errors import CheckpointExistsError, MissingFileError, StorageError
 from lesto.state.files import Files
 
 logger = get_logger("lesto.jobmanager.job_log")
@@ -36,6 +36,8 @@ R = TypeVar("R")
 
 #: Digits of an entry's number: listings are in order.
 _DIGITS = 12
+#: Entries between two summaries of the log; recovery reads at most so many entries, and one list.
+BASE_EVERY = 256
 
 
 class JobLog:
@@ -55,6 +57,7 @@ class JobLog:
         self._writer = LogWriter()
         self._lock = threading.Lock()
         self._ended: Ended | None = None
+        self._base_seq = 0
 
     @property
     def state(self) -> LogState:
@@ -74,8 +77,40 @@ class JobLog:
             StorageError: the storage refused.
         """
         with self._lock:
+            if not self._writer.state.seq:
+                self._begin_at_base()
             self._run(self._writer.catch_up())
             return self._writer.state
+
+    def _begin_at_base(self) -> None:
+        """Start from the newest summary, or from the first entry without one."""
+        names = [name.rpartition("/")[2] for name in self._files.list("bases")]
+        for name in sorted((n for n in names if n.isdecimal()), reverse=True):
+            path = f"bases/{name}"
+            try:
+                content = self._content(path)
+                if content is not None:
+                    self._writer.state = entry_codec.decode_state(content, path)
+                    self._base_seq = self._writer.state.seq
+                    return
+            except JobLogError as error:  # the entries say the same
+                logger.warning("job_log.base_unusable", error=str(error))
+
+    def _maybe_write_base(self) -> None:
+        """Sum up what was logged, so that a job of a million checkpoints is recovered quickly.
+
+        Entries are not deleted: they are what fences ex-leaders.
+        """
+        state = self._writer.state
+        if state.ended is not None or state.seq - self._base_seq < BASE_EVERY:
+            return
+        self._base_seq = state.seq
+        try:
+            self._files.create(_base_name(state.seq), entry_codec.encode_state(state))
+        except CheckpointExistsError:
+            return
+        except StorageError as error:  # the next one will do
+            logger.warning("job_log.base_not_written", error=str(error))
 
     def submit(self, graph: str, name: str) -> bool:
         """Begin the log; False: it had begun before.
@@ -171,6 +206,7 @@ class JobLog:
     def _append(self, entry: Entry) -> None:
         with self._lock:
             self._run(self._writer.append(entry))
+            self._maybe_write_base()
         logger.debug("job_log.appended", root=self.root, kind=type(entry).__name__)
 
     def _run(self, steps: Steps[R]) -> R:
@@ -193,13 +229,15 @@ class JobLog:
         return True
 
     def _read(self, seq: int) -> Entry | None:
-        name = _name(seq)
+        content = self._content(_name(seq))
+        return entry_codec.decode(content, f"{self.root}/{_name(seq)}") if content else None
+
+    def _content(self, name: str) -> bytes | None:
         try:
             with self._files.open_input(name) as source:
-                content = bytes(source.read())
+                return bytes(source.read())
         except MissingFileError:
             return None
-        return entry_codec.decode(content, f"{self.root}/{name}")
 
     def check_leading(self) -> None:
         """Make sure that this JobManager has no reason to think that it does not lead.
@@ -213,6 +251,10 @@ class JobLog:
 
     def _now(self) -> int:
         return self._clock.now_ms()
+
+
+def _base_name(seq: int) -> str:
+    return f"bases/{seq:0{_DIGITS}}"
 
 
 def entry_name(seq: int) -> str:

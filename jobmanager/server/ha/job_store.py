@@ -7,6 +7,7 @@
         jobs/<job id>/
             artifacts/<sha256>         the job graph with the user's pickled code, by content
             log/<number>               the job's log: its first entry makes the job exist
+            bases/<number>             what the log says up to an entry, now and then
             details-<epoch>            last details of a job that has ended
 """
 
@@ -114,25 +115,21 @@ class JobStore:
                 found.ParseFromString(bytes(source.read()))
         except (MissingFileError, DecodeError) as error:
             msg = f"the details of job {job_id}, which has ended, cannot be read: {error}"
-            raise JobLogError(msg, remedy="nothing: the job has ended, only its story is lost") from (
-                error
-            )
+            raise JobLogError(
+                msg, remedy="nothing: the job has ended, only its story is lost"
+            ) from (error)
         return found
 
-    def forget(self, job_id: str, entries: int) -> None:
+    def forget(self, job_id: str) -> None:
         """Delete a job that has ended.
 
         Its first entry goes first: without it the rest is no job, wherever the deletion stops.
 
-        Args:
-            job_id: which.
-            entries: number of entries of its log.
-
         Raises:
             StorageError: the storage refused; calling it again goes on.
         """
-        for seq in range(1, entries + 1):
-            self._files.delete(f"jobs/{job_id}/{entry_name(seq)}")
+        self._files.delete_directory(f"jobs/{job_id}/bases")
+        self._files.delete(f"jobs/{job_id}/{entry_name(1)}")
         self._files.delete_directory(f"jobs/{job_id}")
 
 

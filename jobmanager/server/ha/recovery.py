@@ -110,8 +110,8 @@ def _restore_point(state: LogState, store: CheckpointStore, retained: int) -> Re
     failure: LestoError | None = None
     if entries and not found:
         msg = (
-            f"{len(entries)} checkpoints of the job were complete and none can be read; the newest: "
-            f"{unreadable[0].message}"
+            f"{len(entries)} checkpoints of the job were complete and none can be read; "
+            f"the newest: {unreadable[0].message}"
         )
         failure = NoIntactCheckpointError(
             msg, remedy="bring the files back, or submit the job anew from a savepoint"
@@ -128,5 +128,3 @@ def _restore_point(state: LogState, store: CheckpointStore, retained: int) -> Re
 
 def _newest_is_lost(found: list[CheckpointLoaded], newest: int) -> bool:
     return found[-1].metadata.checkpoint_id != newest
-
-

@@ -78,6 +78,10 @@ def overview(info: pb.ClusterInfo) -> Json:
         "flink-commit": f"lesto-{info.lesto_version}",
         "lesto-version": info.lesto_version,
         "python-version": info.python_version,
+        "high-availability": info.high_availability or "NONE",
+        "leader-address": info.leader_address,
+        "leader-id": info.leader_id,
+        "leader-epoch": info.leader_epoch,
     }
 
 

@@ -20,7 +20,7 @@ class Lease:
 
 
 class Candidate:
-    """Looks and renews as the elector does; each operation takes its effect at some moment of it."""
+    """Looks and renews as the elector does; an operation has its effect at some moment of it."""
 
     def __init__(self, name, offset_ms):
         self.name, self.offset_ms = name, offset_ms

@@ -41,7 +41,7 @@ def protocol(store, steps):
             step = steps.send(answer)
         except StopIteration as stop:
             return stop.value
-        lost = yield
+        lost = yield isinstance(step, Create)
         if isinstance(step, Create):
             answer = step.seq not in store.entries
             if answer:
@@ -85,21 +85,15 @@ def leader(store, name, term, checkpoints, log_class=LogWriter):
 
 
 def play(schedule, make):
-    """Run one schedule; who can still step at its end."""
-    store, leaders = Store(), {}
+    """Run one schedule; who can still step at its end, and whether that step is a write."""
+    store = Store()
     leaders = make(store)
-    alive = set()
-    for name, generator in leaders.items():
-        try:
-            next(generator)
-            alive.add(name)
-        except StopIteration:
-            pass
+    alive = {name: next(generator) for name, generator in leaders.items()}
     for name, lost in schedule:
         try:
-            leaders[name].send(lost)
+            alive[name] = leaders[name].send(lost)
         except StopIteration:
-            alive.discard(name)
+            del alive[name]
     return store, alive
 
 
@@ -113,9 +107,9 @@ def every_schedule(make, *, losses=0):
             yield schedule, store
             continue
         lost_so_far = sum(lost for _, lost in schedule)
-        for name in alive:
+        for name, is_write in alive.items():
             stack.append((*schedule, (name, False)))
-            if lost_so_far < losses:
+            if is_write and lost_so_far < losses:
                 stack.append((*schedule, (name, True)))
 
 
@@ -143,7 +137,7 @@ def two(a, b, log_class=LogWriter):
     }
 
 
-@pytest.mark.parametrize(("a", "b", "losses"), [(2, 1, 0), (1, 1, 1), (2, 0, 1)])
+@pytest.mark.parametrize(("a", "b", "losses"), [(2, 1, 0), (1, 1, 1)])
 def test_no_leader_commits_behind_the_restore_point_of_a_later_one(a, b, losses):
     ends, fenced = 0, 0
     for schedule, store in every_schedule(two(a, b), losses=losses):
