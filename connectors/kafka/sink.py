@@ -11,7 +11,7 @@ import pyarrow as pa
 from lesto.common.sink import Committer, Sink, SinkWriter, WriterContext
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.formats import SerializationSchema, message_format
-from lesto.connectors.kafka.client import security, transaction_client
+from lesto.connectors.kafka.client import library, security, transaction_client
 from lesto.connectors.kafka.committing import KafkaCommitter, unknown_is_ignored
 from lesto.connectors.kafka.serialization import (
     KafkaRecordSerializationSchema,
@@ -62,6 +62,7 @@ class KafkaSink(Sink):
 
     Raises:
         ConnectorConfigError: options that do not go together.
+        MissingExtraError: confluent-kafka is not installed.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class KafkaSink(Sink):
         headers: Callable[[Any], Any] | None = None,
         properties: Mapping[str, Any] | None = None,
     ) -> None:
+        library()  # a package that is missing is named where the job is built
         given = {str(k): v for k, v in (properties or {}).items()}
         servers = bootstrap_servers or str(given.get("bootstrap.servers", ""))
         if not servers:

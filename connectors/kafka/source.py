@@ -20,6 +20,7 @@ from lesto.common.source import (
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.files.malformed import MalformedPolicy
 from lesto.connectors.formats import DeserializationSchema, message_format
+from lesto.connectors.kafka.client import library
 from lesto.connectors.kafka.offsets import (
     KafkaOffsetResetStrategy,
     KafkaOffsetsInitializer,
@@ -74,6 +75,7 @@ class KafkaSource(Source):
 
     Raises:
         ConnectorConfigError: options that do not go together.
+        MissingExtraError: confluent-kafka is not installed.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class KafkaSource(Source):
         discovery_interval_ms: int | None = DISCOVERY_MS,
         properties: Mapping[str, Any] | None = None,
     ) -> None:
+        library()  # a package that is missing is named where the job is built
         given = {str(k): v for k, v in (properties or {}).items()}
         servers = bootstrap_servers or str(given.get("bootstrap.servers", ""))
         if not servers:

@@ -1,9 +1,17 @@
 """Pure parts of the Kafka sink: names of transactions, their reuse, committables, configuration."""
 
+import sys
+
 import pytest
 
-from lesto.connectors.errors import ConnectorConfigError, PublishError, TransactionLostError
-from lesto.connectors.kafka import DeliveryGuarantee, KafkaSink
+from lesto.connectors.errors import (
+    ConnectorConfigError,
+    MissingExtraError,
+    PublishError,
+    TransactionLostError,
+)
+from lesto.connectors.formats.avro import AvroFormat
+from lesto.connectors.kafka import DeliveryGuarantee, KafkaSink, KafkaSource
 from lesto.connectors.kafka.committing import (
     WRITERS,
     Committable,
@@ -179,3 +187,18 @@ def test_exactly_once_is_the_default():
     assert made.properties["transaction.timeout.ms"] == 900_000
     assert made.create_committer() is not None
     assert KafkaSink("t", "h:1", delivery_guarantee="none").create_committer() is None
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "build"),
+    [
+        ("confluent_kafka", "kafka", lambda: KafkaSink("t", "h:1")),
+        ("confluent_kafka", "kafka", lambda: KafkaSource("t", "h:1")),
+        ("fastavro", "avro", lambda: AvroFormat('{"type":"record","name":"R","fields":[]}')),
+    ],
+)
+def test_a_missing_extra_names_the_pip_command(monkeypatch, package, extra, build):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError) as caught:
+        build()
+    assert caught.value.remedy == f"pip install 'lesto[{extra}]'"
