@@ -288,6 +288,7 @@ class InFlightEdge(google.protobuf.message.Message):
     PRODUCERS_FIELD_NUMBER: builtins.int
     CONSUMERS_FIELD_NUMBER: builtins.int
     MAX_PARALLELISM_FIELD_NUMBER: builtins.int
+    PARTITION_KIND_FIELD_NUMBER: builtins.int
     edge_id: builtins.str
     source_uid: builtins.str
     side_tag: builtins.str
@@ -298,6 +299,8 @@ class InFlightEdge(google.protobuf.message.Message):
     consumers: builtins.int
     max_parallelism: builtins.int
     """key groups of the consumers"""
+    partition_kind: builtins.int
+    """PartitionKind"""
     def __init__(
         self,
         *,
@@ -309,8 +312,9 @@ class InFlightEdge(google.protobuf.message.Message):
         producers: builtins.int = ...,
         consumers: builtins.int = ...,
         max_parallelism: builtins.int = ...,
+        partition_kind: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["consumers", b"consumers", "edge_id", b"edge_id", "max_parallelism", b"max_parallelism", "producers", b"producers", "side_tag", b"side_tag", "source_uid", b"source_uid", "target_input", b"target_input", "target_uid", b"target_uid"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["consumers", b"consumers", "edge_id", b"edge_id", "max_parallelism", b"max_parallelism", "partition_kind", b"partition_kind", "producers", b"producers", "side_tag", b"side_tag", "source_uid", b"source_uid", "target_input", b"target_input", "target_uid", b"target_uid"]) -> None: ...
 
 Global___InFlightEdge: typing_extensions.TypeAlias = InFlightEdge
 

@@ -14,7 +14,7 @@ ones would be late.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,6 +71,7 @@ def describe_edges(
                     producers=source.parallelism,
                     consumers=target.parallelism,
                     max_parallelism=target.max_parallelism,
+                    partition_kind=int(edge.partitioner.kind),
                 )
             )
     return edges
@@ -97,16 +98,36 @@ def redistribute_in_flight(
             continue
         target = vertices[edge.target_vertex]
         channels = _channels(handles)
-        if target.parallelism == old.consumers:
+        _check_partitioning(metadata, edge, old, target, channels)
+        if target.parallelism == old.consumers and not _regrouped(edge, old, target):
             for channel in channels:
                 found[target.id, channel.consumer].append(_restored(edge, channel))
             continue
-        _check_movable(metadata, edge, old, target, channels)
+        _check_movable(metadata, old, target.name, target.parallelism, channels)
         for subtask in range(target.parallelism):
             found[target.id, subtask] += _dealt(edge, old, target, channels, subtask)
     for channels_of in found.values():
         channels_of.sort(key=lambda channel: -channel.age)  # stable: edges and producers in order
     return dict(found)
+
+
+def check_widths(
+    metadata: checkpoint_pb2.CheckpointMetadata,
+    graph: job_pb2.JobGraph,
+    widths: Mapping[str, int],
+) -> None:
+    """Whether the job can go on from the checkpoint with another parallelism by vertex id.
+
+    Raises:
+        RestoreMismatchError: it has data of an edge that cannot be dealt out.
+    """
+    for old, edge in _matched(metadata, graph) if metadata.in_flight else ():
+        if edge is not None:
+            handles = [h for h in metadata.in_flight if h.edge_id == old.edge_id]
+            name = next(v.name for v in graph.vertices if v.id == edge.target_vertex)
+            consumers = widths.get(edge.target_vertex, old.consumers)
+            if consumers != old.consumers:
+                _check_movable(metadata, old, name, consumers, _channels(handles))
 
 
 def _matched(
@@ -211,21 +232,49 @@ def _restored(edge: job_pb2.JobEdge, channel: _Channel) -> runtime_pb2.RestoredC
     )
 
 
-def _check_movable(
+def _regrouped(
+    edge: job_pb2.JobEdge, old: checkpoint_pb2.InFlightEdge, target: job_pb2.JobVertex
+) -> bool:
+    """Whether keys belong to other consumers although there are as many."""
+    keyed = edge.partitioner.kind == job_pb2.PARTITION_KIND_HASH
+    return keyed and old.max_parallelism != target.max_parallelism
+
+
+def _check_partitioning(
     metadata: checkpoint_pb2.CheckpointMetadata,
     edge: job_pb2.JobEdge,
     old: checkpoint_pb2.InFlightEdge,
     target: job_pb2.JobVertex,
     channels: Sequence[_Channel],
 ) -> None:
-    kind = edge.partitioner.kind
-    if kind not in FIXED_EDGES or not any(channel.parts for channel in channels):
+    keyed = job_pb2.PARTITION_KIND_HASH
+    was, now = old.partition_kind == keyed, edge.partitioner.kind == keyed
+    if was == now or not any(channel.parts for channel in channels):
         return
-    name = job_pb2.PartitionKind.Name(kind).removeprefix("PARTITION_KIND_").lower()
+    msg = (
+        f"checkpoint {metadata.checkpoint_id} has in-flight data to '{target.name}', whose records "
+        f"were {'' if was else 'not '}partitioned by key, and now are{' not' if was else ''}"
+    )
+    raise RestoreMismatchError(
+        msg, remedy="change a job between a savepoint and its restore: savepoints have no such data"
+    )
+
+
+def _check_movable(
+    metadata: checkpoint_pb2.CheckpointMetadata,
+    old: checkpoint_pb2.InFlightEdge,
+    target: str,
+    consumers: int,
+    channels: Sequence[_Channel],
+) -> None:
+    if old.partition_kind not in FIXED_EDGES or not any(c.parts for c in channels):
+        return
+    kind = job_pb2.PartitionKind.Name(job_pb2.PartitionKind.ValueType(old.partition_kind))
+    name = kind.removeprefix("PARTITION_KIND_").lower()
     msg = (
         f"checkpoint {metadata.checkpoint_id} has in-flight data on a {name} edge to "
-        f"'{target.name}', which had {old.consumers} subtasks and is to have "
-        f"{target.parallelism}: it cannot be dealt out anew"
+        f"'{target}', which had {old.consumers} subtasks and is to have {consumers}: "
+        "it cannot be dealt out anew"
     )
     raise RestoreMismatchError(
         msg,

@@ -18,6 +18,7 @@ from lesto.common.errors import LestoError
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.events import Moment
+from lesto.jobmanager.core.in_flight import check_widths
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import RESCALE_PREFIX, JobBase
 from lesto.jobmanager.core.pending_checkpoint import CheckpointRequest
@@ -173,6 +174,12 @@ class Rescaling(JobBase):
         if self.coordinator.latest is None:
             msg = f"there is no complete checkpoint to go on from: {error}"
             return self._drop_rescale(RescaleRefusedError(msg, remedy="mend the cause; ask again"))
+        try:
+            check_widths(self.coordinator.latest.metadata, self.graph, rescale.widths)
+        except LestoError as mismatch:
+            return self._drop_rescale(
+                RescaleRefusedError(mismatch.message, remedy=mismatch.remedy or "")
+            )
         rescale.phase, rescale.stopped_ms = RescalePhase.STOPPING, now.mono_ms
         self._scope = set(self.execution.subtasks)
         self._restart_at_ms = now.mono_ms

@@ -44,6 +44,12 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
     """How a job is run."""
     interval_ms = milliseconds(config.get(options.CHECKPOINTING_INTERVAL))
     retention = config.get(options.CHECKPOINT_RETENTION)
+    if config.get(options.UNALIGNED_ENABLED) and config.get(options.MAX_CONCURRENT_CHECKPOINTS) > 1:
+        msg = (
+            f"{options.UNALIGNED_ENABLED.key} allows one checkpoint at a time, and "
+            f"{options.MAX_CONCURRENT_CHECKPOINTS.key} is more than 1"
+        )
+        raise InvalidOptionError(msg, remedy="leave one of them out; unaligned ones are quick")
     checkpoints = CheckpointSettings(
         interval_ms=interval_ms or None,
         timeout_ms=milliseconds(config.get(options.CHECKPOINTING_TIMEOUT)),

@@ -6,10 +6,12 @@ in-flight data; the sink must have what a plain Python model says all the same.
 
 import dataclasses
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from lesto.client.job_client import JobStatus
+from lesto.common.errors import LestoError
 from lesto.datastream import MapFunction
 from tests.golden import columnar_jobs, window_jobs
 from tests.golden.harness import (
@@ -157,6 +159,60 @@ def chain(cluster, golden, folder, widths, options):
 def test_in_flight_data_survives_at_another_parallelism(cluster, tmp_path, golden, widths):
     results = chain(cluster, golden, tmp_path, widths, {})
     Run(cluster, golden, tmp_path).check(results)
+
+
+@pytest.mark.parametrize("width", [3, 1])
+def test_a_job_is_rescaled_in_place_while_data_is_in_flight(cluster, jobmanager, tmp_path, width):
+    options = {**UNALIGNED, "execution.checkpointing.interval": CHECKPOINT_INTERVAL}
+    env = environment(cluster, parallelism=2, **options)
+    stage = Stage(env, tmp_path)
+    source = stage.source(split_by_key(PAIRS, lambda r: r[0], 3, 40))
+    slow = Slow(SimpleNamespace(held=True), 1)
+    keyed = source.key_by(lambda r: r[0]).map(slow).key_by(lambda r: r[0])
+    write(keyed.reduce(Concatenate()), tmp_path / "out", "text")
+    with env.execute_async("rescaled") as job:
+        until_in_flight(job)
+        jobmanager.rescale(job.job_id, width)
+        details = finish(job)
+    assert details.checkpoints.restored == 1
+    Run(cluster, ORDERED, tmp_path).check(published(tmp_path / "out", "text"))
+
+
+def forwarded(stage):
+    """One to one into a task of its own."""
+    source = stage.source(split_by_key(PAIRS, lambda r: r[0], 3, 40))
+    return source.map(Slow(stage, 1)).disable_chaining().map(tuple)
+
+
+FORWARDED = Golden("unaligned_forward", forwarded, lambda: PAIRS, from_checkpoint=True, hold=0.9)
+FORCED = {"execution.checkpointing.unaligned.forced": "true"}
+
+
+def test_a_forward_edge_takes_part_when_forced_and_restores_at_the_same_parallelism(
+    cluster, tmp_path
+):
+    results = chain(cluster, FORWARDED, tmp_path, (2, 2), FORCED)
+    Run(cluster, FORWARDED, tmp_path).check(results)
+
+
+def test_data_of_a_forward_edge_does_not_restore_at_another_parallelism(cluster, tmp_path):
+    options = {**UNALIGNED, **FORCED}
+    latest = ended_in_the_middle(
+        cluster, FORWARDED, tmp_path / "out", tmp_path, parallelism=2, options=options
+    )
+    with pytest.raises(AssertionError, match=r"forward edge to .*had 2 subtasks.*LESTO-5103"):
+        to_the_end(
+            cluster, FORWARDED, tmp_path / "out", tmp_path,
+            parallelism=3, savepoint=latest.path, options=options,
+        )  # fmt: skip
+
+
+def test_unaligned_checkpoints_are_taken_one_at_a_time(cluster, tmp_path):
+    two = {**UNALIGNED, "execution.checkpointing.max-concurrent-checkpoints": "2"}
+    env = environment(cluster, **two)
+    write(Stage(env, tmp_path).source([[[1]]]), tmp_path / "out", "text")
+    with pytest.raises(LestoError, match="one checkpoint at a time"):
+        env.execute_async("two at a time")
 
 
 def test_a_timeout_lets_an_aligned_checkpoint_go_on_unaligned(cluster, tmp_path):

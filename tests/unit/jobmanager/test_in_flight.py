@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesto.jobmanager.core.in_flight import describe_edges, redistribute_in_flight
+from lesto.jobmanager.core.in_flight import (
+    check_widths,
+    describe_edges,
+    redistribute_in_flight,
+)
 from lesto.jobmanager.errors import RestoreMismatchError
 from lesto.kernels import keygroups
 from lesto.proto import checkpoint_pb2, job_pb2
@@ -114,6 +118,9 @@ def test_data_of_fixed_edges_needs_the_same_parallelism(kind):
     assert redistribute_in_flight(metadata, job(2, 2, kind))
     with pytest.raises(RestoreMismatchError, match="had 2 subtasks and is to have 3"):
         redistribute_in_flight(metadata, job(3, 3, kind))
+    with pytest.raises(RestoreMismatchError, match="had 2 subtasks and is to have 3"):
+        check_widths(metadata, job(2, 2, kind), {"v-from": 3, "v-to": 3})
+    check_widths(metadata, job(2, 2, kind), {"v-from": 3, "v-to": 2})
     empty = checkpoint(job(2, 2, kind), part(0, 0, 0, watermark=5), part(1, 1, 0, watermark=9))
     channels = redistribute_in_flight(empty, job(3, 3, kind))["v-to", 2]
     assert [(c.watermark, len(c.parts)) for c in channels] == [(5, 0)]
@@ -131,3 +138,23 @@ def test_data_of_an_edge_that_is_gone_is_refused_and_named():
         redistribute_in_flight(metadata, job(1, 1, target="other"))
     empty = checkpoint(job(1, 1), part(0, 0, 0))
     assert redistribute_in_flight(empty, job(1, 1, target="other")) == {}
+
+
+def test_what_went_round_while_a_forward_edge_was_unequal_goes_to_anybody():
+    metadata = checkpoint(job(1, 2, REBALANCE), part(0, 0, 1), part(0, 1, 1))
+    found = redistribute_in_flight(metadata, job(3, 3, FORWARD))
+    assert sum(bool(c.parts) for channels in found.values() for c in channels) == 2
+
+
+def test_another_number_of_key_groups_deals_out_anew():
+    metadata = checkpoint(job(1, 2), part(0, 0, 1), part(0, 1, 1))
+    found = redistribute_in_flight(metadata, job(1, 2, groups=32))
+    for channels in found.values():
+        assert [c.filter for c in channels if c.parts] == [True, True]
+
+
+@pytest.mark.parametrize(("old", "new"), [(HASH, REBALANCE), (REBALANCE, HASH)])
+def test_data_of_an_edge_that_has_lost_or_got_its_key_is_refused(old, new):
+    metadata = checkpoint(job(1, 1, old), part(0, 0, 1))
+    with pytest.raises(RestoreMismatchError, match="partitioned by key"):
+        redistribute_in_flight(metadata, job(1, 1, new))
