@@ -37,6 +37,16 @@ class Enumerator:
         self.readers = {}
 
 
+def checkpoint_settings(interval_ms, max_concurrent):
+    return CheckpointSettings(
+        interval_ms=interval_ms,
+        timeout_ms=4_000,
+        min_pause_ms=100 if max_concurrent == 1 else 0,
+        retained=2,
+        max_concurrent=max_concurrent,
+    )
+
+
 class Simulation:
     """One run.
 
@@ -83,13 +93,7 @@ class Simulation:
         )
         settings = JobSettings(
             restart=ExponentialDelay(max_backoff_ms=5_000),
-            checkpoints=CheckpointSettings(
-                interval_ms=interval_ms,
-                timeout_ms=4_000,
-                min_pause_ms=100 if max_concurrent == 1 else 0,
-                retained=2,
-                max_concurrent=max_concurrent,
-            ),
+            checkpoints=checkpoint_settings(interval_ms, max_concurrent),
             cancel_timeout_ms=2_000,
             adaptive=adaptive,
         )
