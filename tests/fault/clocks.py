@@ -1,8 +1,8 @@
 """Wall clocks that jump, a process at a time.
 
-Time namespaces shift only the monotonic and boot clocks, and the machine's own clock is everybody's.
-So a small library (``clock_shim.c``, compiled here with gcc, loaded by LD_PRELOAD) shifts
-CLOCK_REALTIME of a process and its children by what a mapped file says at the moment.
+Time namespaces shift only the monotonic and boot clocks, and the machine's own clock is
+everybody's. So a small library (``clock_shim.c``, compiled here with gcc, loaded by LD_PRELOAD)
+shifts CLOCK_REALTIME of a process and its children by what a mapped file says at the moment.
 """
 
 import shutil

@@ -19,7 +19,7 @@ from lesto.proto import client_pb2 as pb
 from tests.fault.cluster import Cluster, Place, kill
 from tests.fault.exactly_once import JOB, MUST_BE_ZERO, PARALLELISM, ROOT, start_verifier
 from tests.fault.observer import Observer
-from tests.fault.registry import Fault, Form, add, nothing_needed
+from tests.fault.registry import Fault, add, nothing_needed
 
 #: A TaskManager or slot that is silent for 2 s is given up: pauses and partitions stay short.
 HEARTBEATS = {"heartbeat.interval": "500ms", "heartbeat.timeout": "2s"}
@@ -127,8 +127,8 @@ class Setting:
         cluster: options of every process.
         job: options of the job.
         keep_jobmanager: the JobManager is started again when it dies.
-        around: called with the folder and seed of the run, a context manager that gives a function from
-            role and index to ``Place``; for networks, disks and clocks.
+        around: called with the folder and seed of the run, a context manager that gives a function
+            from role and index to ``Place``; for networks, disks and clocks.
         peaceful: the fault must not restart the job.
         arguments: called with the folder, for the job's script.
     """
@@ -247,7 +247,8 @@ def _percentile(values, q):
 def render(lines):
     """The table as text. Times are seconds since the fault: median / p95 / largest."""
     heads = ["fault", "test", "runs", "faults", "lost", "dup", "reord", "premat", "corrupt",
-             "state", "detection s", "to RUNNING s", "to output s", "healed to output s", "CONV", "result"]  # fmt: skip
+             "state", "detection s", "to RUNNING s", "to output s", "healed to output s", "CONV",
+             "result"]  # fmt: skip
     body = [heads]
     for x in lines:
         if "skipped" in x:

@@ -152,9 +152,10 @@ class Observer:
         if details is None:
             return
         state = details.summary.state
-        if last.healed is not None and last.resumed is None:
-            if self._newest_part() > last.newest or state == pb.JOB_STATE_FINISHED:
-                last.resumed = since - last.healed
+        done = state == pb.JOB_STATE_FINISHED
+        waits = last.healed is not None and last.resumed is None
+        if waits and (done or self._newest_part() > last.newest):
+            last.resumed = since - last.healed
         if last.detected is None:
             return
         if last.running is None and state in {pb.JOB_STATE_RUNNING, pb.JOB_STATE_FINISHED}:

@@ -2,7 +2,8 @@
 
 import time
 
-from tests.fault.harness import Form, Setting, scenario
+from tests.fault.harness import Setting, scenario
+from tests.fault.registry import Form
 
 KEPT = Setting(keep_jobmanager=True)
 
@@ -106,7 +107,7 @@ def kill_both(a):
     setting=KEPT,
 )  # fmt: skip
 def kill_both_in_recovery(a):
-    """A slot dies; while the job recovers the JobManager dies; while that recovers, a TaskManager."""
+    """A slot dies, in its recovery the JobManager, in that one's recovery a TaskManager."""
     for _ in a.strikes():
         a.sleep(0.8, 2)
         if not a.kill("slot"):

@@ -44,7 +44,7 @@ def _rescaled(folder, form, seed, _more):
 SHORT = Form(seconds=10, strikes=1)
 for _name, _test, _what, _summary in (
     ("standby-kill", "T6", "standby", "kill -9 of the leading JobManager beside a standby."),
-    ("standby-stop", "T9", "pause", "The leader stops, a standby leads, the old one wakes: fenced."),
+    ("standby-stop", "T9", "pause", "The leader stops, a standby leads, the old one wakes fenced."),
 ):  # fmt: skip
     add(
         Fault(

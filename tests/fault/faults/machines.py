@@ -5,9 +5,9 @@ import time
 
 from tests.fault import clocks
 from tests.fault.cluster import Place
-from tests.fault.harness import Form, Setting, scenario
+from tests.fault.harness import Setting, scenario
 from tests.fault.hostile import small_disk
-from tests.fault.registry import needs_root
+from tests.fault.registry import Form, needs_root
 
 HOUR = 3600
 

@@ -6,8 +6,8 @@ import time
 from tests.fault import clocks, net
 from tests.fault.cluster import Place, kill
 from tests.fault.faults import machines, wires
-from tests.fault.harness import Form, Setting, scenario
-from tests.fault.registry import needs_root
+from tests.fault.harness import Setting, scenario
+from tests.fault.registry import Form, needs_root
 
 JM, A, B = "jobmanager", "taskmanager-0", "taskmanager-1"
 

@@ -3,8 +3,9 @@
 import contextlib
 import time
 
-from tests.fault.harness import Form, Setting, scenario
+from tests.fault.harness import Setting, scenario
 from tests.fault.net import Network, missing, netem_missing
+from tests.fault.registry import Form
 
 JM, A, B = "jobmanager", "taskmanager-0", "taskmanager-1"
 

@@ -1,6 +1,7 @@
-"""Flink's stress test: checkpoints as fast as can be, only the newest kept, failures all the time."""
+"""Flink's stress test: checkpoints as fast as can be, one kept, failures all the time."""
 
-from tests.fault.harness import Form, Setting, scenario
+from tests.fault.harness import Setting, scenario
+from tests.fault.registry import Form
 
 
 def _trip(folder):
@@ -34,8 +35,6 @@ def stress(a):
             return
         last = a.strike("scripted failure")
         (a.folder / "fail").touch()
-        if not a.observer.until(
-            lambda s=last: s.running is not None or a.observer.finished(), 30
-        ):
+        if not a.observer.until(lambda s=last: s.running is not None or a.observer.finished(), 30):
             a.wrong.append("not converged 30 s after a failure")
             return

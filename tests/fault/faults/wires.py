@@ -3,8 +3,9 @@
 import contextlib
 import time
 
-from tests.fault.harness import Form, Setting, scenario
+from tests.fault.harness import Setting, scenario
 from tests.fault.net import missing
+from tests.fault.registry import Form
 from tests.fault.wires import wired
 
 TASKMANAGERS = ("taskmanager-0", "taskmanager-1")

@@ -5,8 +5,8 @@ The verifier looks at storage and sink: nothing of an epoch that is over may be 
 
 import time
 
-
-from tests.fault.harness import Form, Setting, scenario
+from tests.fault.harness import Setting, scenario
+from tests.fault.registry import Form
 
 #: Seconds beyond which silence counts as death: the timeout and an interval.
 GIVEN_UP_SECONDS = 2.5
