@@ -272,3 +272,21 @@ def test_a_format_in_the_place_of_a_path_is_named(tmp_path, given, hint):
     with pytest.raises(ConnectorConfigError, match="takes paths") as caught:
         FileSource(str(tmp_path / "a.txt"), given)
     assert hint in str(caught.value)
+
+
+def test_splits_of_a_lost_reader_go_to_who_waits_first_and_once(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    source = FileSource(str(tmp_path), format="text", watch_interval=1)
+    context = EnumeratorContext(2)
+    enumerator = source.create_enumerator(context, None)
+    enumerator.start()
+    enumerator.handle_split_request(0)
+    enumerator.handle_split_request(0)
+    enumerator.handle_split_request(0)  # waits
+    enumerator.handle_split_request(1)  # waits
+    lost, context.assigned[0] = context.assigned[0], []
+    enumerator.add_splits_back(lost, 0)
+    assert context.assigned == {0: [], 1: [lost[0]]}
+    enumerator.handle_split_request(0)
+    assert context.assigned == {0: [lost[1]], 1: [lost[0]]}

@@ -22,7 +22,13 @@ from lesto.connectors.datagen import (
 from lesto.connectors.errors import ConnectorConfigError
 from lesto.connectors.memory.collect import CollectSink
 from lesto.connectors.memory.collection import ArrowSource, CollectionSource
-from tests.unit.connectors.contexts import ReaderContext, WriterContext, all_splits, read
+from tests.unit.connectors.contexts import (
+    EnumeratorContext,
+    ReaderContext,
+    WriterContext,
+    all_splits,
+    read,
+)
 
 
 def test_a_collection_keeps_its_order_and_goes_on_where_it_was():
@@ -134,3 +140,17 @@ def test_collected_results_become_visible_in_order_and_once(tmp_path):
     assert pickle.loads(second.read_bytes()) == [3]
     assert len(list(folder.iterdir())) == 3
     assert writer.prepare_commit(3) == ()
+
+
+def test_splits_given_back_are_the_next_ones_in_their_order():
+    context = EnumeratorContext(3)
+    enumerator = RowGenSource(lambda i: i, rows=9).create_enumerator(context, None)
+    enumerator.handle_split_request(0)
+    enumerator.handle_split_request(0)
+    lost, context.assigned[0] = context.assigned[0], []
+    enumerator.add_splits_back(lost, 0)
+    for reader in (1, 2, 0):
+        enumerator.handle_split_request(reader)
+    assert context.assigned[1] + context.assigned[2] == lost
+    enumerator.handle_split_request(0)
+    assert context.no_more == {0}

@@ -11,6 +11,7 @@ from jobgraphs import pipeline
 from lesto.common.clock import SystemClock
 from lesto.common.source import Source, SplitEnumerator
 from lesto.jobmanager.core import events as ev
+from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.server.source_coordinator import SourceCoordinator
 
 
@@ -52,6 +53,9 @@ class _Enumerator(SplitEnumerator):
 
     def handle_split_request(self, subtask):
         self.script("request", self, subtask)
+
+    def add_splits_back(self, splits, subtask):
+        self.script("back", self, (splits, subtask))
 
     def discover(self):
         self.script("discover", self, None)
@@ -216,3 +220,57 @@ def test_discover_is_called_again_and_again_at_the_interval_asked_for():
             assert posted.empty(), "no discovery after the stop"
 
     asyncio.run(scenario())
+
+
+def test_a_restarted_reader_gives_back_what_its_checkpoint_lacks_and_has_a_new_attempt():
+    def script(step, enumerator, subtask):
+        if step == "request":
+            enumerator.number = getattr(enumerator, "number", 0) + 1
+            enumerator.context.assign_split(Text(f"s{enumerator.number}"), subtask)
+        if step == "back":
+            splits, reader = subtask
+            for split in splits:
+                enumerator.context.assign_split(split, reader)
+
+    async def scenario():
+        async with coordinator(script) as (sources, posted):
+            sources.start(1, {})
+            sources.handle_split_request(1, "numbers", 0)
+            sources.snapshot(1, 7)
+            sources.handle_split_request(1, "numbers", 0)
+            sources.handle_split_request(1, "numbers", 1)
+            sources.reset_readers(do.ResetReaders(1, 2, 7, (("numbers", 0),)))
+            sources.handle_split_request(1, "numbers", 1)
+            got = [await take(posted) for _ in range(6)]
+            assert got == [
+                assigned(1, 0, b"s1"),
+                ev.EnumeratorsSnapshotted(1, 7, {"numbers": b"state 7"}),
+                assigned(1, 0, b"s2"),
+                assigned(1, 1, b"s3"),
+                assigned(2, 0, b"s2"),
+                assigned(1, 1, b"s4"),
+            ]
+            sources.reset_readers(do.ResetReaders(9, 3, 7, (("numbers", 0),)))  # stale
+            sources.reset_readers(do.ResetReaders(1, 3, 7, (("numbers", 0),)))
+            assert await take(posted) == assigned(3, 0, b"s2")
+
+    asyncio.run(scenario())
+
+
+def test_an_enumerator_that_takes_nothing_back_has_the_whole_job_restarted():
+    async def scenario():
+        async with coordinator(_Simple.script) as (sources, posted):
+            sources.start(1, {})
+            sources.reset_readers(do.ResetReaders(1, 2, 0, (("numbers", 0),)))
+            failed = await take(posted)
+            assert (failed.attempt, failed.operator_uid) == (1, "numbers")
+            assert "does not take splits back" in failed.failure.message
+
+    asyncio.run(scenario())
+
+
+class _Simple:
+    @staticmethod
+    def script(step, enumerator, subtask):
+        if step == "back":
+            SplitEnumerator.add_splits_back(enumerator, *subtask)

@@ -38,6 +38,9 @@ class Fails(Operator):
     def no_more_splits(self):
         pass
 
+    def drain(self):
+        pass
+
     def stop(self):
         pass
 
@@ -49,12 +52,14 @@ class Waits(Fails):
         return IDLE
 
 
-def deployment(operator, attempt):
+def deployment(operator, attempt, subtask=0, epoch=1):
     vertex = job_pb2.JobVertex(id="v", name="v", parallelism=1, max_parallelism=128)
     vertex.operators.add(
         uid="op", name="op", factory_pickle=cloudpickle.dumps(SimpleFactory(operator, ()))
     )
-    task = runtime_pb2.TaskRef(job_id="j" * 32, epoch=1, vertex_id="v", attempt=attempt)
+    task = runtime_pb2.TaskRef(
+        job_id="j" * 32, epoch=epoch, vertex_id="v", subtask=subtask, attempt=attempt
+    )
     return runtime_pb2.TaskDeployment(task=task, vertex=vertex, data_token="t")
 
 
@@ -68,8 +73,8 @@ def slot():
     )  # fmt: skip
     slot = Slot(environment, Configuration.from_dict({}), lambda: None)
 
-    def deploy(operator, attempt):
-        tasks = [deployment(operator, attempt)]
+    def deploy(operator, attempt, **other):
+        tasks = [deployment(operator, attempt, **other)]
         slot.handle(runtime_pb2.TaskCommand(deploy=runtime_pb2.DeployTasks(tasks=tasks)))
 
     def cancel():
@@ -109,3 +114,15 @@ def test_a_cancelled_job_leaves_nothing_although_the_cycle_collector_hardly_look
     slot.cancel()
     slot.mailbox.run_once()
     assert not ALIVE
+
+
+def test_tasks_of_other_regions_stay_when_one_starts_again(slot):
+    ALIVE.clear()
+    slot.deploy(Waits, 1)
+    slot.deploy(Waits, 2, subtask=1)  # its region has restarted alone
+    slot.mailbox.run_once()
+    assert len(ALIVE) == 2
+    slot.deploy(Waits, 3, epoch=2)  # another JobManager: nothing of the one before may stay
+    slot.mailbox.run_once()
+    gc.collect()
+    assert len(ALIVE) == 1
