@@ -9,8 +9,10 @@ import time
 import cloudpickle
 import grpc
 import pytest
+from fake_kubernetes import FakeKubernetes
 from fake_taskmanager import FakeTaskManager
 from jobgraphs import JOB_ID, pipeline
+from real_etcd import is_missing, real_etcd
 
 from lesto.common.config import Configuration
 from lesto.common.rpc import leader_from_metadata
@@ -238,14 +240,29 @@ def test_a_cancellation_that_was_promised_is_kept(tmp_path):
     run(scenario())
 
 
-def test_a_standby_says_who_leads_and_takes_over(tmp_path):
+@pytest.fixture(params=["filesystem", "etcd", "kubernetes"])
+def service(request, tmp_path):
+    """Options of an election."""
+    options = {"high-availability.type": request.param}
+    with contextlib.ExitStack() as stack:
+        if request.param == "etcd":
+            if is_missing():
+                pytest.skip(is_missing())
+            options["high-availability.etcd.endpoints"] = stack.enter_context(real_etcd(tmp_path))
+        if request.param == "kubernetes":
+            fake = stack.enter_context(FakeKubernetes())
+            options["high-availability.kubernetes.api-server"] = fake.url
+        yield options
+
+
+def test_a_standby_says_who_leads_and_takes_over(tmp_path, service):
     async def scenario():
         async with contextlib.AsyncExitStack() as stack:
             first = await stack.enter_async_context(contextlib.AsyncExitStack())
-            leader, client = await first.enter_async_context(jobmanager(tmp_path))
+            leader, client = await first.enter_async_context(jobmanager(tmp_path, **service))
             await until(lambda: leader.info().leading)
             await submit(client)
-            standby, other = await stack.enter_async_context(jobmanager(tmp_path))
+            standby, other = await stack.enter_async_context(jobmanager(tmp_path, **service))
             info = await other.GetCluster(pb.GetClusterRequest())
             assert (info.leading, info.leader_address) == (False, leader.address)
             for call in (

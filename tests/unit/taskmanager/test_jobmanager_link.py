@@ -1,67 +1,140 @@
-"""A TaskManager's link to JobManagers that come and go."""
+"""A TaskManager's way to the JobManager that leads, and what it does without one."""
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
 
 from lesto.common.config import Configuration
-from lesto.proto import runtime_pb2, runtime_pb2_grpc
-from lesto.taskmanager.runtime import jobmanager_link
+from lesto.common.rpc import LEADER
+from lesto.proto import job_pb2, runtime_pb2, runtime_pb2_grpc
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
+from lesto.taskmanager.runtime.task_ledger import TaskLedger
 
 
-class _Leaders(runtime_pb2_grpc.TaskManagerGatewayServicer):
-    """Greets with one leader epoch after another, gives a command each time, and hangs up."""
+class Member(runtime_pb2_grpc.TaskManagerGatewayServicer):
+    """A JobManager that leads in a term, or names who does."""
 
-    def __init__(self, epochs):
-        self._epochs = iter(epochs)
-        self.done = asyncio.Event()
+    def __init__(self):
+        self.term, self.leader, self.asked = 0, None, 0
+        self.hang_up = asyncio.Event()
 
-    async def Connect(self, request_iterator, context):
-        epoch = next(self._epochs, None)
-        if epoch is None:
-            self.done.set()
-            return
-        registered = runtime_pb2.Registered(
-            jobmanager_id=f"jm-{epoch}",
-            heartbeat_interval_ms=1000,
-            heartbeat_timeout_ms=20_000,
-            leader_epoch=epoch,
-        )
-        await request_iterator.__anext__()
+    async def __aenter__(self):
+        self.server = grpc.aio.server()
+        runtime_pb2_grpc.add_TaskManagerGatewayServicer_to_server(self, self.server)
+        self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        await self.server.start()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.server.stop(0)
+
+    async def Connect(self, requests, context):
+        assert (await anext(requests)).WhichOneof("message") == "register"
+        self.asked += 1
+        if self.leader is not None:
+            trailing = ((LEADER, self.leader.encode()),)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "a standby", trailing)
+        registered = runtime_pb2.Registered(jobmanager_id=self.address, leader_epoch=self.term)
         yield runtime_pb2.ToTaskManager(registered=registered)
-        kill = runtime_pb2.KillSlot(slot_id=f"from-{epoch}", reason="test")
-        yield runtime_pb2.ToTaskManager(kill_slot=kill)
+        yield runtime_pb2.ToTaskManager(
+            kill_slot=runtime_pb2.KillSlot(slot_id=str(self.term), reason="heard")
+        )
+        await self.hang_up.wait()
+        self.hang_up.clear()
 
 
-async def _followed(epochs):
-    """The epochs of the JobManagers whose commands were taken."""
-    servicer = _Leaders(epochs)
-    server = grpc.aio.server()
-    runtime_pb2_grpc.add_TaskManagerGatewayServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    taken = []
+@contextlib.asynccontextmanager
+async def linked(*members):
+    """(slot ids of orders, reasons of losses) that the link has heard."""
+    orders, losses = [], []
     link = JobManagerLink(
-        f"127.0.0.1:{port}",
+        ",".join(member.address for member in members),
         Configuration(),
         register=runtime_pb2.RegisterTaskManager,
-        on_message=lambda message: taken.append(message.kill_slot.slot_id),
-        on_lost=lambda _reason: None,
+        on_message=lambda message: orders.append(message.kill_slot.slot_id),
+        on_lost=losses.append,
     )
-    running = asyncio.create_task(link.run())
+    task = asyncio.create_task(link.run())
     try:
-        await asyncio.wait_for(servicer.done.wait(), 30)
+        async with asyncio.timeout(30):
+            yield orders, losses
     finally:
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        await server.stop(None)
-    return [int(name.removeprefix("from-")) for name in taken]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-def test_no_command_of_a_leader_that_was_replaced_is_taken(monkeypatch):
-    monkeypatch.setattr(jobmanager_link, "RECONNECT_FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(jobmanager_link, "RECONNECT_MAX_SECONDS", 0.01)
-    assert asyncio.run(_followed([2, 3, 2, 1, 3, 4, 3])) == [2, 3, 3, 4]
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 - polls what the link has heard
+        await asyncio.sleep(0.005)
+
+
+def test_a_leader_of_an_earlier_term_is_not_obeyed():
+    async def scenario():
+        async with Member() as member:
+            member.term = 2
+            async with linked(member) as (orders, losses):
+                await until(lambda: orders == ["2"])
+                member.term, asked = 1, member.asked
+                member.hang_up.set()
+                await until(lambda: member.asked >= asked + 2)
+                assert (orders, len(losses)) == (["2"], 1)
+                member.term = 3
+                member.hang_up.set()
+                await until(lambda: orders == ["2", "3"])
+
+    asyncio.run(scenario())
+
+
+def test_a_standby_leads_to_the_leader():
+    async def scenario():
+        async with Member() as standby, Member() as leader:
+            standby.leader, leader.term = leader.address, 1
+            async with linked(standby) as (orders, _):
+                await until(lambda: orders == ["1"])
+                # The roles change.
+                leader.leader, standby.leader, standby.term = standby.address, None, 2
+                leader.hang_up.set()
+                await until(lambda: orders == ["1", "2"])
+
+    asyncio.run(scenario())
+
+
+def deploy(*refs):
+    tasks = [
+        runtime_pb2.TaskDeployment(task=_ref(*ref), vertex=job_pb2.JobVertex(id=ref[2]))
+        for ref in refs
+    ]
+    return runtime_pb2.TaskCommand(deploy=runtime_pb2.DeployTasks(tasks=tasks))
+
+
+def _ref(job, epoch, vertex, subtask, attempt):
+    return runtime_pb2.TaskRef(
+        job_id=job, epoch=epoch, vertex_id=vertex, subtask=subtask, attempt=attempt
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        runtime_pb2.TaskEvent(
+            state=runtime_pb2.TaskStateChanged(
+                task=_ref("j", 1, "v", 0, 1), state=runtime_pb2.TASK_STATE_CANCELED
+            )
+        ),
+        runtime_pb2.TaskEvent(failure=runtime_pb2.TaskFailure(task=_ref("j", 1, "v", 0, 1))),
+    ],
+    ids=["canceled", "failed"],
+)
+def test_the_supervisor_knows_which_tasks_have_not_ended(end):
+    ledger = TaskLedger()
+    ledger.deployed("s", deploy(("j", 1, "v", 0, 1), ("j", 1, "w", 0, 1)))
+    ledger.heard("s", end)
+    assert ledger.running() == {"s": {("j", 1, "w", 0, 1)}}
+    ledger.deployed("s", deploy(("j", 1, "w", 0, 2), ("k", 1, "v", 0, 1)))
+    assert ledger.running() == {"s": {("j", 1, "w", 0, 2), ("k", 1, "v", 0, 1)}}
+    ledger.deployed("s", deploy(("j", 2, "v", 0, 1)))
+    assert ledger.running() == {"s": {("j", 2, "v", 0, 1), ("k", 1, "v", 0, 1)}}
+    ledger.slot_gone("s")
+    assert not ledger.running()
