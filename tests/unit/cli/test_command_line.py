@@ -116,6 +116,9 @@ def test_no_command_prints_help_and_is_a_usage_error(capsys):
         (["cancel", "-m", "127.0.0.1:1", "ab"], ExitCode.UNREACHABLE, "lesto dev"),
         (["stop", "-m", "127.0.0.1:1", "ab"], ExitCode.UNREACHABLE, "127.0.0.1:1"),
         (["savepoint", "-m", "127.0.0.1:1", "ab"], ExitCode.UNREACHABLE, "127.0.0.1:1"),
+        (["rescale", "-m", "127.0.0.1:1", "-p", "2", "ab"], ExitCode.UNREACHABLE, "127.0.0.1:1"),
+        (["rescale", "ab"], ExitCode.USAGE, "-p N, or --vertex NAME=N"),
+        (["rescale", "--vertex", "Map", "ab"], ExitCode.USAGE, "'Map' is not NAME=N"),
     ],
 )
 def test_mistakes_name_cause_and_remedy(arguments, code, said, capsys):
