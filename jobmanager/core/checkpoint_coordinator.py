@@ -283,7 +283,10 @@ class CheckpointCoordinator:
     def _trigger_next(self, now: Moment) -> list[CoordinatorInstruction]:
         if not self._may_trigger():
             return []
-        request = self._requests.next(room=self._has_room())
+        request = self._requests.next(
+            savepoints=self.settings.overlapping or not self.under_way,
+            checkpoints=self._has_room(),
+        )
         if request is not None:
             saves = isinstance(request, SavepointRequest)
             return self._trigger(_SAVEPOINT if saves else _CHECKPOINT, request, now)

@@ -34,11 +34,13 @@ class RequestQueue:
         else:
             self._checkpoints.append(request)
 
-    def next(self, *, room: bool) -> Request | None:
-        """Take the next one out. ``room``: a checkpoint may start; a savepoint always may."""
-        if self._savepoints:
+    def next(self, *, savepoints: bool, checkpoints: bool) -> Request | None:
+        """Take the next one out, of those kinds that may start now."""
+        if savepoints and self._savepoints:
             return self._savepoints.popleft()
-        return self._checkpoints.popleft() if room and self._checkpoints else None
+        # A savepoint that waits is not overtaken for ever.
+        free = checkpoints and not self._savepoints
+        return self._checkpoints.popleft() if free and self._checkpoints else None
 
     def refuse(self, error: LestoError) -> list[RequestFailed]:
         """None of them will be done."""

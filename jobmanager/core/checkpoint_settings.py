@@ -26,6 +26,8 @@ class CheckpointSettings:
         tolerable_failures: consecutive failed checkpoints a job survives.
         retained: completed checkpoints kept.
         max_concurrent: checkpoints under way at once; a savepoint may come on top of them.
+        overlapping: whether a savepoint may start while a checkpoint is under way. Unaligned
+            barriers are not to meet others.
         claim_mode: whose the snapshot is that the job starts from.
         after_tasks_finish: whether periodic checkpoints go on once a source has ended.
     """
@@ -36,6 +38,7 @@ class CheckpointSettings:
     tolerable_failures: int = 3
     retained: int = 3
     max_concurrent: int = 1
+    overlapping: bool = True
     claim_mode: ClaimMode = ClaimMode.NO_CLAIM
     after_tasks_finish: bool = True
 

@@ -57,6 +57,7 @@ def job_settings(config: Configuration, graph: job_pb2.JobGraph) -> JobSettings:
         tolerable_failures=config.get(options.TOLERABLE_FAILED_CHECKPOINTS),
         retained=config.get(options.NUM_RETAINED_CHECKPOINTS),
         max_concurrent=config.get(options.MAX_CONCURRENT_CHECKPOINTS),
+        overlapping=not config.get(options.UNALIGNED_ENABLED),
         claim_mode=claim_mode(config),
         after_tasks_finish=config.get(options.CHECKPOINTS_AFTER_TASKS_FINISH),
     )

@@ -200,6 +200,19 @@ def test_failures_count_once_a_checkpoint_and_older_ones_not_at_all():
     assert [type(i) for i in out[:2]] == [NotifyCheckpoint, FailJob]
 
 
+def test_where_barriers_must_not_meet_a_savepoint_waits_and_nothing_overtakes_it():
+    driver = Driver(overlapping=False, max_concurrent=1).started()
+    driver.at(1_000)
+    driver.begin(1)
+    assert driver.request_savepoint(SavepointRequest("s", "/sp", False, False), driver.now) == []
+    assert driver.request_checkpoint(CheckpointRequest("c"), driver.now) == []
+    driver.ms = 5_000
+    driver.acks(1)
+    assert driver.written(1)[-1] == SnapshotEnumerators(1, 2)
+    (trigger,) = of(TriggerBarriers, driver.begin(2))
+    assert trigger.target == "/sp"
+
+
 # ------------------------------------------------------------------------------------ by hand
 
 
