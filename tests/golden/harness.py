@@ -279,6 +279,30 @@ class Run:
         assert least <= seen < self.size, f"{seen} of {self.size} results when stopped"
         return path
 
+    def rescaled(self):
+        """At parallelism 2, 3, 1 of one job that never stops."""
+        golden = self.golden
+        gate = self.folder / "gate"
+        stage, name = self._stage(
+            "rescaled", 2, golden.backends[0], interval=CHECKPOINT_INTERVAL,
+            hold=golden.hold, pause_ms=golden.pause_ms, release=gate,
+        )  # fmt: skip
+        output = self.folder / "rescaled"
+        write(golden.build(stage), output, golden.sink)
+        with stage.env.execute_async(name) as job:
+            least = max(1, int(self.size * golden.middle))
+            wait_for(
+                lambda: len(published(output, golden.sink)) >= least, job, what=f"{least} results"
+            )
+            for width in (3, 1):
+                answer = job.client.rescale(job.job_id, width)
+                assert set(answer.vertices.values()) <= {width, 1}, answer
+            gate.touch()
+            details = finish(job)
+        assert details.summary.restarts == 0
+        assert {v.parallelism for v in details.vertices} == {1}
+        self.check(published(output, golden.sink))
+
     def _end(self, job):
         if self.golden.from_checkpoint:
             job.cancel_and_wait()

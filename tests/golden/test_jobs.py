@@ -17,3 +17,12 @@ def test_job(cluster, tmp_path, golden):
     run = Run(cluster, golden, tmp_path)
     run.straight()
     run.restored(run.stopped())
+
+
+#: Row and columnar state of each kind, timers and windows; sources with a gate.
+IN_PLACE = ("states", "alarms", "sessions", "counted", "sums", "columnar_sliding")
+
+
+@pytest.mark.parametrize("golden", [j for j in JOBS if j.name in IN_PLACE], ids=str)
+def test_job_rescaled_in_place(cluster, tmp_path, golden):
+    Run(cluster, golden, tmp_path).rescaled()
