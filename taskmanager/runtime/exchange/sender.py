@@ -31,6 +31,11 @@ from lesto.taskmanager.runtime.exchange.wire import (
     Element,
 )
 
+#: Bytes that the consumer's machine has not acknowledged for so long mean that it is out of reach:
+#: the channel is lost. As gRPC's servers have it for what they send.
+UNACKNOWLEDGED_MS_MAX = 20_000
+#: gRPC sets TCP_USER_TIMEOUT only where keep-alive is on; in 24 days it sends no ping.
+_NO_PING_MS = 2**31 - 2
 #: Longest wait for the I/O threads of a closed channel; a stuck peer costs no more.
 JOIN_SECONDS = 2.0
 
@@ -172,7 +177,7 @@ class RemoteOutput(OutputChannel):
     def _write_all(self) -> None:
         client = None
         try:
-            client = fl.FlightClient(self._uri)
+            client = fl.FlightClient(self._uri, generic_options=_unacknowledged_limit())
             key = self._key
             command = (
                 key.job_id,
@@ -252,6 +257,13 @@ class RemoteOutput(OutputChannel):
             self._cond.notify()
         if first and not (ended and isinstance(error, (fl.FlightError, pa.ArrowException))):
             self._failed(_translated(error, self._key, self._uri))
+
+
+def _unacknowledged_limit() -> list[tuple[str, int]]:
+    return [
+        ("grpc.keepalive_time_ms", _NO_PING_MS),
+        ("grpc.keepalive_timeout_ms", UNACKNOWLEDGED_MS_MAX),
+    ]
 
 
 def _translated(error: BaseException, key: ChannelKey, uri: str) -> BaseException:

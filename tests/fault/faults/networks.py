@@ -34,6 +34,11 @@ def _both(one, other):
     return (one, other), (other, one)
 
 
+def _seconds(a):
+    """Short of every timeout, beyond that of heartbeats, and beyond that of data channels."""
+    return a.rng.choice([1, 4, 8, 30]) if a.form.seconds > 60 else 4
+
+
 def _cut(a, what, seconds, *pairs):
     a.strike(what)
     with a.place.network.partition(*pairs):
@@ -54,7 +59,7 @@ def partition_jobmanager(a):
     for index in a.strikes():
         a.sleep(0.5, 1.5)
         taskmanager = (A, B)[index % 2]
-        _cut(a, f"JM x {taskmanager}", a.rng.choice([4, 4, 1, 8]), *_both(JM, taskmanager))
+        _cut(a, f"JM x {taskmanager}", _seconds(a), *_both(JM, taskmanager))
 
 
 @scenario(
@@ -65,7 +70,7 @@ def partition_taskmanagers(a):
     """The TaskManagers do not reach each other; both reach the JobManager."""
     for _ in a.strikes():
         a.sleep(0.5, 1.5)
-        _cut(a, "TM x TM", a.rng.choice([4, 4, 1, 8]), *_both(A, B))
+        _cut(a, "TM x TM", _seconds(a), *_both(A, B))
 
 
 @scenario(
@@ -78,7 +83,7 @@ def partition_one_way(a):
     for index in a.strikes():
         a.sleep(0.5, 1.5)
         sender, receiver = pairs[index % len(pairs)]
-        _cut(a, f"{sender} -x-> {receiver}", a.rng.choice([4, 4, 1, 8]), (sender, receiver))
+        _cut(a, f"{sender} -x-> {receiver}", _seconds(a), (sender, receiver))
 
 
 @scenario(
