@@ -51,31 +51,44 @@ class CreditSender:
 class CreditReceiver:
     """The receiver's account.
 
+    A consumer that is slower than its producer narrows the *window*: of the limit it then keeps
+    back so much that only the window's bytes are under way or queued. What is queued is what an
+    aligned barrier waits for and what an unaligned one has to keep.
+
     Args:
         limit: bytes that may be under way or queued, one batch's overdraft apart.
+        window: to begin with; the limit by default.
     """
 
-    __slots__ = ("_limit", "_owed", "_queued", "_return_at", "_unreturned")
+    __slots__ = ("_limit", "_owed", "_queued", "_unreturned", "_window")
 
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            msg = f"a channel needs credit, got {limit} bytes"
+    def __init__(self, limit: int, window: int | None = None) -> None:
+        if limit < 1 or (window is not None and window < 1):
+            msg = f"a channel needs credit, got {limit} bytes and a window of {window}"
             raise InternalError(msg)
         self._limit = limit
+        self._window = limit if window is None else min(window, limit)
         self._queued = 0  # received and not yet taken by the task
-        self._owed = 0  # taken, not yet given back
-        self._unreturned = 0  # received and not yet given back = queued + owed
-        self._return_at = max(1, limit // 4)
+        self._owed = limit - self._window  # taken, or never granted, and not yet given back
+        self._unreturned = self._owed  # queued + owed
 
     @property
-    def limit(self) -> int:
-        """The first grant, bytes."""
-        return self._limit
+    def first_grant(self) -> int:
+        """Bytes that open the channel."""
+        return self._limit - self._owed
 
     @property
     def queued(self) -> int:
         """Bytes received and not yet taken."""
         return self._queued
+
+    def narrow(self, window: int) -> int:
+        """Use no more than ``window`` bytes of the limit; returns the bytes to give back now."""
+        if window < 1:
+            msg = f"a channel needs credit, got a window of {window} bytes"
+            raise InternalError(msg)
+        self._window = min(window, self._limit)
+        return self._due()
 
     def receive(self, nbytes: int) -> None:
         """A batch has come. A sender that had no credit for it breaks the protocol."""
@@ -96,8 +109,13 @@ class CreditReceiver:
             raise InternalError(msg)
         self._queued -= nbytes
         self._owed += nbytes
-        if self._owed >= self._return_at or (self._queued == 0 and self._owed > 0):
-            back, self._owed = self._owed, 0
-            self._unreturned -= back
-            return back
-        return 0
+        return self._due()
+
+    def _due(self) -> int:
+        """Bytes to give back, which are given back with that: none of those kept."""
+        back = self._owed - (self._limit - self._window)
+        if back <= 0 or (back < self._window // 4 and self._queued > 0):
+            return 0
+        self._owed -= back
+        self._unreturned -= back
+        return back

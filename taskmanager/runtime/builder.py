@@ -31,7 +31,7 @@ from lesto.taskmanager.runtime.exchange.edge import EdgeWriter, FlushPolicy
 from lesto.taskmanager.runtime.exchange.partition import create_partitioner
 from lesto.taskmanager.runtime.exchange.receiver import RemoteInput
 from lesto.taskmanager.runtime.exchange.sender import RemoteOutput
-from lesto.taskmanager.runtime.inputs import InputSpec, TaskInputs
+from lesto.taskmanager.runtime.inputs import WINDOW_BYTES_START, InputSpec, TaskInputs
 from lesto.taskmanager.runtime.restored_inputs import restored_inputs
 from lesto.taskmanager.runtime.task import Task
 
@@ -45,12 +45,13 @@ class LocalChannels:
         self._environment = environment
         self._waiting: dict[ChannelKey, LocalChannel] = {}
 
-    def get(self, key: ChannelKey, limit_bytes: int) -> LocalChannel:
+    def get(self, key: ChannelKey, limit_bytes: int, start_bytes: int) -> LocalChannel:
         """The channel; both ends get the same object."""
         found = self._waiting.pop(key, None)
         if found is not None:
             return found
-        made = LocalChannel(limit_bytes, self._environment.mailbox.wake)
+        wake = self._environment.mailbox.wake
+        made = LocalChannel(limit_bytes, wake, start_bytes=start_bytes)
         self._waiting[key] = made
         return made
 
@@ -91,6 +92,13 @@ class TaskBuilder:
             forced=config.get(options.UNALIGNED_FORCED),
             max_bytes=int(config.get(options.UNALIGNED_MAX_BYTES)),
         )
+        self._debloat_ns: int | None = None
+        if config.get(options.BUFFER_DEBLOAT_ENABLED):
+            target = config.get(options.BUFFER_DEBLOAT_TARGET)
+            self._debloat_ns = target // timedelta(microseconds=1) * 1000
+        # A consumer that turns out to be slow would take minutes for a full channel.
+        debloats = self._debloat_ns is not None
+        self._start_bytes = WINDOW_BYTES_START if debloats else self._credit
         self._hooks: list[Callable[[], None]] = []
 
     def build(self, task: Task) -> None:
@@ -111,6 +119,7 @@ class TaskBuilder:
                 settings=self._overtaking,
                 restored=restored_inputs(self._deployment),
                 subtask=task.ref.subtask,
+                debloat_ns=self._debloat_ns,
             )
         task.install(chain, inputs, [edge for edge, *_ in edges], self._hooks, self._overtaking)
 
@@ -146,7 +155,7 @@ class TaskBuilder:
         return channels
 
     def _local_channel(self, key: ChannelKey) -> LocalChannel:
-        channel = self._local.get(key, self._credit)
+        channel = self._local.get(key, self._credit, self._start_bytes)
         self._hooks.append(lambda: self._local.forget(key))
         return channel
 
@@ -157,6 +166,7 @@ class TaskBuilder:
             self._deployment.data_token,
             schema=schema,
             limit_bytes=self._credit,
+            start_bytes=self._start_bytes,
             give_back=environment.exchange.give_back,
             wake=environment.mailbox.wake,
             failed=self._failure_mail(task),

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from lesto.common.elements import (
     MIN_TIMESTAMP,
@@ -38,7 +38,7 @@ from lesto.taskmanager.core.alignment import (
     StopCapture,
     Unblock,
 )
-from lesto.taskmanager.core.pacing import Pacer
+from lesto.taskmanager.core.pacing import ALL_ROWS, STEP_NS, Pacer
 from lesto.taskmanager.core.watermarks import Advance, WatermarkMerger
 from lesto.taskmanager.runtime.capture import (
     ChannelName,
@@ -50,6 +50,12 @@ from lesto.taskmanager.runtime.exchange.channels import InputChannel
 from lesto.taskmanager.runtime.exchange.wire import ChannelEncoder, Element
 
 _UNNAMED = ChannelName("", 0)
+#: A channel keeps at least this much credit, however slow its task.
+WINDOW_BYTES_MIN: Final = 32 << 10
+#: Credit of a channel before anybody knows how quick its task is.
+WINDOW_BYTES_START: Final = 64 << 10
+#: Above any channel's credit: it is not narrowed.
+WINDOW_BYTES_MAX: Final = 1 << 40
 #: Control elements handled in one step at most; a step also ends behind a batch.
 CONTROL_PER_STEP_MAX = 64
 
@@ -125,6 +131,8 @@ class _Channel:
     capturing: bool = False
     #: A batch that was taken, and how many of its rows were handed over.
     rest: tuple[Batch, int] | None = None
+    #: Its queue is kept short: the task is slow, or nobody knows yet.
+    narrowed: bool = True
 
     def rest_batch(self) -> Batch | None:
         """The rows that were not handed over."""
@@ -165,6 +173,8 @@ class TaskInputs:
         settings: when barriers overtake.
         restored: channels of earlier attempts with in-flight data.
         subtask: the task's.
+        debloat_ns: time in which the task should be through with what waits in a channel; None:
+            channels hold what their credit allows.
     """
 
     def __init__(
@@ -176,6 +186,7 @@ class TaskInputs:
         settings: OvertakingSettings | None = None,
         restored: Sequence[InputSpec] = (),
         subtask: int = 0,
+        debloat_ns: int | None = None,
     ) -> None:
         specs = [c if isinstance(c, InputSpec) else InputSpec(*c) for c in channels]
         settings = settings or OvertakingSettings()
@@ -196,6 +207,7 @@ class TaskInputs:
         self._stage = self._stages.pop(0)
         self._reached = MIN_TIMESTAMP
         self._pacers = [Pacer() for _ in range(max(s.input_index for s in specs) + 1)]
+        self._debloat_steps = None if debloat_ns is None else debloat_ns / STEP_NS
         self._freezer = ChannelEncoder(None)
         self._capture: InputCapture | None = None
         self._announced: deque[tuple[int, Barrier]] = deque()
@@ -324,6 +336,8 @@ class TaskInputs:
         """Give the operators as many rows as fit into a step."""
         pacer = self._pacers[c.input_index]
         rows = len(batch) - start
+        if c.narrowed or rows > pacer.rows:
+            self._debloat(c, batch, pacer)
         if rows > pacer.rows:
             rows = pacer.rows
             c.rest = (batch, start + rows)
@@ -337,6 +351,15 @@ class TaskInputs:
         begin = time.perf_counter_ns()
         self._handler.on_batch(batch, c.input_index)
         pacer.observe(rows, time.perf_counter_ns() - begin)
+
+    def _debloat(self, c: _Channel, batch: Batch, pacer: Pacer) -> None:
+        """Let no more wait in the channel than the task is through with in the target time."""
+        if self._debloat_steps is None or not pacer.measured:
+            return
+        rows = min(int(pacer.rows * self._debloat_steps), ALL_ROWS)
+        window = max(WINDOW_BYTES_MIN, rows * batch.nbytes // len(batch))
+        c.narrowed = window < WINDOW_BYTES_MAX
+        c.channel.narrow(min(window, WINDOW_BYTES_MAX))
 
     def _control(self, index: int, c: _Channel, element: Element) -> None:
         merger = self._stage.merger

@@ -77,6 +77,10 @@ class InputChannel(ABC):
             front.append(element)
         return None
 
+    @abstractmethod
+    def narrow(self, window_bytes: int) -> None:
+        """Let no more than these bytes wait here, which is less than the bound of the channel."""
+
     @property
     @abstractmethod
     def queued_bytes(self) -> int:
@@ -130,12 +134,16 @@ class LocalChannel(InputChannel, OutputChannel):
 
     Args:
         limit_bytes: bytes queued at which the producer is parked.
+        start_bytes: the same to begin with, until ``narrow`` says how much the task can use.
         wake: tells the mailbox that the consumer has something to do.
     """
 
-    def __init__(self, limit_bytes: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, limit_bytes: int, wake: Callable[[], None], *, start_bytes: int | None = None
+    ) -> None:
         super().__init__()
         self._limit = limit_bytes
+        self._window = min(limit_bytes, start_bytes or limit_bytes)
         self._queued = 0
         self._wake = wake
         self._open = True
@@ -148,7 +156,12 @@ class LocalChannel(InputChannel, OutputChannel):
     @property
     def writable(self) -> bool:
         """Whether there is room for a batch."""
-        return self._queued < self._limit
+        return self._queued < self._window
+
+    def narrow(self, window_bytes: int) -> None:
+        """The producer is parked at so many bytes."""
+        self._window = min(window_bytes, self._limit)
+        self._wake()
 
     def send(self, element: Element) -> int:
         """Queue an element."""

@@ -42,6 +42,7 @@ class RemoteInput(InputChannel):
         token: the job's data token, which the producer must show.
         schema: the user's columns, or None for rows.
         limit_bytes: credit.
+        start_bytes: of it to begin with, until ``narrow`` says how much the task can use.
         give_back: thread-safe; sends credit to the producer.
         wake: thread-safe; the consumer has something to do.
         failed: thread-safe; called with why the channel is broken.
@@ -54,6 +55,7 @@ class RemoteInput(InputChannel):
         *,
         schema: pa.Schema | None,
         limit_bytes: int,
+        start_bytes: int | None = None,
         give_back: Callable[[RemoteInput, int], None],
         wake: Callable[[], None],
         failed: Callable[[BaseException], None],
@@ -62,7 +64,7 @@ class RemoteInput(InputChannel):
         self.key = key
         self.token = token
         self._schema = schema
-        self._account = CreditReceiver(limit_bytes)
+        self._account = CreditReceiver(limit_bytes, start_bytes)
         self._lock = threading.Lock()
         self._give_back = give_back
         self._wake = wake
@@ -92,7 +94,7 @@ class RemoteInput(InputChannel):
                 raise fl.FlightUnauthorizedError(msg)
             self._decoder = ChannelDecoder(self._schema, str(self.key))
             self._writer = writer
-        return self._account.limit
+            return self._account.first_grant
 
     def deliver(self, metadata: bytes, body: pa.RecordBatch | None) -> None:
         """A message has come (I/O thread)."""
@@ -143,6 +145,13 @@ class RemoteInput(InputChannel):
         with self._lock:
             self._closed = True
             self.queue.clear()
+
+    def narrow(self, window_bytes: int) -> None:
+        """Keep a part of the credit back."""
+        with self._lock:
+            back = self._account.narrow(window_bytes)
+        if back:
+            self._give_back(self, back)
 
     def _taken(self, nbytes: int) -> None:
         with self._lock:

@@ -22,6 +22,9 @@ class RestoredInput(InputChannel):
             self._queued += nbytes
             self.queue.append((element, nbytes))
 
+    def narrow(self, window_bytes: int) -> None:
+        """Nobody adds to it."""
+
     @property
     def queued_bytes(self) -> int:
         """Bytes not taken yet."""
