@@ -33,7 +33,7 @@ from lesto.state.errors import StorageError
 from tests.simulation.kernel import US_PER_MS, here, kernel
 
 COMMITTABLES = "committables"
-_METADATA = re.compile(r".*/chk-(\d+)/_metadata$")
+_METADATA = re.compile(r".*/chk-\d+/_metadata$")
 _SAVEPOINT = re.compile(r".*/savepoint-[^/]+/_metadata$")
 _LOG = re.compile(r".*/log/(\d+)$")
 
@@ -71,7 +71,7 @@ class World:
         self.numbers = collections.defaultdict(dict)
         self.sink_fails = 0.0
         # What the storage says.
-        self.metadata = {}  # checkpoint id -> epoch of the _metadata written last
+        self.metadata = {}  # path -> content of every _metadata
         self.complete = {}  # checkpoint id -> epoch by the log
         self.claimed = 0
         self.claims = {}
@@ -91,18 +91,15 @@ class World:
 
     def on_write(self, path, data, process):
         """A new object is durable."""
-        if found := _METADATA.match(path):
+        if _METADATA.match(path) or _SAVEPOINT.match(path):
             metadata = metadata_file.decode(data, path)
-            number = int(found[1])
-            if number in self.metadata:
-                self.fail(f"_metadata of checkpoint {number} was written twice")
-            self.metadata[number] = metadata
+            if path in self.metadata:
+                self.fail(f"{path} was written twice")
+            self.metadata[path] = metadata
             if not self.has_log:
-                self._complete(number, metadata, process)
+                self._complete(metadata, process)
         elif found := _LOG.match(path):
             self._on_entry(int(found[1]), entry_codec.decode(data, path), process)
-        elif _SAVEPOINT.match(path):
-            self.publishable |= _transactions(metadata_file.decode(data, path))
 
     def _on_entry(self, seq, entry, process):
         self.has_log = True
@@ -120,14 +117,14 @@ class World:
                         f"checkpoint {number} of epoch {entry.epoch} was completed after epoch "
                         f"{self.claimed} was claimed"
                     )
-                if entry.savepoint:
-                    return
-                if number not in self.metadata:
+                metadata = self.metadata.get(f"{entry.path}/_metadata")
+                if metadata is None or metadata.checkpoint_id != number:
                     self.fail(f"checkpoint {number} was logged before its metadata was durable")
                     return
-                self._complete(number, self.metadata[number], process)
+                self._complete(metadata, process)
 
-    def _complete(self, number, metadata, process):
+    def _complete(self, metadata, process):
+        number = metadata.checkpoint_id
         if number in self.complete:
             self.fail(f"two canonical checkpoints have the number {number}")
         if metadata.epoch < self.claimed:
