@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -138,8 +139,11 @@ class RecordDecoder:
 def timestamps_of(messages: Sequence[Any]) -> Timestamps:
     """Kafka's timestamps in ms; messages without one get ``NO_TIMESTAMP``."""
     stamps = list(map(library().Message.timestamp, messages))
-    times = np.array(stamps, np.int64)
-    return np.where(times[:, 0] == 0, NO_TIMESTAMP, times[:, 1])
+    kinds = np.fromiter(map(operator.itemgetter(0), stamps), np.int8, len(stamps))
+    times = np.fromiter(map(operator.itemgetter(1), stamps), np.int64, len(stamps))
+    if not kinds.all():
+        times[kinds == 0] = NO_TIMESTAMP
+    return times
 
 
 def _metadata_column(
