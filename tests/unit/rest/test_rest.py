@@ -10,7 +10,7 @@ import pytest
 
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricRegistry
-from lesto.jobmanager.errors import JobNotFoundError, JobStateError, RescaleRefusedError
+from lesto.jobmanager.errors import JobNotFoundError, JobStateError
 from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.operations import MAX_IN_PROGRESS
@@ -192,13 +192,6 @@ class FakeJobManager:
     def cancel(self, job_id):
         self.job(job_id)
         self.calls.append(("cancel", job_id))
-
-    def rescale(self, job_id, parallelism=0, vertices=None):
-        self.calls.append(("rescale", job_id, parallelism, vertices))
-        if vertices["a"][1] > 128:
-            msg = "'Source: flights' cannot have parallelism 129"
-            raise RescaleRefusedError(msg, remedy="ask for less")
-        return pb.RescaleJobResponse(vertices={"a": 3, "b": 3}, pause_ms=5)
 
     def checkpoint(self, job_id, *, full=False):
         self.calls.append(("checkpoint", job_id, full))
@@ -601,41 +594,3 @@ def test_the_server_serves_stops_and_names_a_taken_port(server, jobmanager):
     again = RestServer(Configuration.from_dict({"rest.port": int(port)}))
     again.bind()
     again.stop()
-
-
-def bounds(lower, upper):
-    return {"parallelism": {"lowerBound": lower, "upperBound": upper}}
-
-
-def test_resource_requirements_are_read_and_changed_with_flinks_json(client, jobmanager):
-    path = f"/jobs/{JOB}/resource-requirements"
-    assert client.get(path).json() == {"a": bounds(1, 2), "b": bounds(1, 2)}
-    answer = client.request("PUT", path, json={"a": bounds(1, 3), "b": bounds(2, 3)})
-    assert (answer.status_code, answer.json()) == (200, {})
-    assert jobmanager.calls == [("rescale", JOB, 0, {"a": (1, 3), "b": (2, 3)})]
-
-
-@pytest.mark.parametrize(
-    ("body", "detail"),
-    [
-        ({}, "names no vertex"),
-        ({"a": 3}, "'a' has no parallelism"),
-        ({"a": {"parallelism": 3}}, "'a' has no parallelism"),
-        ({"a": bounds(1, "3")}, "a bound of 'a' is no number"),
-        ({"a": bounds(True, 3)}, "a bound of 'a' is no number"),
-        ({"a": bounds(0, 3)}, "from 1 to 32768"),
-        ({"a": bounds(1, 1 << 20)}, "from 1 to 32768"),
-        ({"a": bounds(3, 2)}, "above its upperBound"),
-        ({"a": bounds(1, 129)}, "cannot have parallelism 129"),
-    ],
-)
-def test_requirements_that_make_no_sense_are_refused(client, body, detail):
-    answer = client.request("PUT", f"/jobs/{JOB}/resource-requirements", json=body)
-    assert answer.status_code == 400
-    assert detail in answer.json()["detail"]
-
-
-def test_requirements_of_an_unknown_job_are_not_found(client):
-    path = f"/jobs/{OTHER}/resource-requirements"
-    assert client.get(path).status_code == 404
-    assert client.request("PUT", path, json={"a": bounds(1, 2)}).status_code == 404
