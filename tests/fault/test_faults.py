@@ -1,7 +1,7 @@
 """Short forms of the faults (``python -m tests.fault --list``), judged from outside.
 
-On a machine with two free cores each run does all of its deeds; on a busy one its job may have ended
-before. Without root what needs network namespaces or mounts is skipped, and says so.
+With two free cores each run does all of its deeds; on a busy machine its job may have ended before.
+Without root what needs network namespaces or mounts is skipped, and says so.
 """
 
 import dataclasses
