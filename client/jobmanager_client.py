@@ -143,7 +143,7 @@ class JobManagerClient:
         return self._call(self._stub.GetCluster, pb.GetClusterRequest()) if found else info
 
     def submit(self, request: pb.SubmitJobRequest) -> str:
-        """Submit a job graph; return the job's id. Repeated, across a failover too, it is one job."""
+        """Submit a job graph; return the job's id. Repeated, it is one job all the same."""
         self._await_connection()
         response: pb.SubmitJobResponse = self._call(
             self._stub.SubmitJob, request, timeout=self._timeout

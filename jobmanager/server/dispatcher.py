@@ -35,9 +35,6 @@ from lesto.proto import client_pb2, job_pb2
 
 logger = get_logger("lesto.jobmanager.dispatcher")
 
-#: How often a repeated submission looks whether the first one is through.
-REPEAT_POLL_SECONDS = 0.02
-
 
 @dataclass(slots=True)
 class Job:
@@ -112,7 +109,7 @@ class Dispatcher:
         self._owner = owner
         self._services = services
         self._durable = durable(self) if durable is not None else None
-        self._submitting: set[str] = set()
+        self._submitting: dict[str, asyncio.Event] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._lost: LestoError | None = None
@@ -132,21 +129,24 @@ class Dispatcher:
         _check_uids(graph)
         validate_graph(graph)
         while self._durable is not None and graph.job_id in self._submitting:
-            await asyncio.sleep(REPEAT_POLL_SECONDS)  # the same submission, sent again
+            await self._submitting[graph.job_id].wait()  # the same submission, sent again
         if self._durable is None and (
             graph.job_id in self.jobs or graph.job_id in self._submitting
         ):
             msg = f"a job with id {graph.job_id} was submitted before"
             raise DuplicateJobError(msg, remedy="submit it with a new id")
         job_settings(job_config(self._config, graph), graph)  # wrong settings leave nothing behind
-        self._submitting.add(graph.job_id)
+        self._submitting[graph.job_id] = asyncio.Event()
         try:
             log = await self._make_durable(graph)
-            if graph.job_id in self.jobs:
+            ended = log is not None and log.state.ended is not None
+            if ended or graph.job_id in self.jobs:
                 return graph.job_id
             job = await self._prepare(graph, log)
         finally:
-            self._submitting.discard(graph.job_id)
+            self._submitting.pop(graph.job_id).set()
+        if self._stopped:  # meanwhile; the next leader finds the job
+            raise self._lost or ClusterStoppedError("the JobManager is stopping")
         self._start(job)
         logger.info("job.submitted", job=graph.job_id, job_name=graph.name)
         return graph.job_id

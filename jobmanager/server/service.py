@@ -359,8 +359,11 @@ class JobManager:
             self.cluster = self._new_cluster(term)
             try:
                 await self.cluster.dispatcher.recover()
-            except LestoError as error:
-                logger.error("leadership.not_taken", term=term, error=str(error))
+            except Exception as error:  # told, and another one may do better
+                known = isinstance(error, LestoError)
+                logger.error(
+                    "leadership.not_taken", term=term, error=str(error), exc_info=not known
+                )
                 self._elector.resign("its jobs cannot be read")
                 continue
             self._ready = True

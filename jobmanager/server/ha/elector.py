@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from lesto.common.clock import Clock
-from lesto.common.errors import LestoError
+from lesto.common.errors import InternalError, LestoError
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core.election import Election
 from lesto.jobmanager.server.ha.process_identity import is_gone
@@ -98,6 +98,8 @@ class Elector:
                 self.failure = None
             except LestoError as error:
                 self._failed(error)
+            except Exception as error:  # noqa: BLE001 - told; without this thread nobody leads
+                self._failed(InternalError(f"{type(error).__name__}: {error}"))
             self._wake.wait(self._interval)
             self._wake.clear()
         self._give_up()
