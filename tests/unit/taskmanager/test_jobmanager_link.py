@@ -10,6 +10,7 @@ from lesto.common.config import Configuration
 from lesto.common.rpc import LEADER
 from lesto.proto import job_pb2, runtime_pb2, runtime_pb2_grpc
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
+from lesto.taskmanager.runtime.supervisor import TaskManager
 from lesto.taskmanager.runtime.task_ledger import TaskLedger
 
 
@@ -138,3 +139,42 @@ def test_the_supervisor_knows_which_tasks_have_not_ended(end):
     assert ledger.running() == {"s": {("j", 2, "v", 0, 1), ("k", 1, "v", 0, 1)}}
     ledger.slot_gone("s")
     assert not ledger.running()
+
+
+def test_tasks_that_do_not_end_with_their_leader_are_killed_with_their_slot():
+    async def scenario():
+        config = Configuration.from_dict({"task.cancellation.timeout": "50 ms"})
+        taskmanager = TaskManager(config, jobmanager_address="127.0.0.1:1", slots=2)
+        slots = {name: _Slot(name) for name in ("stuck", "obedient", "idle")}
+        taskmanager._slots.update(slots)
+        for name in ("stuck", "obedient"):
+            command = runtime_pb2.SlotCommand(slot_id=name, command=deploy(("j", 1, name, 0, 1)))
+            taskmanager._on_command(runtime_pb2.ToTaskManager(command=command))
+        taskmanager._on_jobmanager_lost("gone")
+        last = [slot.sent[-1].command for slot in slots.values()]
+        assert all(c.WhichOneof("command") == "cancel" and not c.cancel.tasks for c in last)
+        ended = runtime_pb2.TaskStateChanged(
+            task=_ref("j", 1, "obedient", 0, 1), state=runtime_pb2.TASK_STATE_CANCELED
+        )
+        taskmanager.slot_event(slots["obedient"], runtime_pb2.TaskEvent(state=ended))
+        # The next leader's task in that slot is none of the lost one's.
+        command = runtime_pb2.SlotCommand(slot_id="idle", command=deploy(("j", 2, "v", 0, 1)))
+        taskmanager._on_command(runtime_pb2.ToTaskManager(command=command))
+        await until(lambda: slots["stuck"].killed)
+        assert not slots["obedient"].killed
+        assert not slots["idle"].killed
+        taskmanager._metrics.close()
+
+    asyncio.run(scenario())
+
+
+class _Slot:
+    """A slot process that takes what it is sent."""
+
+    def __init__(self, slot_id):
+        self.slot_id, self.ready, self.sent, self.killed = slot_id, True, [], ""
+        self.info = runtime_pb2.SlotInfo(slot_id=slot_id)
+        self.send = self.sent.append
+
+    def kill(self, reason):
+        self.killed = reason
