@@ -109,7 +109,13 @@ class CheckpointCleaner:
     def delete_empty_root(self) -> None:
         """Delete the root when nothing is left but the markers of epochs, and the job has ended."""
         left = self._files.list("", recursive=True)
-        if all(name.endswith("/") or paths.epoch_number(name) is not None for name in left):
+        if not all(name.endswith("/") or paths.epoch_number(name) is not None for name in left):
+            return
+        # One by one: a listing that is out of date must not cost what it does not show.
+        for name in left:
+            if not name.endswith("/"):
+                self._files.delete(name)
+        if self._files.is_local:
             self._files.delete_directory("")
 
 

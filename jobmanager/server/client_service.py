@@ -155,9 +155,7 @@ class ClientService(client_pb2_grpc.JobManagerServiceServicer):
     async def RescaleJob(self, request: Any, _context: Any) -> client_pb2.RescaleJobResponse:
         """Change a job's parallelism in place and wait until it runs with it."""
         vertices = {name: (v.lower, v.upper) for name, v in request.vertices.items()}
-        done = await self._cluster.dispatcher.rescale(
-            request.job_id, request.parallelism, vertices
-        )
+        done = await self._cluster.dispatcher.rescale(request.job_id, request.parallelism, vertices)
         return client_pb2.RescaleJobResponse(vertices=done.vertices, pause_ms=done.pause_ms)
 
     @_answered
