@@ -448,7 +448,8 @@ class StreamExecutionEnvironment:
         run = self._run_options
         name = job_name or self._config.get(options.PIPELINE_NAME) or DEFAULT_JOB_NAME
         ignore = self._config.get(options.SAVEPOINT_IGNORE_UNCLAIMED_STATE)
-        secret = {options.SECURITY_TOKEN.key}
+        # Belong to processes, not to jobs, whose configuration is stored and shown.
+        secret = {key for key, option in options.known_options().items() if option.secret}
         settings = GraphSettings(
             job_name=name,
             parallelism=self.get_parallelism(),

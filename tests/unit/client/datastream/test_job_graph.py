@@ -297,7 +297,9 @@ def test_a_named_row_type_makes_columns_of_a_function_s_results(env):
 
 def test_the_graph_carries_run_options_but_never_the_token():
     options = RunOptions(savepoint="/s/1", allow_non_restored=True, parallelism=3)
-    config = Configuration.from_dict({"security.token": "secret", "pipeline.name": "named"})
+    config = Configuration.from_dict(
+        {"security.token": "secret", "s3.secret-key": "secret", "pipeline.name": "named"}
+    )
     env = StreamExecutionEnvironment(config, options)
     numbers(env).sink_to(BlackholeSink())
     graph = env.get_job_graph()
