@@ -51,6 +51,14 @@ def check_import(copy):
     assert where.startswith(str(copy)), f"imports {where.strip()} instead of the copy"
 
 
+def check_place(copy, mutant):
+    """Each mutant has exactly one place, known before anything runs."""
+    occurrences = (copy / mutant["file"]).read_text().count(mutant["find"])
+    if occurrences != 1:
+        msg = f"{mutant['name']}: `find` occurs {occurrences} times in {mutant['file']}"
+        raise SystemExit(msg)
+
+
 def main():
     """Run all mutants, or those named."""
     table = tomllib.loads((ROOT / "tests/mutants/mutants.toml").read_text())["mutant"]
@@ -61,14 +69,12 @@ def main():
         copy = Path(folder) / "tree"
         shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OUT)
         check_import(copy)
+        for mutant in mutants:
+            check_place(copy, mutant)
         green = {test: run_test(copy, test)[0] for test in sorted({m["test"] for m in mutants})}
         for mutant in mutants:
             path = copy / mutant["file"]
             original = path.read_text()
-            occurrences = original.count(mutant["find"])
-            if occurrences != 1:
-                where = f"{occurrences} times in {path.name}"
-                raise SystemExit(f"{mutant['name']}: `find` occurs {where}")
             if not green[mutant["test"]]:
                 raise SystemExit(f"{mutant['test']} is red without any mutant")
             path.write_text(original.replace(mutant["find"], mutant["replace"]))
