@@ -153,7 +153,7 @@ def chain(cluster, golden, folder, widths, options):
 
 @pytest.mark.parametrize(
     ("golden", "widths"),
-    [(ORDERED, (2, 3, 1)), (ORDERED, (1, 2, 3)), (UNITED, (2, 3, 1)), (UNITED, (3, 2))],
+    [(ORDERED, (2, 3, 1)), (ORDERED, (1, 2, 3)), (UNITED, (2, 3, 1))],
     ids=str,
 )
 def test_in_flight_data_survives_at_another_parallelism(cluster, tmp_path, golden, widths):
@@ -161,8 +161,7 @@ def test_in_flight_data_survives_at_another_parallelism(cluster, tmp_path, golde
     Run(cluster, golden, tmp_path).check(results)
 
 
-@pytest.mark.parametrize("width", [3, 1])
-def test_a_job_is_rescaled_in_place_while_data_is_in_flight(cluster, jobmanager, tmp_path, width):
+def test_a_job_is_rescaled_in_place_while_data_is_in_flight(cluster, jobmanager, tmp_path):
     options = {**UNALIGNED, "execution.checkpointing.interval": CHECKPOINT_INTERVAL}
     env = environment(cluster, parallelism=2, **options)
     stage = Stage(env, tmp_path)
@@ -172,7 +171,7 @@ def test_a_job_is_rescaled_in_place_while_data_is_in_flight(cluster, jobmanager,
     write(keyed.reduce(Concatenate()), tmp_path / "out", "text")
     with env.execute_async("rescaled") as job:
         until_in_flight(job)
-        jobmanager.rescale(job.job_id, width)
+        jobmanager.rescale(job.job_id, 3)
         details = finish(job)
     assert details.checkpoints.restored == 1
     Run(cluster, ORDERED, tmp_path).check(published(tmp_path / "out", "text"))
