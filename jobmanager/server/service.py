@@ -281,16 +281,22 @@ class JobManager:
         Raises:
             NotLeaderError: it does not; says who does.
         """
-        if self._ready and self.cluster.lost is None:
+        if self._leads_now():
             return self.cluster
         elector = self._elector
         recovering = elector is not None and elector.leads(self.cluster.leader_epoch)
         raise self._not_leading("it reads its jobs" if recovering else "it is a standby")
 
+    def _leads_now(self) -> bool:
+        """Whether it leads at this moment: one that was paused may not have heard of its loss."""
+        if not self._ready or self.cluster.lost is not None:
+            return False
+        return self._elector is None or self._elector.leads(self.cluster.leader_epoch)
+
     def info(self) -> client_pb2.ClusterInfo:
         """Counts, versions, TaskManagers, and who leads; a standby knows the last alone."""
         found = self.cluster.info()
-        found.leading = found.leading and self._ready
+        found.leading = self._leads_now()
         if found.leading:
             found.leader_id, found.leader_address = self.jobmanager_id, self._reachable()
             return found

@@ -13,6 +13,9 @@ from lesto.state.leases.opening import ha_type, open_lease_store
 
 logger = get_logger("lesto.leader")
 
+#: Tries elsewhere before an address that fell silent is tried again.
+AVOIDED_TRIES = 6
+
 
 def split_addresses(text: str) -> tuple[str, ...]:
     """The addresses of ``host:port,host:port``.
@@ -36,7 +39,9 @@ class LeaderFinder:
 
     def __init__(self, addresses: tuple[str, ...], config: Configuration | None = None) -> None:
         assert addresses, "nowhere to begin"
+        self._addresses = addresses
         self._given: Iterator[str] = itertools.cycle(addresses)
+        self._silent, self._avoided = "", 0
         self._config = config
         self._store: LeaseStore | None = None
         self._hint = ""
@@ -51,8 +56,27 @@ class LeaderFinder:
         """Somebody says that the leader is there."""
         self._hint = address
 
+    def silent(self, address: str) -> None:
+        """Nothing is heard from there: it may be paused, and a try there takes long.
+
+        Others may still name it as the leader. It is tried again when they were tried.
+        """
+        self._silent, self._avoided = address, 0
+
     def next(self) -> str:
         """The next address to try. Blocking when the lease is looked at."""
+        found = self._next()
+        for _ in range(2 * len(self._addresses)):
+            if found != self._silent:
+                break
+            found = self._next()
+        if self._silent:
+            self._avoided += 1
+            if self._avoided > AVOIDED_TRIES:
+                self._silent = ""
+        return found
+
+    def _next(self) -> str:
         hint, self._hint = self._hint, ""
         if hint:
             return hint

@@ -146,6 +146,7 @@ class JobManagerLink:
                     call.cancel()
                     raise
                 reason = f"the JobManager has been silent for {self._timeout:g} s"
+                self._finder.silent(self._address)
             finally:
                 out, self._out = self._out, None
                 if out is not None:

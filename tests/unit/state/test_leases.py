@@ -160,3 +160,11 @@ def test_a_leader_is_looked_for_where_it_may_be(tmp_path):
     finder.hint("z:3")
     assert finder.next() == "z:3"
     assert finder.next() == "x:1"
+    finder.silent("x:1")
+    finder.hint("x:1")
+    tried = [finder.next() for _ in range(12)]
+    assert "x:1" not in tried[:6], "an address that fell silent is tried again at once"
+    assert "x:1" in tried[6:]
+    only = LeaderFinder(("x:1",))
+    only.silent("x:1")
+    assert only.next() == "x:1"
