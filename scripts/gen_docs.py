@@ -89,9 +89,10 @@ def configuration_page():
 
 
 def _sections():
-    """First key of each block of options.py -> the block's heading."""
+    """First key of each block of the options' files -> the block's heading."""
     headings, pending = {}, None
-    for line in (ROOT / "common" / "options.py").read_text().splitlines():
+    files = sorted((ROOT / "common" / "option_groups").glob("*.py"))
+    for line in (line for file in files for line in file.read_text().splitlines()):
         if match := SECTION.match(line):
             pending = match[1].strip()
             continue

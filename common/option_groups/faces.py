@@ -1,0 +1,64 @@
+"""What people and tools see of a cluster."""
+
+from __future__ import annotations
+
+from lesto.common.option_types import ConfigOption
+
+# ------------------------------------------------------------------------------------------- faces
+
+REST_ADDRESS = ConfigOption(
+    "rest.address", str, "127.0.0.1", "Host at which clients reach the REST server."
+)
+REST_PORT = ConfigOption(
+    "rest.port",
+    int,
+    8081,
+    "Port of the REST server; 0 takes a free one.",
+    minimum=0,
+    maximum=65535,
+)
+REST_BIND_ADDRESS = ConfigOption(
+    "rest.bind-address",
+    str,
+    "127.0.0.1",
+    "Address that the REST server listens on. Anything but loopback needs security.token.",
+)
+SECURITY_TOKEN: ConfigOption[str | None] = ConfigOption(
+    "security.token",
+    str,
+    None,
+    "Secret that clients and processes of the cluster show to each other.",
+    secret=True,
+)
+SECURITY_INSECURE = ConfigOption(
+    "security.insecure",
+    bool,
+    False,
+    "Listen beyond loopback without a token. Whoever reaches the port can then run code.",
+)
+METRICS_PORT = ConfigOption(
+    "metrics.port",
+    int,
+    0,
+    "Port of a process's Prometheus endpoint; 0 takes a free one, -1 opens none.",
+    aliases=("metrics.reporter.prom.port",),
+    minimum=-1,
+    maximum=65535,
+)
+METRICS_BIND_HOST = ConfigOption(
+    "metrics.bind-host", str, "127.0.0.1", "Address that Prometheus endpoints listen on."
+)
+LOG_LEVEL = ConfigOption(
+    "log.level",
+    str,
+    "INFO",
+    "Least severe level that is logged.",
+    choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+)
+LOG_FORMAT = ConfigOption(
+    "log.format",
+    str,
+    "auto",
+    "Shape of a log line; auto: for people on a terminal, JSON elsewhere.",
+    choices=("auto", "console", "json"),
+)

@@ -1,0 +1,56 @@
+"""The pipeline."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from lesto.common.option_types import ConfigOption
+
+# ---------------------------------------------------------------------------------------- pipeline
+
+PARALLELISM = ConfigOption(
+    "parallelism.default", int, 1, "Parallelism of operators that set none.", minimum=1
+)
+MAX_PARALLELISM = ConfigOption(
+    "pipeline.max-parallelism",
+    int,
+    -1,
+    "Number of key groups, the limit of rescaling; fixed with the state. -1 derives it from the "
+    "parallelism: 1.5 times, rounded up to a power of two, between 128 and 32768.",
+    minimum=-1,
+    maximum=32768,
+)
+PIPELINE_NAME: ConfigOption[str | None] = ConfigOption(
+    "pipeline.name", str, None, "Name of the job where execute() gives none."
+)
+OPERATOR_CHAINING = ConfigOption(
+    "pipeline.operator-chaining.enabled",
+    bool,
+    True,
+    "Fuse forward-connected operators of equal parallelism into one task.",
+    aliases=("pipeline.operator-chaining",),
+)
+AUTO_WATERMARK_INTERVAL = ConfigOption(
+    "pipeline.auto-watermark-interval",
+    timedelta,
+    timedelta(milliseconds=200),
+    "How often periodic watermarks are emitted; 0: never.",
+    minimum=timedelta(0),
+)
+GLOBAL_JOB_PARAMETERS: ConfigOption[dict[str, str] | None] = ConfigOption(
+    "pipeline.global-job-parameters",
+    dict,
+    None,
+    "Parameters that every function of the job can read.",
+)
+BUFFER_TIMEOUT = ConfigOption(
+    "execution.buffer-timeout.interval",
+    timedelta,
+    timedelta(milliseconds=5),
+    "Longest time a record waits for its batch to fill; 0 flushes after every record.",
+    aliases=("execution.buffer-timeout",),
+    minimum=timedelta(0),
+)
+ATTACHED = ConfigOption(
+    "execution.attached", bool, True, "Whether `lesto run` waits for the job to end."
+)
