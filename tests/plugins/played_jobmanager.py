@@ -82,7 +82,7 @@ class FakeJobManager(runtime_pb2_grpc.TaskManagerGatewayServicer):
             while not (found := condition()):
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    seen = [(s[-4:], str(e)[:300]) for s, e in self.events]
+                    seen = [(s[-4:], str(e)[:300]) for s, e in list(self.events)[:20]]
                     raise AssertionError(f"waited {seconds} s for {what}; events: {seen}")
                 self._cond.wait(left)
             return found

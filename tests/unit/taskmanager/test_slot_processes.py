@@ -62,6 +62,9 @@ class Numbers(Operator):
     def no_more_splits(self):
         pass
 
+    def drain(self):
+        pass
+
     def stop(self):
         self.stopped = True
 
