@@ -134,7 +134,7 @@ class JobLogError(LestoError):
 
 
 class NoIntactCheckpointError(LestoError):
-    """The job had completed checkpoints, and none of them can be read any more."""
+    """A job is to be recovered, and its newest complete checkpoint cannot be read any more."""
 
     code = "LESTO-5122"
     domain = Domain.EXTERNAL

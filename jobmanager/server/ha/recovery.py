@@ -84,38 +84,33 @@ def find_job(
 
 
 def _restore_point(state: LogState, store: CheckpointStore, retained: int) -> Recovered:
-    """The newest intact checkpoints of the log, and the numbers that are taken."""
+    """The newest checkpoint of the log, those kept before it, and the numbers that are taken.
+
+    Sinks have published what the newest one covers: an older one would publish it again. So when the
+    newest cannot be read, a person decides.
+    """
     assert state.submitted is not None
     entries = state.newest_first()
     found: list[CheckpointLoaded] = []
     unreadable: list[LestoError] = []
-    missing: list[LestoError] = []
+    missing = 0
     for entry in entries[:CHECKPOINTS_READ_MAX]:
-        if len(found) > retained or (found and len(missing) > retained):
+        if len(found) > retained or (found and missing > retained):
             break
         try:
             found.insert(0, load_checkpoint(entry.path))
         except CheckpointNotFoundError as error:
-            (missing if found else unreadable).append(error)  # older ones are not kept for ever
+            missing += 1
+            if not found:  # older ones are not kept for ever
+                unreadable.append(error)
         except CorruptFileError as error:
             unreadable.append(error)
     for problem in unreadable:
-        logger.warning(
-            "recovery.checkpoint_unusable",
-            error=str(problem),
-            consequence="none: a newer one is used"
-            if found and not _newest_is_lost(found, entries[0].checkpoint_id)
-            else "an older one is used; what sinks have published since is published again",
-        )
+        logger.warning("recovery.checkpoint_unusable", error=str(problem))
     failure: LestoError | None = None
-    if entries and not found:
-        msg = (
-            f"{len(entries)} checkpoints of the job were complete and none can be read; "
-            f"the newest: {unreadable[0].message}"
-        )
-        failure = NoIntactCheckpointError(
-            msg, remedy="bring the files back, or submit the job anew from a savepoint"
-        )
+    if entries and (not found or found[-1].metadata.checkpoint_id != entries[0].checkpoint_id):
+        failure = _newest_is_lost(unreadable[0], found[-1] if found else None)
+        found = []
     restarts = max((entry.restarts for entry in entries), default=0)
     return Recovered(
         checkpoints=tuple(found),
@@ -126,5 +121,12 @@ def _restore_point(state: LogState, store: CheckpointStore, retained: int) -> Re
     )
 
 
-def _newest_is_lost(found: list[CheckpointLoaded], newest: int) -> bool:
-    return found[-1].metadata.checkpoint_id != newest
+def _newest_is_lost(error: LestoError, intact: CheckpointLoaded | None) -> LestoError:
+    msg = f"the job's newest checkpoint cannot be read: {error.message}"
+    remedy = "bring its files back, or submit the job anew from a savepoint"
+    if intact is not None:
+        remedy = (
+            f"bring its files back and submit the job with -s; or with -s {intact.path}, an older "
+            "one that is intact: what sinks have published since is published again"
+        )
+    return NoIntactCheckpointError(msg, remedy=remedy)

@@ -187,14 +187,31 @@ async def checkpoints_of_a_dead_leader(tmp_path):
     return sorted(found, key=lambda p: -int(p.parent.name[4:]))
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path):
+def test_a_damaged_newest_checkpoint_is_not_replaced_by_an_older_one(tmp_path):
+    """Sinks have published what it covers."""
+
     async def scenario():
         newest, before, *_ = await checkpoints_of_a_dead_leader(tmp_path)
         damage(newest)
         async with leading(tmp_path) as (_, client, worker):
+            details = await reach(client, pb.JOB_STATE_FAILED)
+            failure = details.failures[0].failure
+            assert failure.code == errors.NoIntactCheckpointError.code
+            assert str(newest.parent) in failure.message
+            assert f"-s {before.parent}" in failure.remedy
+            assert not worker.deployments
+
+    run(scenario())
+
+
+def test_a_damaged_older_checkpoint_does_not_matter(tmp_path):
+    async def scenario():
+        newest, before, *_ = await checkpoints_of_a_dead_leader(tmp_path)
+        damage(before)
+        async with leading(tmp_path) as (_, client, worker):
             await until(lambda: len(worker.deployments) == 4)
             restored = {d.restored_checkpoint_id for d in worker.deployments}
-            assert restored == {int(before.parent.name[4:])}
+            assert restored == {int(newest.parent.name[4:])}
             assert await completed(client, 1) > int(newest.parent.name[4:]), "a number used twice"
 
     run(scenario())
