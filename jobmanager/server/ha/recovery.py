@@ -86,8 +86,8 @@ def find_job(
 def _restore_point(state: LogState, store: CheckpointStore, retained: int) -> Recovered:
     """The newest checkpoint of the log, those kept before it, and the numbers that are taken.
 
-    Sinks have published what the newest one covers: an older one would publish it again. So when the
-    newest cannot be read, a person decides.
+    Sinks have published what the newest one covers: an older one would publish it again. So when
+    the newest cannot be read, a person decides.
     """
     assert state.submitted is not None
     entries = state.newest_first()
