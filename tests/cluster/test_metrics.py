@@ -49,7 +49,12 @@ class FailsOnce(ProcessFunction):
 
 
 def submit(cluster):
-    config = Configuration.from_dict({"security.token": cluster.token})
+    settings = {
+        "security.token": cluster.token,
+        "execution.checkpointing.local-backup.enabled": "true",
+        "execution.state-recovery.from-local": "true",
+    }
+    config = Configuration.from_dict(settings)
     env = StreamExecutionEnvironment(config, RunOptions(jobmanager=cluster.address))
     env.set_parallelism(2).enable_checkpointing(200)
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(3, 0))
