@@ -18,9 +18,9 @@ SHORT = [
     ("mixed-network", 1, {}, {"backend": "hashmap"}),
     ("mixed-machine", 1, {}, {}),
     ("snapshot-damage", 1, {}, {}),
-    ("stress", 1, {"seconds": 8}, {}),
-    ("sink-files", 1, {"seconds": 7, "strikes": 5}, {}),
-    ("sink-postgres", 5, {"seconds": 7, "strikes": 5}, {}),
+    ("stress", 1, {"seconds": 5}, {"backend": "hashmap"}),
+    ("sink-files", 1, {"seconds": 5, "strikes": 4}, {}),
+    ("sink-postgres", 5, {"seconds": 5, "strikes": 4}, {}),
 ]
 
 
