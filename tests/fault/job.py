@@ -92,7 +92,9 @@ def main():
     ).with_timestamp_column("at")
     records = env.from_source(source, strategy, "records")
     keyed = records.key_by("key")
-    keyed.process(Running(args.trip, args.slow_us)).sink_to(FileSink(f"{args.output}/running", "jsonl"))
+    keyed.process(Running(args.trip, args.slow_us)).sink_to(
+        FileSink(f"{args.output}/running", "jsonl")
+    )
     (
         keyed.window(TumblingEventTimeWindows.of(Time.seconds(5)))
         .agg(
