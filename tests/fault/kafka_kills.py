@@ -38,7 +38,7 @@ KINDS = ("slot", "taskmanager", "jobmanager", "both", "broker", "broker-pause", 
 MUST_BE_ZERO = ("lost", "duplicated", "reordered", "wrong_state", "invented")
 KEYS = 1_000
 PARALLELISM = 2
-OVERCOME_SECONDS_MAX = 240.0  # a machine with other work; a quiet one needs about five
+OVERCOME_SECONDS_MAX = 90.0  # a quiet machine needs about five
 OPTIONS = {
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "100000",
