@@ -42,7 +42,7 @@ def test_a_root_that_is_not_there_has_no_orphans(tmp_path):
 
 
 def test_a_listing_out_of_date_never_costs_a_complete_checkpoint(tmp_path, monkeypatch):
-    """Seed 18 of the simulation: a retained checkpoint's folder was listed as empty, and deleted."""
+    """Seed 18 of the simulation: a retained checkpoint was listed as empty, and deleted."""
     root = tmp_path / "job"
     store = SnapshotStore(str(root))
     older, kept = store.write_exclusive(2, b"older"), store.write_exclusive(3, b"kept")
