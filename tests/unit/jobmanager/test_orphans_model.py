@@ -357,7 +357,7 @@ def test_on_disk(seed, tmp_path):
 
 def test_what_is_to_be_shown_does_happen():
     totals = dict.fromkeys(("completed", "deleted", "crashes", "late", "built on"), 0)
-    for seed in range(12):
+    for seed in range(24):
         job = live(Job(seed, MemoryObjects(), "/root"))
         for name, count in job.counts.items():
             totals[name] += count
