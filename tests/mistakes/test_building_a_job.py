@@ -154,7 +154,9 @@ def test_a_script_that_never_executes(run):
 
 def test_a_connector_that_does_not_exist(run):
     done = run("from lesto.datastream.connectors.pulsar import PulsarSource  # HERE\n")
-    done.is_clear(1, "", "lesto.datastream.connectors.pulsar", remedy="", traceback="ModuleNotFound")
+    done.is_clear(
+        1, "", "lesto.datastream.connectors.pulsar", remedy="", traceback="ModuleNotFound"
+    )
 
 
 def test_an_input_path_that_does_not_exist(run, tmp_path):
