@@ -27,7 +27,8 @@ class _Missing:
 #: Not in the cache.
 MISSING: Final = _Missing()
 
-Dirty = dict[Hashable, Any]  # namespace -> dict of keys, in order of change (maps: to map keys)
+#: Namespace -> changed keys, in order of change, to their newest values (maps: to map keys).
+Dirty = dict[Hashable, Any]
 
 
 class CacheOwner(Protocol):
@@ -62,6 +63,10 @@ class Pending:
 
 class CachedCells(Cells):
     """Cells of one state of one value a key, with dirt and eviction.
+
+    Every key in memory is in its ``space``; the value of a changed one is in ``dirty``, and comes
+    into the space when the change is captured. A key that changes often costs one look-up in a
+    dict that is in no cache of the processor, not two.
 
     Attributes:
         complete: all that exists is in memory, so that a miss needs no look-up.
@@ -127,13 +132,18 @@ class CachedCells(Cells):
     def _capture_space(
         self, namespace: Hashable, dirty: Any, deleted: list[tuple[Hashable, Any, Any]]
     ) -> Captured:
-        space = self.spaces[namespace]
-        keys = list(dirty)
-        values = [space[key] for key in keys]
+        self._take_in(namespace)
+        keys, values = list(dirty), list(dirty.values())
         if type(None) in set(map(type, values)):
             gone = [k for k, v in zip(keys, values, strict=True) if v is None]
             deleted += [(namespace, key, None) for key in gone]
         return CapturedCells(self.state_id, namespace, keys, values, self.backend.max_parallelism)
+
+    def _take_in(self, namespace: Hashable) -> None:
+        """Bring the values of changed keys into the space."""
+        dirty = self.dirty.get(namespace)
+        if dirty:
+            self.spaces[namespace].update(dirty)
 
     def settle(self, ingested: int) -> None:
         """RocksDB has taken in all generations up to ``ingested``: forget deletions and empty
@@ -197,6 +207,7 @@ class CachedCells(Cells):
 
     def keys(self, namespace: Hashable) -> Iterator[Any]:
         """Keys that have something in a namespace."""
+        self._take_in(namespace)
         space = self.spaces.get(namespace, {})
         live = [key for key, cell in space.items() if self._is_live(cell)]
         db = None if self.complete else self.backend.local_db()

@@ -74,6 +74,9 @@ class CachedMapCells(CachedCells):
         cell.complete = True
         self.backend.admit(1 + len(entries) - before)
 
+    def _take_in(self, namespace: Hashable) -> None:
+        """Changed entries are in their cells, and dirt only names them."""
+
     def _capture_space(
         self, namespace: Hashable, dirty: Any, deleted: list[tuple[Hashable, Any, Any]]
     ) -> Captured:

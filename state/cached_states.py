@@ -17,6 +17,7 @@ class CachedValueState(ValueState[Any]):
         "__weakref__",
         "_admit",
         "_cells",
+        "_changed",
         "_dirty",
         "_get",
         "_namespace",
@@ -37,6 +38,7 @@ class CachedValueState(ValueState[Any]):
         self._space = self._cells.space(self._namespace)
         self._get = self._space.get
         self._dirty = self._cells.dirty_in(self._namespace)
+        self._changed = self._dirty.get
 
     def set_namespace(self, namespace: Hashable) -> None:
         """Move to another namespace."""
@@ -46,22 +48,21 @@ class CachedValueState(ValueState[Any]):
     def value(self) -> Any:
         """The value; None when there is none."""
         key = self._owner.current_key
-        value = self._get(key, MISSING)
-        return self._cells.load(self._namespace, key) if value is MISSING else value
+        value = self._changed(key, MISSING)
+        if value is MISSING:
+            value = self._get(key, MISSING)
+            if value is MISSING:
+                return self._cells.load(self._namespace, key)
+        return value
 
     def update(self, value: Any) -> None:
         """Set the value; None clears it."""
         key = self._owner.current_key
-        space = self._space
-        if key in space:
-            space[key] = value
-            # Dirty keys are in the space. As many as it has: this one is among them, and another
-            # look-up in a large dict, which is in no cache of the processor, is saved.
-            if len(self._dirty) < len(space):
-                self._dirty[key] = None
+        dirty = self._dirty
+        if key in dirty or key in self._space:
+            dirty[key] = value
         elif value is not None or not self._cells.complete:
-            space[key] = value
-            self._dirty[key] = None
+            self._space[key] = dirty[key] = value
             self._admit()
 
     def clear(self) -> None:
