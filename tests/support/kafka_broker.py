@@ -44,6 +44,13 @@ def _free_ports(count):
         return [s.getsockname()[1] for s in sockets]
 
 
+def _cluster_id():
+    """One that does not begin like an option of a command line."""
+    while (text := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
 class KafkaBroker:
     """Context manager; ``address`` is what clients bootstrap from.
 
@@ -105,11 +112,11 @@ class KafkaBroker:
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._write_properties()
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", path),
-            check=True, capture_output=True, timeout=START_SECONDS_MAX,
+        done = subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", path),
+            check=False, capture_output=True, text=True, timeout=START_SECONDS_MAX,
         )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
         try:
             self.start()
         except BaseException:
