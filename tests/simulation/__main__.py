@@ -6,25 +6,11 @@ python -m tests.simulation --seeds 20000 --jobs 2 --until-failure
 
 import argparse
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.one import one
 from tests.simulation.report import report
 from tests.simulation.run import run
-
-
-def one(seed):
-    """Run a seed; its line, and its report if it failed."""
-    start = time.perf_counter()
-    result = run(seed)
-    seconds = time.perf_counter() - start
-    line = (
-        f"seed {seed}: {'ok' if result.ok else 'FAILED'} hash {result.trace_hash:08x} "
-        f"{result.steps} steps, {result.virtual_us / 1e6:.1f} virtual s, {seconds:.2f} s, "
-        f"{result.restarts} restarts, {result.completions} checkpoints, "
-        f"{result.in_flight} with data in flight, {result.faults}"
-    )
-    return seed, result.ok, line, "" if result.ok else report(result)
 
 
 def main():
