@@ -104,17 +104,12 @@ class UnreadBatches:
 
     def restore(self, items: Sequence[bytes]) -> list[bytes]:
         """Take rests from the checkpoint; the splits that came with them, for the reader."""
-        splits = []
-        for item in items:
-            stored = _decode(item)
-            self._rests.append(SourceBatch(_load(stored), stored.split_id))
-            if stored.split is not None:
-                splits.append(stored.split)
-            else:
-                self._ending.add(stored.split_id)
-        # A split with several rests gave itself with the first.
-        self._ending -= {s.split_id for s in map(_decode, items) if s.split is not None}
-        return splits
+        stored = [_decode(item) for item in items]
+        self._rests.extend(SourceBatch(_load(rest), rest.split_id) for rest in stored)
+        # A split with several rests travels with the first.
+        read_on = {rest.split_id for rest in stored if rest.split is not None}
+        self._ending.update(rest.split_id for rest in stored if rest.split_id not in read_on)
+        return [rest.split for rest in stored if rest.split is not None]
 
 
 def _store(rest: SourceBatch, split: bytes | None) -> _Stored:
