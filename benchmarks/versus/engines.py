@@ -101,13 +101,17 @@ class Engine:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.rest_port}{path}", data=data, method=method,
-            headers={"Content-Type": "application/json"},
+            headers=self.headers(),
         )  # fmt: skip
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return json.loads(answer.read() or "{}")
         except (urllib.error.HTTPError, ConnectionError, TimeoutError, urllib.error.URLError):
             return None
+
+    def headers(self):
+        """Of each request."""
+        return {"Content-Type": "application/json"}
 
     def slots_total(self):
         """Slots registered."""
@@ -276,20 +280,9 @@ class LestoEngine(Engine):
             script, *arguments,
         ]  # fmt: skip
 
-    def rest(self, path, body=None, method=None):
-        """As Flink; the cluster has a token, so the request carries it."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.rest_port}{path}", data=data, method=method,
-            headers={
-                "Content-Type": "application/json", "Authorization": f"Bearer {self.token}",
-            },
-        )  # fmt: skip
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.loads(answer.read() or "{}")
-        except (urllib.error.HTTPError, ConnectionError, TimeoutError, urllib.error.URLError):
-            return None
+    def headers(self):
+        """The cluster has a token, so a request carries it."""
+        return {**super().headers(), "Authorization": f"Bearer {self.token}"}
 
     def busy_taskmanager(self, job):
         """Process id of a TaskManager that runs tasks of the job."""
