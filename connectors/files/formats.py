@@ -11,13 +11,13 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.json as pajson
 
 from lesto.common.elements import Batch, ColumnarBatch, RowBatch
 from lesto.connectors.errors import ConnectorConfigError, SchemaMismatchError
 from lesto.connectors.files.damaged import readable
 from lesto.connectors.files.listing import list_files, resolve
 from lesto.connectors.files.malformed import BadRecord
+from lesto.connectors.json_columns import inferred_schema, json_columns
 
 #: How much of a file is looked at to infer a schema, in bytes.
 INFERENCE_BYTES: Final = 1 << 20
@@ -119,8 +119,8 @@ class JsonLinesFormat(LineFormat):
             return self
         path, sample = _sample(uris)
         with readable(path, "JSON Lines to infer a schema"):
-            table = pajson.read_json(io.BytesIO(sample), read_options=_json_options(1 << 24))
-        return JsonLinesFormat(table.schema)
+            found = inferred_schema(sample)
+        return JsonLinesFormat(found)
 
     def parse(self, chunk: bytes, offset: int) -> Parsed:
         """Objects as columns, or as dicts."""
@@ -135,14 +135,7 @@ class JsonLinesFormat(LineFormat):
         assert self.schema is not None
         if not data.strip():
             return _empty(self.schema)
-        table = pajson.read_json(
-            io.BytesIO(data),
-            read_options=_json_options(len(data) + 1),
-            parse_options=pajson.ParseOptions(
-                explicit_schema=self.schema, unexpected_field_behavior="ignore"
-            ),
-        )
-        return _one_batch(table.select(self.schema.names).cast(self.schema))
+        return json_columns(data, self.schema)
 
     def _parse_each(self, chunk: bytes, offset: int) -> Parsed:
         good: list[bytes] = []
@@ -174,10 +167,6 @@ class JsonLinesFormat(LineFormat):
 
 def _json_format(schema: pa.Schema | None, rows: bool) -> JsonLinesFormat:
     return JsonLinesFormat(schema, rows=rows)
-
-
-def _json_options(block_size: int) -> pajson.ReadOptions:
-    return pajson.ReadOptions(use_threads=False, block_size=block_size)
 
 
 class CsvFormat(LineFormat):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.json as pajson
 
 from lesto.common.elements import Batch, ColumnarBatch, RowBatch
 from lesto.common.row import Row
@@ -23,6 +21,7 @@ from lesto.connectors.formats.base import (
     SerializationSchema,
     decode_each,
 )
+from lesto.connectors.json_columns import json_columns
 
 #: A blank line between two others: Arrow's reader would skip it and shift the records behind it.
 _BLANK: Final = re.compile(rb"\n[ \t\r]*\n")
@@ -54,6 +53,7 @@ class JsonFormat(DeserializationSchema, SerializationSchema):
 
     def _together(self, messages: Sequence[Payload]) -> pa.RecordBatch | None:
         """All messages as lines of one text; None where that does not give a record for each."""
+        assert self.schema is not None
         try:
             text = b"\n".join(messages)  # type: ignore[arg-type]
         except TypeError:  # a null among them
@@ -62,22 +62,10 @@ class JsonFormat(DeserializationSchema, SerializationSchema):
         if blank or text.count(b"\n") != len(messages) - 1 or _BLANK.search(text):
             return None
         try:
-            batch = self._parse(text)
+            batch = json_columns(text, self.schema)
         except (ValueError, NotImplementedError):  # Arrow's errors are of these kinds
             return None
         return batch if batch.num_rows == len(messages) else None
-
-    def _parse(self, text: bytes) -> pa.RecordBatch:
-        assert self.schema is not None
-        table = pajson.read_json(
-            io.BytesIO(text),
-            read_options=pajson.ReadOptions(use_threads=False, block_size=len(text) + 1),
-            parse_options=pajson.ParseOptions(
-                explicit_schema=self.schema, unexpected_field_behavior="ignore"
-            ),
-        )
-        table = table.select(self.schema.names).cast(self.schema).combine_chunks()
-        return table.to_batches()[0]
 
     def _apart(self, messages: Sequence[Payload]) -> Decoded:
         """Message by message, to name those that are bad."""
@@ -94,7 +82,7 @@ class JsonFormat(DeserializationSchema, SerializationSchema):
                     bad.append(BadMessage(index, "not a JSON object"))
                     continue
                 # Written anew: on one line, whatever the message looked like.
-                good.append(self._parse(self._encoder.encode(value)))
+                good.append(json_columns(self._encoder.encode(value), self.schema))
             except (ValueError, NotImplementedError, msgspec.DecodeError) as error:
                 bad.append(BadMessage(index, str(error).split("\n", 1)[0]))
         table = pa.Table.from_batches(good, schema=self.schema).combine_chunks()
