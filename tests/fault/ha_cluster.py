@@ -177,13 +177,17 @@ class HaCluster(Cluster):
         return [json.loads(p.read_text().partition(" ")[2]) for p in sorted(folder.iterdir())]
 
     def written_by(self, job_id, epoch, term):
-        """Everything in storage that a leader wrote or had written: name, size and time."""
+        """Everything in storage that a leader wrote or had written: name, size and time.
+
+        Not its beats: one that had been decided when the process was stopped lands when it goes on,
+        and means nothing, because only the beats of the newest term are read.
+        """
         found = {}
         for path in self.checkpoints.rglob("*"):
             with contextlib.suppress(FileNotFoundError):
                 stat = path.stat()
                 own = f"-e{epoch}-" in path.name or path.name in {
-                    f"term-{term}", f"beat-{term}", f"end-{term}", f"details-{epoch}"
+                    f"term-{term}", f"end-{term}", f"details-{epoch}"
                 }  # fmt: skip
                 if path.is_file() and own:
                     found[str(path)] = (stat.st_size, stat.st_mtime_ns)
