@@ -4,6 +4,7 @@ acknowledgement.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ class _Upload:
 class TaskSnapshots:
     """Takes a task's snapshots and acknowledges them.
 
+    Taken on the mailbox thread. The acknowledgement leaves on the I/O thread that has finished the
+    upload: it must not wait for a step of a task.
+
     Args:
         environment: the slot's.
         deployment: the task's.
@@ -61,6 +65,7 @@ class TaskSnapshots:
         self._environment = environment
         self._deployment = deployment
         self._operators = tuple(operators)
+        self._lock = threading.Lock()  # of the uploads, of what both threads do with them
         self._uploads: dict[int, _Upload] = {}
         # In order: an incremental snapshot builds on the one before.
         self._worker = SerialWorker(environment.io)
@@ -115,20 +120,22 @@ class TaskSnapshots:
 
     def add_in_flight(self, found: InFlight) -> None:
         """What was in flight at the snapshot (mailbox thread)."""
-        upload = self._uploads.get(found.barrier.checkpoint_id)
-        if upload is None:
-            return
-        upload.expects = False
-        upload.works += 1
-        upload.measured.unaligned = found.overtook
-        upload.measured.in_flight_limited = found.limited
+        with self._lock:
+            upload = self._uploads.get(found.barrier.checkpoint_id)
+            if upload is None:
+                return
+            upload.expects = False
+            upload.works += 1
+            upload.measured.unaligned = found.overtook
+            upload.measured.in_flight_limited = found.limited
         self._worker.submit(lambda: self._finish_in_flight(upload, found.parts))
 
     def abort(self, checkpoint_id: int) -> None:
         """The checkpoint will never complete: its upload is not acknowledged."""
-        upload = self._uploads.get(checkpoint_id)
-        if upload is not None:
-            self._cancel(upload)
+        with self._lock:
+            upload = self._uploads.get(checkpoint_id)
+            if upload is not None:
+                self._cancel(upload)
 
     def _cancel(self, upload: _Upload) -> None:
         upload.cancelled = True
@@ -139,10 +146,12 @@ class TaskSnapshots:
         """Acknowledge nothing more; call back (mailbox thread) when no upload uses state any
         longer.
         """
-        for upload in list(self._uploads.values()):
-            self._cancel(upload)
-        self._when_idle = when_idle
-        if not self._uploads:
+        with self._lock:
+            for upload in list(self._uploads.values()):
+                self._cancel(upload)
+            self._when_idle = when_idle
+            idle = not self._uploads
+        if idle:
             when_idle()
 
     # --------------------------------------------------------------------------------- I/O thread
@@ -160,7 +169,7 @@ class TaskSnapshots:
             error = caught
             _discard(upload)
         async_us = (time.monotonic_ns() - begin) // 1000
-        self._environment.mailbox.post(lambda: self._finished(upload, acks, error, async_us))
+        self._finished(upload, acks, error, async_us)
 
     def _finish_in_flight(self, upload: _Upload, parts: Sequence[InFlightPart]) -> None:
         error: BaseException | None = None
@@ -172,7 +181,7 @@ class TaskSnapshots:
         except BaseException as caught:  # noqa: BLE001 - declined with the reason
             error = caught
         async_us = (time.monotonic_ns() - begin) // 1000
-        self._environment.mailbox.post(lambda: self._finished(upload, None, error, async_us))
+        self._finished(upload, None, error, async_us)
 
     def _store(self, upload: _Upload) -> CountingStore:
         from lesto.taskmanager.runtime.counting_store import CountingStore
@@ -208,8 +217,6 @@ class TaskSnapshots:
             acks.append(runtime_pb2.OperatorAck(uid=chained.node.uid, state=state))
         return acks
 
-    # ----------------------------------------------------------------------------- mailbox thread
-
     def _finished(
         self,
         upload: _Upload,
@@ -217,20 +224,26 @@ class TaskSnapshots:
         error: BaseException | None,
         async_us: int,
     ) -> None:
-        upload.works -= 1
-        upload.async_us = max(upload.async_us, async_us)
-        upload.error = upload.error or error
-        if acks is not None:
-            upload.acks = acks
-        done = not upload.expects or upload.cancelled or upload.error is not None
-        if upload.works or not done:
-            return
-        checkpoint_id = upload.barrier.checkpoint_id
-        self._uploads.pop(checkpoint_id, None)
-        if not upload.cancelled:
-            self._answer(checkpoint_id, upload)
-        if self._when_idle is not None and not self._uploads:
-            self._when_idle()
+        """A piece of work is done; with the last one the checkpoint is answered."""
+        with self._lock:
+            upload.works -= 1
+            upload.async_us = max(upload.async_us, async_us)
+            upload.error = upload.error or error
+            if acks is not None:
+                upload.acks = acks
+            done = not upload.expects or upload.cancelled or upload.error is not None
+            if upload.works or not done:
+                return
+            checkpoint_id = upload.barrier.checkpoint_id
+            if not upload.cancelled:
+                self._answer(checkpoint_id, upload)
+            # Only now: a task that has nothing under way may say that it has finished.
+            self._uploads.pop(checkpoint_id, None)
+            when_idle = None if self._uploads else self._when_idle
+        if when_idle is not None:
+            self._environment.mailbox.post(when_idle)
+        else:
+            self._environment.mailbox.wake()  # the task may have waited to finish
 
     def _answer(self, checkpoint_id: int, upload: _Upload) -> None:
         if upload.error is not None:

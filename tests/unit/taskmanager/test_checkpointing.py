@@ -62,9 +62,8 @@ class Io:
 @pytest.fixture
 def rig(tmp_path):
     log, sent, mails, io = [], [], [], Io()
-    environment = SimpleNamespace(
-        io=io, send=sent.append, mailbox=SimpleNamespace(post=mails.append), clock=VirtualClock()
-    )
+    mailbox = SimpleNamespace(post=mails.append, wake=lambda: log.append("wake"))
+    environment = SimpleNamespace(io=io, send=sent.append, mailbox=mailbox, clock=VirtualClock())
     deployment = runtime_pb2.TaskDeployment(checkpoint_root=str(tmp_path))
     deployment.task.epoch = 1
 
@@ -76,7 +75,7 @@ def rig(tmp_path):
         while mails:
             mails.pop(0)()
 
-    return SimpleNamespace(log=log, sent=sent, make=make, deliver=deliver)
+    return SimpleNamespace(log=log, sent=sent, make=make, deliver=deliver, io=io, mails=mails)
 
 
 def take(snapshots, rig, checkpoint_id=1):
@@ -97,7 +96,7 @@ def test_the_acknowledgement_follows_the_upload(rig):
     (event,) = rig.sent
     assert event.ack.checkpoint_id == 1
     assert event.ack.operators[0].state.lists[0].items == [b"x"]
-    assert rig.log[-1] == "upload"
+    assert rig.log[-2:] == ["upload", "wake"]
 
 
 def test_a_failed_upload_is_declined_with_its_reason_and_never_acknowledged(rig):
@@ -107,7 +106,7 @@ def test_a_failed_upload_is_declined_with_its_reason_and_never_acknowledged(rig)
     (event,) = rig.sent
     assert event.WhichOneof("event") == "decline"
     assert "disk full" in event.decline.reason
-    assert rig.log[-1] == "discard"
+    assert rig.log[-2:] == ["discard", "wake"]
     assert not snapshots.running
 
 
@@ -117,4 +116,25 @@ def test_an_aborted_checkpoint_is_neither_uploaded_nor_acknowledged(rig):
     snapshots.abort(1)
     rig.deliver()
     assert rig.sent == []
-    assert rig.log[-1] == "discard"
+    assert rig.log[-2:] == ["discard", "wake"]
+
+
+def test_the_acknowledgement_does_not_wait_for_the_mailbox_thread(rig):
+    """A step of a slow task would be added to every checkpoint."""
+    snapshots = rig.make()
+    take(snapshots, rig)
+    rig.io.run()
+    assert [event.ack.checkpoint_id for event in rig.sent] == [1]
+    assert not snapshots.running
+    assert rig.mails == []
+
+
+def test_state_is_closed_on_the_mailbox_thread_once_nothing_is_uploaded(rig):
+    snapshots = rig.make()
+    take(snapshots, rig)
+    snapshots.close(lambda: rig.log.append("closed"))
+    rig.io.run()
+    assert "closed" not in rig.log
+    rig.deliver()
+    assert rig.log[-1] == "closed"
+    assert rig.sent == []
