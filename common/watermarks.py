@@ -53,6 +53,26 @@ class WatermarkGenerator(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class WatermarkAlignment:
+    """Keeps sources (and splits of one) together in event time.
+
+    Attributes:
+        group: sources of a job with the same name are aligned with each other.
+        max_drift_ms: a split whose watermark is further than this ahead of the group's smallest
+            is paused.
+        update_interval_ms: how often readers report and are told the group's watermark.
+    """
+
+    group: str
+    max_drift_ms: int
+    update_interval_ms: int
+
+
+#: How often aligned sources report when nothing is said; Flink's default.
+ALIGNMENT_INTERVAL_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
 class WatermarkStrategy:
     """How a stream gets its event time. Immutable: the ``with_`` methods give new strategies.
 
@@ -62,7 +82,9 @@ class WatermarkStrategy:
         timestamp_assigner: assigner object or callable (value, record_timestamp) -> ms, or None:
             keep the source's timestamps.
         timestamp_column: column holding event time, for streams with a schema.
-        idle_timeout_ms: without records for so long, the stream counts as idle; None: never.
+        idle_timeout_ms: without records for so long, a split counts as idle; 0: never; None: as
+            ``pipeline.watermark.idle-timeout`` says.
+        alignment: how far ahead of the group's slowest a source may read; None: no limit.
     """
 
     out_of_orderness_ms: int | None = None
@@ -70,6 +92,7 @@ class WatermarkStrategy:
     timestamp_assigner: TimestampAssigner | Callable[[Any, int], int] | None = None
     timestamp_column: str | None = None
     idle_timeout_ms: int | None = None
+    alignment: WatermarkAlignment | None = None
 
     @staticmethod
     def for_monotonous_timestamps() -> WatermarkStrategy:
@@ -98,16 +121,22 @@ class WatermarkStrategy:
         return WatermarkStrategy(generator_factory=generator_factory)
 
     def with_timestamp_assigner(
-        self, timestamp_assigner: TimestampAssigner | Callable[[Any, int], int]
+        self, timestamp_assigner: TimestampAssigner | Callable[[Any, int], int] | str
     ) -> WatermarkStrategy:
-        """Take timestamps from the records: an assigner or a callable (value, record_timestamp) ->
-        ms.
+        """Take timestamps from the records.
+
+        Args:
+            timestamp_assigner: a TimestampAssigner; a callable (value, record_timestamp) -> ms; a
+                callable of one ``pyarrow.RecordBatch`` (say so by a type hint) that gives an array
+                of event times, for streams with a schema; or the name of a column.
         """
         given: Any = timestamp_assigner
+        if isinstance(given, str):
+            return self.with_timestamp_column(given)
         if not isinstance(given, TimestampAssigner) and not callable(given):
             msg = f"expected a TimestampAssigner or a callable, not {timestamp_assigner!r}"
             raise TypeError(msg)
-        return replace(self, timestamp_assigner=timestamp_assigner, timestamp_column=None)
+        return replace(self, timestamp_assigner=given, timestamp_column=None)
 
     def with_timestamp_column(self, name: str) -> WatermarkStrategy:
         """Take timestamps from a column: a timestamp, a date, or integer milliseconds."""
@@ -124,15 +153,45 @@ class WatermarkStrategy:
             raise ValueError(msg)
         return replace(self, idle_timeout_ms=millis)
 
+    def without_idleness(self) -> WatermarkStrategy:
+        """Wait for splits without records for ever."""
+        return replace(self, idle_timeout_ms=0)
+
     def with_watermark_alignment(
         self,
         watermark_group: str,
         max_allowed_watermark_drift: DurationLike,
         update_interval: DurationLike | None = None,
     ) -> WatermarkStrategy:
-        """Not supported yet: raises NotImplementedError."""
-        msg = "WatermarkStrategy.with_watermark_alignment is not supported yet"
-        raise NotImplementedError(msg)
+        """Pause splits that are too far ahead of the slowest one of all sources in a group.
+
+        Args:
+            watermark_group: sources that name the same group are aligned with each other.
+            max_allowed_watermark_drift: how far ahead of the group's watermark a split may be.
+            update_interval: how often readers report; 1 s.
+        """
+        if not is_a(watermark_group, str) or not watermark_group:
+            msg = f"watermark_group must be a name, not {watermark_group!r}"
+            raise TypeError(msg)
+        interval = ALIGNMENT_INTERVAL_MS
+        if update_interval is not None:
+            interval = duration_ms(update_interval, "update_interval")
+        if interval == 0:
+            msg = "update_interval must be longer than zero"
+            raise ValueError(msg)
+        drift = duration_ms(max_allowed_watermark_drift, "max_allowed_watermark_drift")
+        return replace(self, alignment=WatermarkAlignment(watermark_group, drift, interval))
+
+    def with_default_idleness(self, idle_timeout_ms: int) -> WatermarkStrategy:
+        """The strategy as it runs where it says nothing of idleness.
+
+        A custom generator is left alone: it may well advance event time without records.
+        """
+        if self.idle_timeout_ms == 0 or not self.generates_watermarks:
+            return replace(self, idle_timeout_ms=self.idle_timeout_ms or None)
+        if self.idle_timeout_ms is None and self.generator_factory is None:
+            return replace(self, idle_timeout_ms=idle_timeout_ms or None)
+        return self
 
     @property
     def generates_watermarks(self) -> bool:

@@ -37,6 +37,14 @@ AUTO_WATERMARK_INTERVAL = ConfigOption(
     "How often periodic watermarks are emitted; 0: never.",
     minimum=timedelta(0),
 )
+WATERMARK_IDLE_TIMEOUT = ConfigOption(
+    "pipeline.watermark.idle-timeout",
+    timedelta,
+    timedelta(seconds=30),
+    "A split without records for so long does not hold back event time, where the watermark "
+    "strategy says nothing of idleness; a warning names it. 0: it waits for ever, as in Flink.",
+    minimum=timedelta(0),
+)
 GLOBAL_JOB_PARAMETERS: ConfigOption[dict[str, str] | None] = ConfigOption(
     "pipeline.global-job-parameters",
     dict,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import operator
+from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,7 @@ from lesto.common.elements import (
     Watermark,
 )
 from lesto.common.errors import did_you_mean
+from lesto.common.logs import get_logger
 from lesto.common.watermarks import WatermarkOutput, WatermarkStrategy
 from lesto.taskmanager.operators.errors import InvalidResultError, MissingTimestampError
 from lesto.taskmanager.operators.field_access import column
@@ -29,6 +32,53 @@ from lesto.taskmanager.operators.user_functions import function_error, function_
 _DAY_MS: Final = 86_400_000
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
+#: Union list state: (subtask, event time in ms) of each subtask that makes watermarks.
+EVENT_TIME_STATE: Final = "event-time"
+#: Splits that warnings of idleness name at most, an operator.
+WARNINGS_MAX: Final = 32
+_encode_time = msgspec.msgpack.Encoder().encode
+_decode_time = msgspec.msgpack.Decoder(tuple[int, int]).decode
+_log = get_logger("lesto.event_time")
+
+
+def stored_event_time(subtask: int, event_time: int) -> dict[str, list[bytes]]:
+    """Union list state that holds the event time (ms) a subtask has reached."""
+    return {EVENT_TIME_STATE: [_encode_time((subtask, event_time))]}
+
+
+def restored_event_time(stored: Sequence[bytes], subtask: int, parallelism: int) -> int:
+    """Event time (ms) at which a subtask goes on; MIN_TIMESTAMP when nothing was stored.
+
+    Would it begin anew, records that were late before a failure were not late behind it, and
+    windows that have fired would fire again. With another parallelism input has moved, so the
+    slowest subtask decides.
+    """
+    times = dict(map(_decode_time, stored))
+    if not times:
+        return MIN_TIMESTAMP
+    return times[subtask] if len(times) == parallelism else min(times.values())
+
+
+class IdleWarnings:
+    """Says once of each split that it is idle, so that nobody wonders why windows close early."""
+
+    def __init__(self, operator_name: str) -> None:
+        self._operator = operator_name
+        self._told: set[str] = set()
+
+    def tell(self, split: str, timeout_ms: int) -> None:
+        """A split has become idle by the timeout."""
+        if split in self._told or len(self._told) >= WARNINGS_MAX:
+            return
+        self._told.add(split)
+        _log.warning(
+            "split.idle",
+            operator=self._operator,
+            split=split,
+            idle_timeout_ms=timeout_ms,
+            remedy="event time goes on without it, and what it brings later may be late: "
+            "WatermarkStrategy.with_idleness(...) or pipeline.watermark.idle-timeout (0: never)",
+        )
 
 
 class TimestampAssignment:
@@ -42,6 +92,7 @@ class TimestampAssignment:
     def __init__(self, strategy: WatermarkStrategy, operator_name: str) -> None:
         self._column = strategy.timestamp_column
         self._function = strategy.timestamp_function()
+        self._vectorised = self._function is not None and takes_batches(self._function)
         self._name = function_name(strategy.timestamp_assigner)
         self._operator = operator_name
 
@@ -53,6 +104,8 @@ class TimestampAssignment:
                 if isinstance(batch, ColumnarBatch)
                 else self._of_fields(batch.values, self._column)
             )
+        elif self._vectorised:
+            times = self._of_batch(batch)
         elif self._function is not None:
             times = self._of_function(batch)
         else:
@@ -78,6 +131,28 @@ class TimestampAssignment:
             msg = f"{self._name} must return the event time as int milliseconds, not {wrong!r}"
             raise InvalidResultError(msg) from error
 
+    def _of_batch(self, batch: Batch) -> Timestamps:
+        if not isinstance(batch, ColumnarBatch):
+            msg = f"{self._name} takes an Arrow batch, but its input has no schema"
+            raise MissingTimestampError(
+                msg, remedy="declare the stream's type, or take (value, record_timestamp)"
+            )
+        fn: Any = self._function
+        try:
+            found = fn(batch.data)
+        except Exception as error:
+            raise function_error(self._operator, self._name, error) from error
+        if isinstance(found, pa.ChunkedArray):
+            found = found.combine_chunks()
+        values = found if isinstance(found, pa.Array) else pa.array(found)
+        if len(values) != len(batch):
+            msg = f"{self._name} gave {len(values)} event times for {len(batch)} records"
+            raise InvalidResultError(msg)
+        if values.null_count:
+            msg = f"{self._name} gave {values.null_count} nulls as event times"
+            raise InvalidResultError(msg)
+        return arrow_millis(values, self._name)
+
     def _of_column(self, data: pa.RecordBatch, name: str) -> Timestamps:
         index = data.schema.get_field_index(name)
         if index < 0:
@@ -98,6 +173,16 @@ class TimestampAssignment:
             return np.array([_millis(time) for time in times], dtype=np.int64)
         except (TypeError, ValueError, OverflowError) as error:
             raise _wrong_type(name, type(times[0]).__name__) from error
+
+
+def takes_batches(function: Callable[..., Any]) -> bool:
+    """Whether the first parameter of a function is hinted as a ``pyarrow.RecordBatch``."""
+    try:
+        hints = get_type_hints(function)
+    except (TypeError, NameError):
+        return False
+    first = next((kind for name, kind in hints.items() if name != "return"), None)
+    return first is pa.RecordBatch
 
 
 def arrow_millis(values: pa.Array, name: str) -> Timestamps:
@@ -151,9 +236,16 @@ class WatermarkTracker(WatermarkOutput):
         idle: no records for the idle timeout, or the custom generator says so.
     """
 
-    def __init__(self, strategy: WatermarkStrategy, now_ms: int, operator_name: str) -> None:
-        self.watermark = MIN_TIMESTAMP
+    def __init__(
+        self,
+        strategy: WatermarkStrategy,
+        now_ms: int,
+        operator_name: str,
+        reached: int = MIN_TIMESTAMP,
+    ) -> None:
+        self.watermark = reached
         self.idle = False
+        self._timed_out = False
         self._operator = operator_name
         self._delay = strategy.out_of_orderness_ms
         self._timeout_ms = strategy.idle_timeout_ms
@@ -170,13 +262,13 @@ class WatermarkTracker(WatermarkOutput):
     @property
     def idle_at_ms(self) -> int | None:
         """Monotonic ms at which it becomes idle without a record; None: never, or it is already."""
-        if self._timeout_ms is None or self.idle:
+        if not self._timeout_ms or self.idle:
             return None
         return self._active_at_ms + self._timeout_ms
 
     def on_batch(self, batch: Batch, now_ms: int) -> None:
         """Records have come (event times assigned)."""
-        self.idle = False
+        self.idle = self._timed_out = False
         self._active_at_ms = now_ms
         times = batch.timestamps
         if self._generator is not None:
@@ -201,20 +293,26 @@ class WatermarkTracker(WatermarkOutput):
             raise row_error(self._operator, name, error, rows, len(values)) from error
         self.on_periodic()
 
+    def held_up(self, ms: int) -> None:
+        """Nobody asked for records for so long: that is no time without records."""
+        self._active_at_ms += ms
+
     def on_periodic(self) -> None:
-        """The interval has passed, or a batch has ended."""
-        if self._generator is not None:
+        """The interval has passed, or a batch has ended. One that timed out is not asked."""
+        if self._generator is not None and not self._timed_out:
             try:
                 self._generator.on_periodic_emit(self)
             except Exception as error:
                 name = f"{self._generator_name}.on_periodic_emit"
                 raise function_error(self._operator, name, error) from error
 
-    def check_idle(self, now_ms: int) -> None:
-        """Become idle if the timeout has passed."""
+    def check_idle(self, now_ms: int) -> bool:
+        """Become idle if the timeout has passed; True when it did now."""
         at = self.idle_at_ms
-        if at is not None and now_ms >= at:
-            self.idle = True
+        if at is None or now_ms < at:
+            return False
+        self.idle = self._timed_out = True
+        return True
 
     def emit_watermark(self, watermark: Watermark | int) -> None:
         """From the custom generator."""
