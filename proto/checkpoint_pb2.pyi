@@ -126,9 +126,12 @@ class OperatorStateList(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     ITEMS_FIELD_NUMBER: builtins.int
     UNION_FIELD_NUMBER: builtins.int
+    BROADCAST_FIELD_NUMBER: builtins.int
     name: builtins.str
     union: builtins.bool
     """every subtask gets all items; else they are split round robin"""
+    broadcast: builtins.bool
+    """every subtask wrote the same: a new one gets the items of one old subtask, all"""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]: ...
     def __init__(
@@ -137,8 +140,9 @@ class OperatorStateList(google.protobuf.message.Message):
         name: builtins.str = ...,
         items: collections.abc.Iterable[builtins.bytes] | None = ...,
         union: builtins.bool = ...,
+        broadcast: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["items", b"items", "name", b"name", "union", b"union"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["broadcast", b"broadcast", "items", b"items", "name", b"name", "union", b"union"]) -> None: ...
 
 Global___OperatorStateList: typing_extensions.TypeAlias = OperatorStateList
 

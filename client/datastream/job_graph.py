@@ -163,6 +163,7 @@ def _uids(nodes: Sequence[Transformation]) -> dict[int, str]:
         else:
             reads = [
                 f"{uids[u.node.position]}/{u.side_tag}/{u.partitioning.kind.value}"
+                + (f"/{u.input_index}" if u.input_index else "")
                 for u in node.inputs
             ]
             shape = digest("generated", node.kind.value, node.label, *reads)
@@ -260,7 +261,7 @@ def build_job_graph(nodes: Sequence[PlannedNode], settings: GraphSettings) -> pb
                     source_operator=source_index,
                     side_tag=upstream.side_tag,
                     target_vertex=graph.vertices[number].id,
-                    target_input=0,
+                    target_input=upstream.input_index,
                     partitioner=_partitioner(upstream, partition, chain[0]),
                     schema=schema_bytes(upstream.schema),
                 )

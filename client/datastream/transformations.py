@@ -76,12 +76,14 @@ class Upstream:
         side_tag: side output; empty: the main one.
         partitioning: how records are spread.
         schema: columns, or None for rows.
+        input_index: which of the consumer's inputs it feeds; several may feed one (a union).
     """
 
     node: Transformation
     side_tag: str = ""
     partitioning: Partitioning = field(default_factory=Partitioning)
     schema: pa.Schema | None = None
+    input_index: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,8 @@
 """A checkpoint's state, dealt out to the subtasks of a job that may have another parallelism.
 
 Keyed handles go to every subtask whose key-group range they overlap. Operator lists are dealt round
-robin, union lists go to all. With unchanged parallelism each subtask gets its own lists back.
+robin, union lists go to all, and of broadcast lists each subtask gets the whole of one old subtask.
+With unchanged parallelism each subtask gets its own lists back.
 """
 
 from __future__ import annotations
@@ -128,6 +129,18 @@ def _deal_lists(
     for merged in _merged(state.subtasks, union=False):
         for index, part in enumerate(parts):
             part.lists.add(name=merged.name, items=merged.items[index :: len(parts)])
+    _copy_broadcast(state, parts)
+
+
+def _copy_broadcast(
+    state: checkpoint_pb2.OperatorState, parts: list[runtime_pb2.OperatorRestore]
+) -> None:
+    """Each old subtask's is the same and whole: new subtasks take them in turn, to spread reads."""
+    old = sorted(state.subtasks, key=lambda s: s.subtask)
+    for index, part in enumerate(parts):
+        if old:
+            lists = old[index % len(old)].lists
+            part.lists.extend(lst for lst in lists if lst.broadcast)
 
 
 def _merged(
@@ -136,7 +149,7 @@ def _merged(
     merged: dict[str, checkpoint_pb2.OperatorStateList] = {}
     for subtask in sorted(subtasks, key=lambda s: s.subtask):
         for lst in subtask.lists:
-            if lst.union == union:
+            if lst.union == union and not lst.broadcast:
                 into = merged.setdefault(
                     lst.name, checkpoint_pb2.OperatorStateList(name=lst.name, union=union)
                 )

@@ -92,6 +92,10 @@ class OperatorContext(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """Thread-safe and cheap: poll the task again soon (for a ``concurrent`` operator)."""
+        ...
+
     def fail(self, error: BaseException) -> None:
         """Fail the task (from a callback)."""
         ...
@@ -106,11 +110,14 @@ class OperatorSnapshot:
         thread.
         lists: operator list state by name; redistributed round robin at another parallelism.
         union_lists: operator list state of which every subtask gets all at restore.
+        broadcast_lists: operator state that is the same in every subtask: at restore each gets the
+            whole of one old subtask's, its own when the parallelism is unchanged.
     """
 
     keyed: PendingSnapshot | None = None
     lists: dict[str, list[bytes]] = field(default_factory=dict)
     union_lists: dict[str, list[bytes]] = field(default_factory=dict)
+    broadcast_lists: dict[str, list[bytes]] = field(default_factory=dict)
 
 
 class Operator(ABC):
@@ -118,9 +125,13 @@ class Operator(ABC):
 
     Attributes:
         input_form: the form in which batches are to be handed over.
+        concurrent: it has work under way beside the mailbox thread, for instance requests that
+            wait for answers. The task polls it (``poll``), takes input only while it has ``room``,
+            and ends it only when nothing is ``in_flight``.
     """
 
     input_form: Form = Form.ANY
+    concurrent: bool = False
     output: Output
     context: OperatorContext
 
@@ -172,6 +183,21 @@ class Operator(ABC):
 
     def pending_work(self) -> bool:
         """Whether commits or other asynchronous work is under way; a task finishes after it."""
+        return False
+
+    def poll(self) -> object:
+        """Concurrent operators: emit what has completed; truthy when anything has.
+
+        Not called while outputs are full, nor behind the barrier of a stop.
+        """
+        return False
+
+    def room(self) -> int:
+        """Concurrent operators: records that it would take now; 0: the task takes no input."""
+        return 1 << 40
+
+    def in_flight(self) -> bool:
+        """Concurrent operators: whether results are still to come of what was taken."""
         return False
 
     def idle(self) -> None:  # noqa: B027 - optional hook

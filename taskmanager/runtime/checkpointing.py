@@ -214,6 +214,11 @@ class TaskSnapshots:
                     size = sum(map(len, items))
                     state.state_bytes += size
                     state.uploaded_bytes += size
+            for name, items in snapshot.broadcast_lists.items():
+                state.lists.add(name=name, items=items, broadcast=True)
+                size = sum(map(len, items))
+                state.state_bytes += size
+                state.uploaded_bytes += size
             acks.append(runtime_pb2.OperatorAck(uid=chained.node.uid, state=state))
         return acks
 

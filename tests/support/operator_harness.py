@@ -6,6 +6,7 @@ holds.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,7 @@ class Saved:
     handle: Any
     lists: dict[str, list[bytes]]
     union_lists: dict[str, list[bytes]]
+    broadcast_lists: dict[str, list[bytes]] = field(default_factory=dict)
 
 
 class HarnessContext:
@@ -109,6 +111,7 @@ class HarnessContext:
         self.failures: list[BaseException] = []
         self.split_requests = 0
         self.wakeups = 0
+        self.woken = threading.Event()
         self._harness = harness
 
     def keyed_backend(self) -> KeyedStateBackend:
@@ -142,6 +145,9 @@ class HarnessContext:
 
     def wakeup(self) -> None:
         self.wakeups += 1
+
+    def wake(self) -> None:
+        self.woken.set()
 
 
 class Harness:
@@ -204,6 +210,9 @@ class Harness:
                 split.setdefault(name, []).extend(items)
         for name, items in split.items():
             lists.setdefault(name, []).extend(items[self.subtask :: self.parallelism])
+        if saved:
+            for name, items in saved[self.subtask % len(saved)].broadcast_lists.items():
+                lists.setdefault(name, []).extend(items)
         return lists
 
     def backend(self) -> KeyedStateBackend:
@@ -221,20 +230,25 @@ class Harness:
                 self._backend.restore(handles, self._store)
         return self._backend
 
-    def feed(self, values: Iterable[Any], timestamps: Sequence[int] | None = None) -> None:
+    def feed(
+        self, values: Iterable[Any], timestamps: Sequence[int] | None = None, input_index: int = 0
+    ) -> None:
         """One batch of rows."""
         rows = list(values)
         times = None if timestamps is None else np.array(timestamps, dtype=np.int64)
         if rows:
             assert self.operator.input_form in {Form.ROWS, Form.ANY}
-            self.operator.process_batch(RowBatch(rows, times))
+            self.operator.process_batch(RowBatch(rows, times), input_index)
 
-    def feed_timed(self, records: Iterable[tuple[Any, int | None]]) -> None:
+    def feed_timed(
+        self, records: Iterable[tuple[Any, int | None]], input_index: int = 0
+    ) -> None:
         """One batch of (value, event time)."""
         pairs = list(records)
         self.feed(
             [value for value, _ in pairs],
             [NO_TIMESTAMP if time is None else time for _, time in pairs],
+            input_index,
         )
 
     def watermark(self, timestamp: int) -> None:
@@ -271,7 +285,7 @@ class Harness:
         if state.keyed is not None:
             handle = state.keyed.finish(self._store)
             self.backend().notify_checkpoint_complete(checkpoint_id)
-        return Saved(handle, state.lists, state.union_lists)
+        return Saved(handle, state.lists, state.union_lists, state.broadcast_lists)
 
     def close(self) -> None:
         self.operator.close()
