@@ -4,24 +4,53 @@ the type.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
 from lesto.common.elements import RowKind
 from lesto.common.row import Row, rows_from_columns
+from lesto.common.type_classes import (
+    ARROW_TYPES,
+    BasicArrayTypeInfo,
+    BasicType,
+    BasicTypeInfo,
+    DateTypeInfo,
+    ExternalTypeInfo,
+    InstantTypeInfo,
+    ListTypeInfo,
+    LocalTimeTypeInfo,
+    MapTypeInfo,
+    ObjectArrayTypeInfo,
+    PickledBytesTypeInfo,
+    PrimitiveArrayTypeInfo,
+    RowTypeInfo,
+    SqlTimeTypeInfo,
+    TimestampTypeInfo,
+    TimeTypeInfo,
+    TupleTypeInfo,
+    TypeInformation,
+)
 
 __all__ = [
+    "BasicArrayTypeInfo",
     "BasicType",
     "BasicTypeInfo",
+    "DateTypeInfo",
+    "ExternalTypeInfo",
+    "InstantTypeInfo",
     "ListTypeInfo",
+    "LocalTimeTypeInfo",
     "MapTypeInfo",
+    "ObjectArrayTypeInfo",
     "PickledBytesTypeInfo",
+    "PrimitiveArrayTypeInfo",
     "Row",
     "RowKind",
     "RowTypeInfo",
+    "SqlTimeTypeInfo",
+    "TimeTypeInfo",
+    "TimestampTypeInfo",
     "TupleTypeInfo",
     "TypeInformation",
     "Types",
@@ -29,214 +58,6 @@ __all__ = [
     "from_arrow_type",
     "rows_from_columns",
 ]
-
-
-class TypeInformation:
-    """The type of a stream's records or of a state's value. Types of equal content are equal."""
-
-    def to_arrow(self) -> pa.DataType | None:
-        """The Arrow type, or None for opaque Python values."""
-        return None
-
-    def arrow_schema(self) -> pa.Schema | None:
-        """Columns of a stream of this type; None unless it is a row of Arrow types with names."""
-        return None
-
-    def _content(self) -> tuple[Any, ...]:
-        return ()
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, TypeInformation)
-            and type(self) is type(other)
-            and self._content() == other._content()
-        )
-
-    def __hash__(self) -> int:
-        return hash((type(self).__name__, self._content()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}{self._content() or ''}"
-
-
-class BasicType(enum.Enum):
-    """The basic types; the values are Flink's names."""
-
-    STRING = "String"
-    BYTE = "Byte"
-    BOOLEAN = "Boolean"
-    SHORT = "Short"
-    INT = "Integer"
-    LONG = "Long"
-    FLOAT = "Float"
-    DOUBLE = "Double"
-    CHAR = "Char"
-    BIG_INT = "BigInteger"
-    BIG_DEC = "BigDecimal"
-    INSTANT = "Instant"
-    SQL_DATE = "SqlDate"
-    SQL_TIME = "SqlTime"
-    SQL_TIMESTAMP = "SqlTimestamp"
-
-
-#: BIG_INT has no Arrow counterpart (unbounded); BIG_DEC is Flink SQL's widest DECIMAL.
-_ARROW: dict[BasicType, pa.DataType] = {
-    BasicType.STRING: pa.string(),
-    BasicType.BYTE: pa.int8(),
-    BasicType.BOOLEAN: pa.bool_(),
-    BasicType.SHORT: pa.int16(),
-    BasicType.INT: pa.int32(),
-    BasicType.LONG: pa.int64(),
-    BasicType.FLOAT: pa.float32(),
-    BasicType.DOUBLE: pa.float64(),
-    BasicType.CHAR: pa.string(),
-    BasicType.BIG_DEC: pa.decimal128(38, 18),
-    BasicType.INSTANT: pa.timestamp("us", "UTC"),
-    BasicType.SQL_DATE: pa.date32(),
-    BasicType.SQL_TIME: pa.time64("us"),
-    BasicType.SQL_TIMESTAMP: pa.timestamp("us"),
-}
-
-
-class BasicTypeInfo(TypeInformation):
-    """One of :class:`BasicType`."""
-
-    def __init__(self, basic_type: BasicType) -> None:
-        self.basic_type = basic_type
-
-    def to_arrow(self) -> pa.DataType | None:
-        """The Arrow type."""
-        return _ARROW.get(self.basic_type)
-
-    def _content(self) -> tuple[Any, ...]:
-        return (self.basic_type,)
-
-    def __repr__(self) -> str:
-        return self.basic_type.value
-
-
-class PickledBytesTypeInfo(TypeInformation):
-    """Opaque Python values."""
-
-    def __repr__(self) -> str:
-        return "PickledByteArrayTypeInfo"
-
-
-class ListTypeInfo(TypeInformation):
-    """Lists and arrays; ``flavour`` tells Flink's array kinds apart, they are the same here."""
-
-    def __init__(self, element_type: TypeInformation, flavour: str = "List") -> None:
-        self.element_type = element_type
-        self.flavour = flavour
-
-    def to_arrow(self) -> pa.DataType | None:
-        """list<element>; binary for a primitive array of bytes."""
-        if self.flavour == "PrimitiveArray" and self.element_type == Types.BYTE():
-            return pa.binary()
-        inner = self.element_type.to_arrow()
-        return None if inner is None else pa.list_(inner)
-
-    def _content(self) -> tuple[Any, ...]:
-        return (self.flavour, self.element_type)
-
-    def __repr__(self) -> str:
-        return f"{self.flavour}<{self.element_type!r}>"
-
-
-class MapTypeInfo(TypeInformation):
-    """Dictionaries."""
-
-    def __init__(self, key_type_info: TypeInformation, value_type_info: TypeInformation) -> None:
-        self.key_type = key_type_info
-        self.value_type = value_type_info
-
-    def to_arrow(self) -> pa.DataType | None:
-        """map<key, value>."""
-        key, value = self.key_type.to_arrow(), self.value_type.to_arrow()
-        return None if key is None or value is None else pa.map_(key, value)
-
-    def _content(self) -> tuple[Any, ...]:
-        return (self.key_type, self.value_type)
-
-    def __repr__(self) -> str:
-        return f"Map<{self.key_type!r}, {self.value_type!r}>"
-
-
-class TupleTypeInfo(TypeInformation):
-    """Tuples of a fixed length."""
-
-    def __init__(self, field_types: Sequence[TypeInformation]) -> None:
-        self.field_types = list(field_types)
-
-    def get_field_types(self) -> list[TypeInformation]:
-        """Types by position."""
-        return self.field_types
-
-    def to_arrow(self) -> pa.DataType | None:
-        """A struct with fields f0, f1, ..."""
-        return _struct([f"f{i}" for i in range(len(self.field_types))], self.field_types)
-
-    def _content(self) -> tuple[Any, ...]:
-        return tuple(self.field_types)
-
-    def __repr__(self) -> str:
-        return f"Tuple<{', '.join(map(repr, self.field_types))}>"
-
-
-class RowTypeInfo(TypeInformation):
-    """Rows; fields are f0, f1, ... unless named."""
-
-    def __init__(
-        self, field_types: Sequence[TypeInformation], field_names: Sequence[str] | None = None
-    ) -> None:
-        self.field_types = list(field_types)
-        self.named = field_names is not None
-        self.field_names = (
-            [f"f{i}" for i in range(len(self.field_types))]
-            if field_names is None
-            else list(field_names)
-        )
-        if len(self.field_names) != len(self.field_types):
-            msg = f"{len(self.field_names)} field names for {len(self.field_types)} field types"
-            raise ValueError(msg)
-        if len(set(self.field_names)) != len(self.field_names):
-            msg = f"field names repeat: {self.field_names}"
-            raise ValueError(msg)
-
-    def get_field_names(self) -> list[str]:
-        """Names by position."""
-        return self.field_names
-
-    def get_field_types(self) -> list[TypeInformation]:
-        """Types by position."""
-        return self.field_types
-
-    def get_field_index(self, field_name: str) -> int:
-        """Position of a field, -1 when there is none."""
-        return self.field_names.index(field_name) if field_name in self.field_names else -1
-
-    def to_arrow(self) -> pa.DataType | None:
-        """A struct."""
-        return _struct(self.field_names, self.field_types)
-
-    def arrow_schema(self) -> pa.Schema | None:
-        """Columns of a stream of such rows."""
-        struct = self.to_arrow()
-        return None if struct is None else pa.schema(list(struct))
-
-    def _content(self) -> tuple[Any, ...]:
-        return (tuple(self.field_names), tuple(self.field_types))
-
-    def __repr__(self) -> str:
-        fields = zip(self.field_names, self.field_types, strict=True)
-        return f"Row({', '.join(f'{name}: {t!r}' for name, t in fields)})"
-
-
-def _struct(names: Iterable[str], types: Iterable[TypeInformation]) -> pa.DataType | None:
-    arrow = [t.to_arrow() for t in types]
-    if any(t is None for t in arrow):
-        return None
-    return pa.struct(list(zip(names, arrow, strict=True)))
 
 
 class Types:
@@ -300,22 +121,22 @@ class Types:
     @staticmethod
     def INSTANT() -> TypeInformation:
         """:class:`lesto.common.Instant`; a UTC timestamp in columns."""
-        return BasicTypeInfo(BasicType.INSTANT)
+        return InstantTypeInfo()
 
     @staticmethod
     def SQL_DATE() -> TypeInformation:
         """``datetime.date``."""
-        return BasicTypeInfo(BasicType.SQL_DATE)
+        return DateTypeInfo()
 
     @staticmethod
     def SQL_TIME() -> TypeInformation:
         """``datetime.time``."""
-        return BasicTypeInfo(BasicType.SQL_TIME)
+        return TimeTypeInfo()
 
     @staticmethod
     def SQL_TIMESTAMP() -> TypeInformation:
         """``datetime.datetime`` without zone."""
-        return BasicTypeInfo(BasicType.SQL_TIMESTAMP)
+        return TimestampTypeInfo()
 
     @staticmethod
     def PICKLED_BYTE_ARRAY() -> TypeInformation:
@@ -342,17 +163,17 @@ class Types:
     @staticmethod
     def PRIMITIVE_ARRAY(element_type: TypeInformation) -> TypeInformation:
         """``list``; ``bytes`` for elements of BYTE."""
-        return ListTypeInfo(element_type, "PrimitiveArray")
+        return PrimitiveArrayTypeInfo(element_type)
 
     @staticmethod
     def BASIC_ARRAY(element_type: TypeInformation) -> TypeInformation:
         """``list``."""
-        return ListTypeInfo(element_type, "BasicArray")
+        return BasicArrayTypeInfo(element_type)
 
     @staticmethod
     def OBJECT_ARRAY(element_type: TypeInformation) -> TypeInformation:
         """``list``."""
-        return ListTypeInfo(element_type, "ObjectArray")
+        return ObjectArrayTypeInfo(element_type)
 
     @staticmethod
     def MAP(key_type_info: TypeInformation, value_type_info: TypeInformation) -> TypeInformation:
@@ -365,11 +186,20 @@ class Types:
         return ListTypeInfo(element_type_info)
 
 
+_OF_BASIC: dict[BasicType, Callable[[], BasicTypeInfo]] = {
+    BasicType.INSTANT: InstantTypeInfo,
+    BasicType.SQL_DATE: DateTypeInfo,
+    BasicType.SQL_TIME: TimeTypeInfo,
+    BasicType.SQL_TIMESTAMP: TimestampTypeInfo,
+}
+
+
 def from_arrow_type(data_type: pa.DataType) -> TypeInformation:
     """Type information of an Arrow type; what Flink has no name for is opaque."""
-    for basic, arrow in _ARROW.items():
+    for basic, arrow in ARROW_TYPES.items():
         if arrow.equals(data_type):
-            return BasicTypeInfo(basic)
+            make = _OF_BASIC.get(basic)
+            return BasicTypeInfo(basic) if make is None else make()
     is_ = pa.types
     if is_.is_large_string(data_type) or is_.is_string_view(data_type):
         return Types.STRING()
