@@ -5,7 +5,7 @@ graph.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
@@ -49,13 +49,22 @@ from lesto.common.types import TypeInformation, Types, from_arrow_schema
 from lesto.common.watermarks import WatermarkStrategy
 
 if TYPE_CHECKING:
+    from lesto.client.datastream.broadcast_stream import (
+        BroadcastConnectedStream,
+        BroadcastStream,
+    )
+    from lesto.client.datastream.connected_streams import ConnectedStreams
     from lesto.client.datastream.environment import StreamExecutionEnvironment
     from lesto.client.datastream.keyed_stream import KeyedStream
     from lesto.client.results import CloseableIterator
+    from lesto.state.descriptors import MapStateDescriptor
 
 
 #: Operators with a function that takes records one by one.
-DEAD_LETTER_LABELS = frozenset({"Map", "Filter", "Flat Map", "Process", "Keyed Process"})
+DEAD_LETTER_LABELS = frozenset(
+    {"Map", "Filter", "Flat Map", "Process", "Keyed Process"}
+    | {"Co-Map", "Co-Flat Map", "Co-Process", "Keyed Co-Process"}
+)
 #: Side output of dead letters that go straight to a sink.
 DEAD_LETTER_TAG = "dead-letters"
 
@@ -143,12 +152,21 @@ class DataStream(NodeSettings):
     # --------------------------------------------------------------------------- record by record
 
     def map(
-        self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
+        self,
+        func: Callable[[Any], Any] | MapFunction,
+        output_type: TypeInformation | None = None,
+        *,
+        capacity: int | None = None,
     ) -> DataStream:
         """One record to one. With a row type with names as ``output_type`` the result has
         columns.
+
+        An ``async def`` function has ``capacity`` calls under way at one time, 100 unless told;
+        results keep the order of the records. So in flat_map, filter and process.
         """
         check_function("map", MapFunction, func)
+        if awaited := self._async("map", func, output_type, capacity):
+            return awaited
         schema = output_schema("map", output_type)
         factory = operators.stateless("MapOperator", func)
         return self._add("Map", factory, schema, functions=(func,), type_info=output_type)
@@ -157,14 +175,23 @@ class DataStream(NodeSettings):
         self,
         func: Callable[[Any], Any] | FlatMapFunction,
         output_type: TypeInformation | None = None,
+        *,
+        capacity: int | None = None,
     ) -> DataStream:
         """One record to any number."""
         check_function("flat_map", FlatMapFunction, func)
+        if awaited := self._async("flat_map", func, output_type, capacity):
+            return awaited
         schema = output_schema("flat_map", output_type)
         factory = operators.stateless("FlatMapOperator", func)
         return self._add("Flat Map", factory, schema, functions=(func,), type_info=output_type)
 
-    def filter(self, func: Callable[[Any], bool] | FilterFunction | Expr) -> DataStream:
+    def filter(
+        self,
+        func: Callable[[Any], bool] | FilterFunction | Expr,
+        *,
+        capacity: int | None = None,
+    ) -> DataStream:
         """Keep the records for which a function, or an expression on columns, is true.
 
         Raises:
@@ -176,19 +203,35 @@ class DataStream(NodeSettings):
             factory = operators.columnar_filter(func)
             return self._add("Filter", factory, schema, description=f"filter {func}")
         check_function("filter", FilterFunction, func)
+        if awaited := self._async("filter", func, None, capacity):
+            return awaited
         factory = operators.stateless("FilterOperator", func)
         return self._add(
             "Filter", factory, self.schema, functions=(func,), type_info=self._type_info
         )
 
     def process(
-        self, func: ProcessFunction, output_type: TypeInformation | None = None
+        self,
+        func: ProcessFunction,
+        output_type: TypeInformation | None = None,
+        *,
+        capacity: int | None = None,
     ) -> DataStream:
         """The general function over records; reaches side outputs."""
         check_function("process", ProcessFunction, func, plain=False)
+        if awaited := self._async("process_element", func, output_type, capacity):
+            return awaited
         schema = output_schema("process", output_type)
         factory = operators.stateless("ProcessOperator", func)
         return self._add("Process", factory, schema, functions=(func,), type_info=output_type)
+
+    def _async(
+        self, method: str, func: Any, output_type: TypeInformation | None, capacity: int | None
+    ) -> DataStream | None:
+        """The stream with an ``async def`` function applied; None for any other function."""
+        from lesto.client.datastream.async_data_stream import add_async
+
+        return add_async(self, method, func, output_type, capacity)
 
     def project(self, *field_indexes: int) -> DataStream:
         """Keep fields by position: of columns, or of tuples and Rows."""
@@ -322,12 +365,22 @@ class DataStream(NodeSettings):
         return self._partitioned(Partitioning(Partition.GLOBAL, location=user_location()))
 
     def broadcast(
-        self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any
-    ) -> DataStream:
-        """Each record to every subtask."""
-        if broadcast_state_descriptor is not None or other_broadcast_state_descriptors:
-            unsupported("DataStream.broadcast with state descriptors (broadcast state)")
-        return self._partitioned(Partitioning(Partition.BROADCAST, location=user_location()))
+        self,
+        broadcast_state_descriptor: MapStateDescriptor | None = None,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> Any:
+        """Each record to every subtask.
+
+        With state descriptors the result is a BroadcastStream: connected with another stream, its
+        records make those states in every subtask. Without any it is a DataStream.
+        """
+        moved = self._partitioned(Partitioning(Partition.BROADCAST, location=user_location()))
+        if broadcast_state_descriptor is None and not other_broadcast_state_descriptors:
+            return moved
+        from lesto.client.datastream.broadcast_stream import BroadcastStream
+
+        descriptors = [broadcast_state_descriptor, *other_broadcast_state_descriptors]
+        return BroadcastStream(moved, descriptors)
 
     def partition_custom(
         self,
@@ -364,9 +417,29 @@ class DataStream(NodeSettings):
             joined = (*joined, *stream._upstreams)
         return DataStream(self._env, joined, self._type_info)
 
-    def connect(self, ds: Any) -> Any:
-        """Not supported yet."""
-        unsupported("DataStream.connect", "use union with tagged records for now")
+    @overload
+    def connect(self, ds: DataStream) -> ConnectedStreams: ...
+
+    @overload
+    def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream: ...
+
+    def connect(
+        self, ds: DataStream | BroadcastStream
+    ) -> ConnectedStreams | BroadcastConnectedStream:
+        """This stream and another of any type, before one operator with a function for each.
+
+        Args:
+            ds: a stream, or the result of ``broadcast(descriptor)``.
+        """
+        from lesto.client.datastream.broadcast_stream import (
+            BroadcastConnectedStream,
+            BroadcastStream,
+        )
+        from lesto.client.datastream.connected_streams import ConnectedStreams
+
+        if isinstance(ds, BroadcastStream):
+            return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
+        return ConnectedStreams(self, ds)
 
     def window_all(self, window_assigner: Any) -> Any:
         """Not supported yet."""

@@ -70,37 +70,63 @@ class KeyedStream(DataStream):
     # ------------------------------------------------------------- functions with keyed state
 
     def map(
-        self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
+        self,
+        func: Callable[[Any], Any] | MapFunction,
+        output_type: TypeInformation | None = None,
+        *,
+        capacity: int | None = None,
     ) -> DataStream:
-        """One record to one; a MapFunction reaches keyed state through its RuntimeContext."""
-        if isinstance(func, MapFunction):
+        """One record to one; a MapFunction reaches keyed state through its RuntimeContext.
+
+        Of an ``async def`` method, one call of a key is under way at one time.
+        """
+        if isinstance(func, MapFunction) and not self._awaits(func, "map"):
             return self._process("Map", KeyedMap(func), func, "map", output_type)
-        return super().map(func, output_type)
+        return super().map(func, output_type, capacity=capacity)
 
     def flat_map(
         self,
         func: Callable[[Any], Any] | FlatMapFunction,
         output_type: TypeInformation | None = None,
+        *,
+        capacity: int | None = None,
     ) -> DataStream:
         """One record to any number; a FlatMapFunction reaches keyed state."""
-        if isinstance(func, FlatMapFunction):
+        if isinstance(func, FlatMapFunction) and not self._awaits(func, "flat_map"):
             return self._process("Flat Map", KeyedFlatMap(func), func, "flat_map", output_type)
-        return super().flat_map(func, output_type)
+        return super().flat_map(func, output_type, capacity=capacity)
 
-    def filter(self, func: Callable[[Any], bool] | FilterFunction | Expr) -> DataStream:
+    @staticmethod
+    def _awaits(func: Any, method: str) -> bool:
+        from lesto.client.datastream.async_data_stream import async_method
+
+        return async_method(func, method)
+
+    def filter(
+        self,
+        func: Callable[[Any], bool] | FilterFunction | Expr,
+        *,
+        capacity: int | None = None,
+    ) -> DataStream:
         """Keep some records; a FilterFunction reaches keyed state."""
-        if isinstance(func, FilterFunction):
+        if isinstance(func, FilterFunction) and not self._awaits(func, "filter"):
             stream = self._process("Filter", KeyedFilter(func), func, "filter", None)
             node = stream._upstreams[0].node
             node.output_schema = self.schema
             return DataStream(self._env, (Upstream(node, schema=self.schema),), self._type_info)
-        return super().filter(func)
+        return super().filter(func, capacity=capacity)
 
     def process(  # type: ignore[override]
-        self, func: KeyedProcessFunction, output_type: TypeInformation | None = None
+        self,
+        func: KeyedProcessFunction,
+        output_type: TypeInformation | None = None,
+        *,
+        capacity: int | None = None,
     ) -> DataStream:
         """The general function with keyed state and timers."""
         check_function("process", KeyedProcessFunction, func, plain=False)
+        if awaited := self._async("process_element", func, output_type, capacity):
+            return awaited
         return self._process("Keyed Process", func, func, "process", output_type)
 
     def _process(

@@ -8,7 +8,6 @@ from typing import Any, Final
 from lesto.client.datastream.errors import NotSupportedError
 from lesto.client.datastream.location import user_location
 
-_ASYNC: Final = "call the service in a map, with a higher parallelism"
 _CONNECT: Final = "union the streams, with what tells them apart in the records"
 _STORAGE: Final = "name a directory: get_checkpoint_config().set_checkpoint_storage_dir(uri)"
 _SCHEMA: Final = "files need none: FileSource(path, format='jsonl'), or 'csv', 'parquet', 'text'"
@@ -17,11 +16,6 @@ _BACKEND: Final = "use HashMapStateBackend or EmbeddedRocksDBStateBackend"
 
 MISSING: Final[dict[str, str]] = {
     "AssignerWithPeriodicWatermarksWrapper": "use WatermarkStrategy",
-    "AsyncDataStream": _ASYNC,
-    "AsyncFunction": _ASYNC,
-    "AsyncFunctionDescriptor": _ASYNC,
-    "AsyncRetryPredicate": _ASYNC,
-    "AsyncRetryStrategy": _ASYNC,
     "BroadcastConnectedStream": _CONNECT,
     "BroadcastState": _CONNECT,
     "BroadcastStream": _CONNECT,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lesto.common.async_functions import AsyncCall
 from lesto.common.expressions import Expr
 from lesto.common.keys import KeySpec
 from lesto.common.sink import Sink
@@ -51,6 +52,16 @@ def stateless(name: str, function: Any) -> Thunk:
     return _factory("stateless", name, function)
 
 
+def async_wait(function: Any, call: AsyncCall) -> Thunk:
+    """Awaits a request for each record."""
+    return _factory("async_wait", "AsyncWaitOperator", function, call)
+
+
+def async_keyed(function: Any, call: AsyncCall, key: KeySpec) -> Thunk:
+    """Awaits a request for each record of a keyed stream, one of a key at a time."""
+    return _factory("async_keyed", "AsyncKeyedOperator", function, call, key)
+
+
 def dead_letters(inner: Thunk, tag: str) -> Thunk:
     """A row operator whose failing records go to a side output."""
 
@@ -65,6 +76,36 @@ def dead_letters(inner: Thunk, tag: str) -> Thunk:
 def keyed_process(function: Any, key: KeySpec) -> Thunk:
     """Runs a KeyedProcessFunction."""
     return _factory("keyed", "KeyedProcessOperator", function, key)
+
+
+def two_input(name: str, function: Any) -> Thunk:
+    """CoMapOperator, CoFlatMapOperator or CoProcessOperator."""
+    return _factory("two_input", name, function)
+
+
+def keyed_co_process(function: Any, key1: KeySpec | None, key2: KeySpec | None) -> Thunk:
+    """Runs a function over two streams of which at least one is keyed."""
+    return _factory("two_input_keyed", "KeyedCoProcessOperator", function, key1, key2)
+
+
+def broadcast_process(function: Any, descriptors: Sequence[Any]) -> Thunk:
+    """Runs a BroadcastProcessFunction."""
+    return _factory("broadcast", "BroadcastProcessOperator", function, tuple(descriptors))
+
+
+def keyed_broadcast_process(function: Any, key: KeySpec, descriptors: Sequence[Any]) -> Thunk:
+    """Runs a KeyedBroadcastProcessFunction."""
+    return _factory("broadcast", "KeyedBroadcastProcessOperator", function, key, tuple(descriptors))
+
+
+def interval_join(*args: Any) -> Thunk:
+    """Interval join of rows; arguments as of IntervalJoinOperator."""
+    return _factory("interval_join", "IntervalJoinOperator", *args)
+
+
+def columnar_interval_join(*args: Any) -> Thunk:
+    """Interval join of columns; arguments as of ColumnarIntervalJoinOperator."""
+    return _factory("columnar.interval_join", "ColumnarIntervalJoinOperator", *args)
 
 
 def keyed_reduce(function: Any, key: KeySpec) -> Thunk:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from lesto.client.datastream.async_data_stream import AsyncDataStream
 from lesto.client.datastream.data_stream import DataStream, DataStreamSink
 from lesto.client.datastream.environment import StreamExecutionEnvironment
 from lesto.client.datastream.keyed_stream import KeyedStream
@@ -18,6 +19,11 @@ from lesto.client.datastream.settings import (
 )
 from lesto.client.datastream.windowed_stream import WindowedStream
 from lesto.client.results import CloseableIterator
+from lesto.common.async_functions import (
+    AsyncFunction,
+    AsyncRetryPredicate,
+    AsyncRetryStrategy,
+)
 from lesto.common.functions import (
     AggregateFunction,
     BroadcastProcessFunction,
@@ -56,6 +62,10 @@ from lesto.common.windowing import (
 
 __all__ = [
     "AggregateFunction",
+    "AsyncDataStream",
+    "AsyncFunction",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
     "BroadcastProcessFunction",
     "CheckpointConfig",
     "CheckpointingMode",

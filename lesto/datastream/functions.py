@@ -3,6 +3,12 @@
 from typing import TYPE_CHECKING
 
 from lesto.client.datastream.missing import missing_names
+from lesto.common.async_functions import (
+    AsyncFunction,
+    AsyncFunctionDescriptor,
+    AsyncRetryPredicate,
+    AsyncRetryStrategy,
+)
 from lesto.common.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -37,6 +43,10 @@ from lesto.common.functions import (
 __all__ = [
     "AggregateFunction",
     "AllWindowFunction",
+    "AsyncFunction",
+    "AsyncFunctionDescriptor",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
     "BaseBroadcastProcessFunction",
     "BroadcastProcessFunction",
     "CoFlatMapFunction",

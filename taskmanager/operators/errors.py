@@ -23,9 +23,16 @@ class UserFunctionError(LestoError):
     domain = Domain.USER
 
     def __init__(
-        self, operator: str, function: str, cause: BaseException, record_index: int | None = None
+        self,
+        operator: str,
+        function: str,
+        cause: BaseException,
+        record_index: int | None = None,
+        *,
+        record: str = "",
     ) -> None:
         at = "" if record_index is None else f", record {record_index} of its batch"
+        at = f" for {record}" if record else at
         super().__init__(
             f"{function} of operator {operator!r} failed{at}: {type(cause).__name__}: {cause}",
             remedy="correct the function, or catch it and put the record on a side output",
@@ -105,5 +112,13 @@ class UnsupportedMergeError(LestoError):
     """Merging windows were combined with a trigger or function that cannot merge."""
 
     code = "LESTO-6006"
+    domain = Domain.USER
+    retryable = False
+
+
+class AsyncLoopBlockedError(LestoError):
+    """A coroutine of a user's function did not end in time."""
+
+    code = "LESTO-6010"
     domain = Domain.USER
     retryable = False

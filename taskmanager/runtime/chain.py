@@ -221,11 +221,6 @@ class OperatorChain:
                 target.upstream_input = link.target_input
                 source.output.connect_operator(link.side_tag, target, link.target_input)
 
-    def end_head_inputs(self, inputs: int) -> None:
-        """The head has got ``end_input`` for all its inputs: end the operators behind it."""
-        for chained in self.operators[1:]:
-            chained.call("end_input", chained.upstream_input or 0)
-
     def idle(self) -> None:
         """Input is idle."""
         for chained in self.operators:

@@ -238,6 +238,10 @@ class TaskOperatorContext:
 
         self._worker.submit(run)
 
+    def wake(self) -> None:
+        """Thread-safe and cheap: poll the tasks again soon."""
+        self._environment.mailbox.wake()
+
     def fail(self, error: BaseException) -> None:
         """Fail the task."""
         self._fail(error, self.operator_name)

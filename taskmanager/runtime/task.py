@@ -14,12 +14,20 @@ from lesto.common.elements import (
 )
 from lesto.proto import runtime_pb2
 from lesto.taskmanager.core.alignment import Decline, StartCheckpoint
+from lesto.taskmanager.core.debloating import StepBound
+from lesto.taskmanager.core.pacing import ALL_ROWS
 from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
-from lesto.taskmanager.operators.source_api import PollStatus, SourceDriver
+from lesto.taskmanager.operators.source_api import BoundedSource, PollStatus, SourceDriver
 from lesto.taskmanager.runtime.activity import Activity, ActivityClock
 from lesto.taskmanager.runtime.capture import InputCapture, OvertakingSettings
-from lesto.taskmanager.runtime.chain import OperatorChain, converted, schema_from_bytes, takes
+from lesto.taskmanager.runtime.chain import (
+    ChainedOperator,
+    OperatorChain,
+    converted,
+    schema_from_bytes,
+    takes,
+)
 from lesto.taskmanager.runtime.checkpointing import TaskSnapshots
 from lesto.taskmanager.runtime.environment import SlotEnvironment
 from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
@@ -63,6 +71,13 @@ class Task:
         self._stopped = False  # stop-with-savepoint: the source reads no more
         self._quiet = False  # behind the barrier of a stop: timers belong to the next job
         self._ended = False  # end of data has been passed on
+        #: Operators with work under way beside this thread.
+        self._concurrent: tuple[ChainedOperator, ...] = ()
+        #: Records that a step may take in, for those behind let few wait.
+        self._bound = StepBound()
+        self._bounded: BoundedSource | None = None
+        self._ending = 0  # operators that have got the end of their input; 0: none
+        self._held: Barrier | None = None  # of a drain, until all answers have come
         self._finishing = False  # the job's last checkpoint is complete
         self._inputs_ended: set[int] = set()
         self._idle_told = False
@@ -105,10 +120,13 @@ class Task:
     ) -> None:
         """Take what the builder made."""
         self.chain = chain
+        self._concurrent = tuple(c for c in chain.operators if c.operator.concurrent)
         schemas = {gate.edge.id: schema_from_bytes(gate.edge.schema) for gate in self._gates()}
         schemas.update((edge.edge_id, edge.schema) for edge in edges)
         self.snapshots = TaskSnapshots(self._environment, self.deployment, chain.operators, schemas)
         self.inputs = inputs
+        if inputs is not None and self._concurrent:
+            inputs.room = self._room
         self.edges = tuple(edges)
         self.overtaking = Overtaking(
             self._environment,
@@ -124,6 +142,7 @@ class Task:
             head = chain.head.operator
             assert isinstance(head, SourceDriver), "a task without inputs needs a source"
             self._source = head
+            self._bounded = head if isinstance(head, BoundedSource) else None
 
     def _gates(self) -> Sequence[runtime_pb2.InputGate]:
         return tuple(self.deployment.inputs)
@@ -178,11 +197,16 @@ class Task:
             self._flush()
             self._source_wake_ms = None
             return Activity.BACKPRESSURED
-        if self._source is not None:
-            worked = self._poll_source()
+        worked, accepts = False, True
+        if self._concurrent:
+            worked, accepts = self._poll_concurrent()
+        if not accepts:
+            if not worked:
+                self._flush()
+                self._source_wake_ms = None
+                return Activity.BACKPRESSURED
         else:
-            assert self.inputs is not None, "a task has a source or inputs"
-            worked = self.inputs.step()
+            worked |= self._read()
         if worked:
             self._idle_told = False
             if self.edges:
@@ -193,8 +217,57 @@ class Task:
         self._be_idle()
         return Activity.IDLE
 
+    def _read(self) -> bool:
+        """Take in as much as those behind let wait, and a step's worth at most."""
+        room: int | None = None
+        for edge in self.edges:
+            of_edge = edge.room
+            if of_edge is not None:
+                room = of_edge if room is None else min(room, of_edge)
+        if room is None:
+            self._limit_rows(ALL_ROWS)
+            return self._read_step()
+        self._limit_rows(self._bound.rows(room))
+        rows, nbytes = self._rows_read(), self._bytes_emitted()
+        worked = self._read_step()
+        self._bound.observe(self._rows_read() - rows, self._bytes_emitted() - nbytes)
+        return worked
+
+    def _read_step(self) -> bool:
+        if self._source is not None:
+            return self._poll_source()
+        assert self.inputs is not None, "a task has a source or inputs"
+        return self.inputs.step()
+
+    def _limit_rows(self, rows: int) -> None:
+        if self.inputs is not None:
+            self.inputs.rows_max = rows
+        elif self._bounded is not None:
+            self._bounded.limit_rows(rows)
+
+    def _rows_read(self) -> int:
+        stats = self.chain.head.stats  # type: ignore[union-attr]
+        return stats.records_in if self._source is None else stats.records_out
+
+    def _bytes_emitted(self) -> int:
+        return max((edge.fullest_bytes for edge in self.edges), default=0)
+
+    def _poll_concurrent(self) -> tuple[bool, bool]:
+        """Emit what has completed; whether anything has, and whether to take more input."""
+        worked = False
+        if not self._quiet:
+            for chained in self._concurrent:
+                worked |= bool(chained.call("poll"))
+        if self._ending and not self._ended:
+            return self._go_on_ending() or worked, False
+        return worked, self._room() > 0
+
+    def _room(self) -> int:
+        """Records that all operators would take now."""
+        return min(c.operator.room() for c in self._concurrent)
+
     def _poll_source(self) -> bool:
-        if self._ended or self._stopped:
+        if self._ending or self._stopped:
             return False
         assert self._source is not None, "polled without a source"
         assert self.chain is not None, "polled before install"
@@ -263,14 +336,41 @@ class Task:
     def _end_of_data(self) -> None:
         """The source has ended (or is drained)."""
         assert self.chain is not None, "end before install"
-        if self._ended:
+        if self._ending:
             return
         self.chain.head.output.emit_watermark(MAX_TIMESTAMP)
         self._pass_end_on()
 
     def _pass_end_on(self) -> None:
+        """The head's inputs have ended: end the operators behind it, then those of other tasks."""
+        self._ending = 1
+        self._go_on_ending()
+
+    def _go_on_ending(self) -> bool:
+        """End the operators in order; False when one waits for answers of its requests.
+
+        It is polled until they have come: what they bring belongs before the end of those behind.
+        """
         assert self.chain is not None, "end before install"
-        self.chain.end_head_inputs(0)
+        operators = self.chain.operators
+        for chained in operators[self._ending :]:
+            if self._waits(operators[self._ending - 1]):
+                return False
+            self._ending += 1
+            chained.call("end_input", chained.upstream_input or 0)
+        if self._waits(operators[-1]):
+            return False
+        self._end_edges()
+        if self._held is not None:
+            barrier, self._held = self._held, None
+            self._source_snapshot(barrier)
+        return True
+
+    @staticmethod
+    def _waits(chained: ChainedOperator) -> bool:
+        return chained.operator.concurrent and chained.operator.in_flight()
+
+    def _end_edges(self) -> None:
         self._ended = True
         for edge in self.edges:
             edge.control(EndOfData())
@@ -295,13 +395,19 @@ class Task:
             if barrier.drain:
                 self.chain.head.call("drain")  # type: ignore[union-attr]
                 self._end_of_data()
-            self._snapshot(self.overtaking.at_source(barrier), alignment_us=0)
-            if barrier.stop:
-                self._stopped = True
-                self._source_wake_ms = None
-                self.chain.head.call("stop")  # type: ignore[union-attr]
+                if not self._ended:
+                    self._held = barrier
+                    return
+            self._source_snapshot(barrier)
 
         self.guarded(snapshot)
+
+    def _source_snapshot(self, barrier: Barrier) -> None:
+        self._snapshot(self.overtaking.at_source(barrier), alignment_us=0)
+        if barrier.stop:
+            self._stopped = True
+            self._source_wake_ms = None
+            self.chain.head.call("stop")  # type: ignore[union-attr]
 
     def on_checkpoint(self, start: StartCheckpoint) -> None:
         """All barriers have come."""

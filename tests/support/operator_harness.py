@@ -240,9 +240,7 @@ class Harness:
             assert self.operator.input_form in {Form.ROWS, Form.ANY}
             self.operator.process_batch(RowBatch(rows, times), input_index)
 
-    def feed_timed(
-        self, records: Iterable[tuple[Any, int | None]], input_index: int = 0
-    ) -> None:
+    def feed_timed(self, records: Iterable[tuple[Any, int | None]], input_index: int = 0) -> None:
         """One batch of (value, event time)."""
         pairs = list(records)
         self.feed(
