@@ -21,6 +21,7 @@ from lesto.common.source import (
     SplitFinished,
 )
 from lesto.common.watermarks import WatermarkStrategy
+from lesto.taskmanager.core.pacing import ALL_ROWS
 from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
 from lesto.taskmanager.operators.event_time import TimestampAssignment, WatermarkTracker
 from lesto.taskmanager.operators.source_api import (
@@ -38,6 +39,9 @@ SPLITS_STATE: Final = "splits"
 UNREAD_STATE: Final = "unread"
 #: Union list state: (subtask, event time in ms) of each reader.
 EVENT_TIME_STATE: Final = "event-time"
+#: Steps that a batch should last where steps are short, and records that it has at least.
+STEPS_READ_AHEAD: Final = 4
+READ_ROWS_MIN: Final = 256
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _encode_time = msgspec.msgpack.Encoder().encode
 _decode_time = msgspec.msgpack.Decoder(tuple[int, int]).decode
@@ -49,6 +53,8 @@ class OperatorReaderContext:
     def __init__(self, context: SourceContext) -> None:
         self._context = context
         self._batch_rows = context.config.get(options.BATCH_ROWS)
+        #: Records that a step may emit now.
+        self.rows_max = ALL_ROWS
         self._errors = context.metrics.counter("num_records_in_errors")
 
     @property
@@ -68,8 +74,11 @@ class OperatorReaderContext:
 
     @property
     def batch_rows(self) -> int:
-        """Rows a batch should have under load."""
-        return self._batch_rows
+        """Rows a batch should have under load; a few steps' worth behind a slow exchange.
+
+        What was read and not emitted is in every checkpoint.
+        """
+        return min(self._batch_rows, max(STEPS_READ_AHEAD * self.rows_max, READ_ROWS_MIN))
 
     def request_split(self) -> None:
         """Ask for work."""
@@ -183,6 +192,7 @@ class SourceOperator(Operator):
         self._idle = False
         self._stopped = False
         self._opened = False
+        self._rows_max = ALL_ROWS
 
     def open(self) -> None:
         """Make the reader and give it the restored splits."""
@@ -193,7 +203,8 @@ class SourceOperator(Operator):
         self._assignment = TimestampAssignment(self._strategy, name)
         self._watermarks = SplitWatermarks(self._strategy, context.clock, name)
         self._unread = UnreadBatches(context.clock)
-        self._reader = self._source.create_reader(OperatorReaderContext(context))
+        self._reader_context = OperatorReaderContext(context)
+        self._reader = self._source.create_reader(self._reader_context)
         self._opened = True
         restored = list(context.restored_list(SPLITS_STATE))
         restored += self._unread.restore(context.restored_list(UNREAD_STATE))
@@ -238,6 +249,10 @@ class SourceOperator(Operator):
         """Stop reading."""
         self._stopped = True
 
+    def limit_rows(self, rows: int) -> None:
+        """Emit no more than so many records in a step: those behind let few wait."""
+        self._rows_max = self._reader_context.rows_max = rows
+
     def poll(self) -> PollOutcome:
         """Read one batch, or emit more of the one that was read."""
         if self._stopped:
@@ -258,7 +273,7 @@ class SourceOperator(Operator):
         return self._pause(result.wake_at_ms)
 
     def _emit_unread(self) -> PollOutcome:
-        piece = self._unread.take()
+        piece = self._unread.take(self._rows_max)
         batch = self._assignment.assign(piece.batch)
         self._watermarks.on_batch(piece.split_id, batch)
         if self._idle:
@@ -271,6 +286,7 @@ class SourceOperator(Operator):
 
     def drain(self) -> None:
         """Emit all that was read: the end of event time comes next."""
+        self._rows_max = ALL_ROWS
         while self._unread:
             self._emit_unread()
 

@@ -59,6 +59,15 @@ class SourceContext(OperatorContext, Protocol):
 
 
 @runtime_checkable
+class BoundedSource(Protocol):
+    """A source operator whose steps may be made smaller."""
+
+    def limit_rows(self, rows: int) -> None:
+        """Emit no more than so many records, at least one, in each poll from now on."""
+        ...
+
+
+@runtime_checkable
 class SourceDriver(Protocol):
     """The methods a source operator has beside those of an ``Operator``; mailbox thread only.
 

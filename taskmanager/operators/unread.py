@@ -18,7 +18,7 @@ from lesto.common.clock import Clock
 from lesto.common.elements import Batch, ColumnarBatch, RowBatch
 from lesto.common.source import SourceBatch
 from lesto.state import codec
-from lesto.taskmanager.core.pacing import Pacer
+from lesto.taskmanager.core.pacing import ALL_ROWS, Pacer
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -67,10 +67,14 @@ class UnreadBatches:
         """The reader has given a batch."""
         self._rests.append(batch)
 
-    def take(self) -> SourceBatch:
-        """As much of the oldest batch as a step should emit; ``emitted`` is called behind it."""
+    def take(self, rows_max: int = ALL_ROWS) -> SourceBatch:
+        """As much of the oldest batch as a step should emit; ``emitted`` is called behind it.
+
+        Args:
+            rows_max: no more than these.
+        """
         whole = self._rests.popleft()
-        rows = min(self._pacer.rows, len(whole.batch))
+        rows = min(self._pacer.rows, rows_max, len(whole.batch))
         self._began_ms = self._clock.monotonic_ms()
         if rows == len(whole.batch):
             return whole

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lesto.common.elements import Barrier, ColumnarBatch, RowBatch
+from lesto.taskmanager.core.credit import WINDOW_PARTS
 from lesto.taskmanager.runtime.exchange.wire import CHANNEL_CLOSED, Element
 
 if TYPE_CHECKING:
@@ -55,14 +56,23 @@ class InputChannel(ABC):
         self.finished = False
         self.announce: Callable[[Barrier], None] | None = None
 
-    def take(self) -> Element:
-        """Remove the first element of a non-empty queue."""
+    def take(self, *, hold: bool = False) -> Element:
+        """Remove the first element of a non-empty queue.
+
+        Args:
+            hold: a batch's bytes count as queued until they are given to ``release``.
+        """
         element, nbytes = self.queue.popleft()
         if nbytes:
-            self._taken(nbytes)
+            if not hold:
+                self._taken(nbytes)
         elif element is CHANNEL_CLOSED:
             self.finished = True
         return element
+
+    def release(self, nbytes: int) -> None:
+        """The task is through with so many bytes of a batch that it holds."""
+        self._taken(nbytes)
 
     def cut(self, checkpoint_id: int) -> list[Element] | None:
         """Take a checkpoint's barrier out of the queue; the elements in front of it, which stay.
@@ -78,13 +88,13 @@ class InputChannel(ABC):
         return None
 
     @abstractmethod
-    def narrow(self, window_bytes: int) -> None:
-        """Let no more than these bytes wait here, which is less than the bound of the channel."""
+    def narrow(self, window_bytes: int) -> bool:
+        """Let no more than these bytes wait here; whether that is less than the channel's bound."""
 
     @property
     @abstractmethod
     def queued_bytes(self) -> int:
-        """Bytes that have come and were not taken."""
+        """Bytes that have come and were not taken, and those that are held."""
 
     @abstractmethod
     def _taken(self, nbytes: int) -> None:
@@ -102,6 +112,11 @@ class OutputChannel(ABC):
     @abstractmethod
     def writable(self) -> bool:
         """Whether there is room for a batch."""
+
+    @property
+    def room(self) -> int | None:
+        """Bytes that a batch should not exceed, where the consumer lets few wait; else None."""
+        return None
 
     @property
     def held_bytes(self) -> int:
@@ -158,10 +173,18 @@ class LocalChannel(InputChannel, OutputChannel):
         """Whether there is room for a batch."""
         return self._queued < self._window
 
-    def narrow(self, window_bytes: int) -> None:
+    @property
+    def room(self) -> int | None:
+        """As ``CreditSender`` has it."""
+        if self._window == self._limit:
+            return None
+        return max(self._window - self._queued, self._window // WINDOW_PARTS, 1)
+
+    def narrow(self, window_bytes: int) -> bool:
         """The producer is parked at so many bytes."""
         self._window = min(window_bytes, self._limit)
         self._wake()
+        return self._window < self._limit
 
     def send(self, element: Element) -> int:
         """Queue an element."""

@@ -68,6 +68,7 @@ class EdgeWriter:
     Attributes:
         records_out: records written so far (a broadcast record counts once).
         bytes_out: bytes given to channels.
+        fullest_bytes: emitted to the channel that got most of it, summed over the batches.
     """
 
     def __init__(
@@ -94,17 +95,33 @@ class EdgeWriter:
         self._watermark: int | None = None  # held back behind gathered pieces
         self.records_out = 0
         self.bytes_out = 0
+        self.fullest_bytes = 0
 
     @property
     def writable(self) -> bool:
         """Whether every channel has room."""
         return all(channel.writable for channel in self._channels)
 
+    @property
+    def room(self) -> int | None:
+        """Bytes that each channel takes with what is gathered for it; None: none is narrowed."""
+        least: int | None = None
+        for channel, buffer in zip(self._channels, self._buffers, strict=True):
+            room = channel.room
+            if room is not None:
+                room -= buffer.nbytes
+                least = room if least is None or room < least else least
+        return least
+
     def emit(self, batch: Batch) -> None:
         """Take a non-empty batch."""
         self.records_out += len(batch)
+        fullest = 0
         for index, piece in self._partitioner.split(self._in_form(batch)):
-            self._append(index, piece)
+            nbytes = self._append(index, piece)
+            if nbytes > fullest:
+                fullest = nbytes
+        self.fullest_bytes += fullest
 
     def control(self, element: StreamElement) -> None:
         """Send a control element to every channel, behind everything emitted."""
@@ -186,7 +203,7 @@ class EdgeWriter:
             return to_columnar(batch, self._schema)
         return conform(batch, self._schema)
 
-    def _append(self, index: int, piece: Batch) -> None:
+    def _append(self, index: int, piece: Batch) -> int:
         buffer, policy = self._buffers[index], self._policy
         rows, nbytes = len(piece), piece.nbytes
         # Joining pieces copies them: worth it for small ones only.
@@ -196,10 +213,14 @@ class EdgeWriter:
         buffer.parts.append(piece)
         buffer.rows += rows
         buffer.nbytes += nbytes
+        # No batch much larger than what the consumer lets wait.
+        room = self._channels[index].room
+        large = large or (room is not None and 2 * buffer.nbytes >= room)
         if large or buffer.rows >= policy.rows or buffer.nbytes >= policy.nbytes:
             self._send(index, buffer)
         elif self._oldest_ns is None:
             self._oldest_ns = time.monotonic_ns()
+        return nbytes
 
     def _send(self, index: int, buffer: _Buffer) -> None:
         parts = buffer.parts

@@ -136,9 +136,10 @@ class RemoteInput(InputChannel):
 
     def grant(self, nbytes: int) -> None:
         """Write credit to the producer (I/O thread); nothing when it is not connected."""
+        message = msgspec.msgpack.encode((nbytes, self._account.narrowed))
         with self._write_lock:
             if self._writer is not None:
-                self._writer.write_metadata(seal(msgspec.msgpack.encode(nbytes)))
+                self._writer.write_metadata(seal(message))
 
     def close(self) -> None:
         """The consumer is gone."""
@@ -146,12 +147,14 @@ class RemoteInput(InputChannel):
             self._closed = True
             self.queue.clear()
 
-    def narrow(self, window_bytes: int) -> None:
+    def narrow(self, window_bytes: int) -> bool:
         """Keep a part of the credit back."""
         with self._lock:
             back = self._account.narrow(window_bytes)
+            narrowed = self._account.narrowed > 0
         if back:
             self._give_back(self, back)
+        return narrowed
 
     def _taken(self, nbytes: int) -> None:
         with self._lock:

@@ -22,8 +22,9 @@ class RestoredInput(InputChannel):
             self._queued += nbytes
             self.queue.append((element, nbytes))
 
-    def narrow(self, window_bytes: int) -> None:
+    def narrow(self, window_bytes: int) -> bool:
         """Nobody adds to it."""
+        return False
 
     @property
     def queued_bytes(self) -> int:

@@ -88,6 +88,11 @@ class RemoteOutput(OutputChannel):
         """Whether there is credit and nothing is held back."""
         return self._credit.can_send and not self._held
 
+    @property
+    def room(self) -> int | None:
+        """As ``CreditSender`` has it."""
+        return self._credit.room
+
     def send(self, element: Element) -> int:
         """Queue an element; without credit it is held until some comes."""
         frozen, nbytes = self._encoder.freeze(element)
@@ -233,10 +238,10 @@ class RemoteOutput(OutputChannel):
         try:
             while True:
                 sealed = reader.read_chunk().app_metadata.to_pybytes()
-                granted = msgspec.msgpack.decode(unseal(sealed, str(self._key)))
+                granted, window = msgspec.msgpack.decode(unseal(sealed, str(self._key)))
                 with self._cond:
                     was_writable = self.writable
-                    self._credit.grant(granted)
+                    self._credit.grant(granted, window)
                     if self._release():
                         self._cond.notify()
                     now_writable = self.writable

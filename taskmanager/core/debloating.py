@@ -1,0 +1,133 @@
+"""How much may wait in front of a task.
+
+What is queued is what an aligned barrier waits for and what an unaligned one has to keep. So no
+more should wait than the task is through with in a target time: its throughput times that. What
+the task spends waiting for those behind it counts: behind a full exchange it is no quicker than
+they are. Time without input does not count.
+
+The other end of it: how many records a producing step may take in, so that what it emits does not
+overrun what its consumers let wait.
+
+Pure: times and bytes in, bytes and records out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lesto.taskmanager.core.pacing import ALL_ROWS, FIRST_ROWS
+
+#: Above any channel's credit: nothing is held back.
+UNBOUNDED_BYTES: Final = 1 << 40
+#: A channel keeps at least so much, however slow its task.
+WINDOW_BYTES_MIN: Final = 256
+#: Throughput is measured over so long, but for the first time.
+INTERVAL_NS: Final = 50_000_000
+#: The newest measurement's part in the estimate.
+WEIGHT: Final = 0.5
+#: A window that would change by less than this part of it is left alone.
+CHANGE_MIN: Final = 1 / 8
+
+
+class Debloater:
+    """The window of each input channel of a task.
+
+    Args:
+        target_ns: the task should be through with what waits in this time.
+
+    >>> debloater = Debloater(target_ns=1_000_000_000)
+    >>> debloater.took(0)
+    >>> debloater.worked(1_000, now_ns=100_000_000)  # 10 kB a second
+    True
+    >>> debloater.window(channels=2)
+    5000
+    """
+
+    __slots__ = ("_began_ns", "_bytes", "_bytes_per_ns", "_idle_since_ns", "_target_ns", "_window")
+
+    def __init__(self, target_ns: int) -> None:
+        self._target_ns = target_ns
+        self._began_ns: int | None = None  # of the interval, later by the time without input
+        self._idle_since_ns: int | None = None
+        self._bytes = 0  # worked off in the interval
+        self._bytes_per_ns: float | None = None
+        self._window = 0  # told last
+
+    def took(self, now_ns: int) -> None:
+        """There is input, and the task begins to work on it."""
+        if self._began_ns is None:
+            self._began_ns = now_ns
+        elif self._idle_since_ns is not None:
+            self._began_ns += now_ns - self._idle_since_ns
+        self._idle_since_ns = None
+
+    def idle(self, now_ns: int) -> None:
+        """There is no input."""
+        if self._idle_since_ns is None:
+            self._idle_since_ns = now_ns
+
+    def worked(self, nbytes: int, now_ns: int) -> bool:
+        """Bytes are worked off; whether that ends a measurement: ask for the window."""
+        assert self._began_ns is not None, "worked before took"
+        self._bytes += nbytes
+        elapsed_ns = now_ns - self._began_ns
+        rate = self._bytes_per_ns
+        if elapsed_ns < INTERVAL_NS and rate is not None:
+            return False
+        measured = self._bytes / max(elapsed_ns, 1)
+        rate = measured if rate is None else WEIGHT * measured + (1 - WEIGHT) * rate
+        self._bytes_per_ns = rate
+        self._began_ns, self._bytes = now_ns, 0
+        return True
+
+    def window(self, channels: int) -> int | None:
+        """Bytes that may wait in each of so many channels; None: as many as was said last."""
+        assert self._bytes_per_ns is not None, "a window before a measurement"
+        wanted = int(self._bytes_per_ns * self._target_ns / max(channels, 1))
+        wanted = min(max(wanted, WINDOW_BYTES_MIN), UNBOUNDED_BYTES)
+        if abs(wanted - self._window) < CHANGE_MIN * self._window:
+            return None
+        self._window = wanted
+        return wanted
+
+
+class StepBound:
+    """Records that a producing step may take in.
+
+    >>> bound = StepBound()
+    >>> bound.rows(room_bytes=1_000), bound.rows(room_bytes=None) > 1_000_000
+    (64, True)
+    >>> bound.observe(64, 640)  # ten bytes a record on the fullest channel
+    >>> bound.rows(room_bytes=1_000)
+    100
+    """
+
+    __slots__ = ("_bytes_per_row",)
+
+    def __init__(self) -> None:
+        self._bytes_per_row: float | None = None
+
+    def observe(self, rows: int, nbytes: int) -> None:
+        """A step has taken in ``rows`` and given at most ``nbytes`` to one channel."""
+        if rows <= 0:
+            return
+        cost = nbytes / rows
+        before = self._bytes_per_row
+        # What grows counts at once: too much in a channel cannot be taken back.
+        if before is not None and cost < before:
+            cost = WEIGHT * cost + (1 - WEIGHT) * before
+        self._bytes_per_row = cost
+
+    def rows(self, room_bytes: int | None) -> int:
+        """How many records the next step may take in, at least one.
+
+        Args:
+            room_bytes: that the fullest channel takes; None: no channel is narrowed.
+        """
+        if room_bytes is None:
+            return ALL_ROWS
+        if self._bytes_per_row is None:
+            return FIRST_ROWS
+        if self._bytes_per_row * ALL_ROWS <= room_bytes:
+            return ALL_ROWS
+        return max(1, int(room_bytes / self._bytes_per_row))
