@@ -463,15 +463,40 @@ class BroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[IN1, IN2, O
 class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[KEY, IN1, IN2, OUT]):
     """Over a keyed stream and a broadcast stream."""
 
+    class Context(BaseBroadcastProcessFunction.Context):
+        """Of the broadcast side: may write the broadcast state, and go over all keys' state."""
+
+        @abstractmethod
+        def apply_to_keyed_state(self, state_descriptor: Any, function: Any) -> None:
+            """Call ``function(key, state)`` for each key of this subtask that has the state."""
+
+    class ReadOnlyContext(BaseBroadcastProcessFunction.ReadOnlyContext):
+        """Of the keyed side: may read the broadcast state, and has keyed state and timers."""
+
+        @abstractmethod
+        def timer_service(self) -> TimerService:
+            """Time and timers."""
+
+        @abstractmethod
+        def get_current_key(self) -> Any:
+            """The key."""
+
+    class OnTimerContext(ReadOnlyContext):
+        """Given with each timer."""
+
+        @abstractmethod
+        def time_domain(self) -> TimeDomain:
+            """Which clock fired."""
+
     @abstractmethod
-    def process_element(self, value: IN1, ctx: Any) -> Iterable[OUT] | None:
+    def process_element(self, value: IN1, ctx: ReadOnlyContext) -> Iterable[OUT] | None:
         """For the keyed stream."""
 
     @abstractmethod
-    def process_broadcast_element(self, value: IN2, ctx: Any) -> Iterable[OUT] | None:
+    def process_broadcast_element(self, value: IN2, ctx: Context) -> Iterable[OUT] | None:
         """For the broadcast stream."""
 
-    def on_timer(self, timestamp: int, ctx: Any) -> Iterable[OUT] | None:
+    def on_timer(self, timestamp: int, ctx: OnTimerContext) -> Iterable[OUT] | None:
         """A timer has fired."""
 
 

@@ -115,11 +115,14 @@ class Duration:
         return f"{self.nanos / 1_000_000:g}ms"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, init=False)
 class Time:
     """A length of time in milliseconds, as window sizes take it."""
 
     _milliseconds: int
+
+    def __init__(self, milliseconds: int) -> None:
+        object.__setattr__(self, "_milliseconds", milliseconds)
 
     def to_milliseconds(self) -> int:
         """Its milliseconds."""
@@ -209,3 +212,24 @@ def duration_ms(value: DurationLike, what: str = "duration") -> int:
         msg = f"{what}: a duration is not negative: {value!r}"
         raise ValueError(msg)
     return result
+
+
+def signed_duration_ms(value: DurationLike, what: str = "duration") -> int:
+    """As :func:`duration_ms`, but it may be negative, as text with a minus before it.
+
+    >>> signed_duration_ms("-10s"), signed_duration_ms(Time.seconds(-2)), signed_duration_ms(5)
+    (-10000, -2000, 5)
+    """
+    match value:
+        case str() if value.lstrip().startswith("-"):
+            return -duration_ms(value.lstrip()[1:], what)
+        case int() if not is_a(value, bool):
+            return value
+        case Duration():
+            return value.to_millis()
+        case Time():
+            return value.to_milliseconds()
+        case timedelta():
+            return value // timedelta(milliseconds=1)
+        case _:
+            return duration_ms(value, what)

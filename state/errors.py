@@ -124,3 +124,19 @@ class LeaseServiceError(StateError):
 
     code = "LESTO-5051"
     domain = Domain.EXTERNAL
+
+
+class ReadOnlyBroadcastStateError(StateError):
+    """Broadcast state was written where it may only be read: the copies would differ."""
+
+    code = "LESTO-5030"
+    domain = Domain.USER
+    retryable = False
+
+
+class UndeclaredBroadcastStateError(StateError):
+    """Broadcast state was asked for that was not declared with ``broadcast(descriptor)``."""
+
+    code = "LESTO-5031"
+    domain = Domain.USER
+    retryable = False

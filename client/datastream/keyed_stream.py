@@ -13,7 +13,6 @@ from lesto.client.datastream.checks import (
     check_instance,
     output_schema,
     require_schema,
-    unsupported,
     wrong,
 )
 from lesto.client.datastream.data_stream import DataStream
@@ -37,6 +36,7 @@ from lesto.common.windowing import WindowAssigner
 
 if TYPE_CHECKING:
     from lesto.client.datastream.environment import StreamExecutionEnvironment
+    from lesto.client.datastream.interval_join import IntervalJoin
     from lesto.client.datastream.windowed_stream import WindowedStream
 
 
@@ -261,10 +261,10 @@ class KeyedStream(DataStream):
     def _own_node(self, method: str) -> Transformation:
         return self._origin._own_node(method)
 
-    def interval_join(self, other: Any) -> Any:
-        """Not supported yet."""
-        unsupported("KeyedStream.interval_join")
+    def interval_join(self, other_stream: KeyedStream) -> IntervalJoin:
+        """Join with the records of another keyed stream that have the same key and are near in
+        time: ``a.interval_join(b).between("-5s", "1min").process(function)``.
+        """
+        from lesto.client.datastream.interval_join import IntervalJoin
 
-    def connect(self, ds: Any) -> Any:
-        """Not supported yet."""
-        unsupported("KeyedStream.connect", "use union with tagged records before key_by for now")
+        return IntervalJoin(self, other_stream)

@@ -8,7 +8,6 @@ from typing import Any, Final
 from lesto.client.datastream.errors import NotSupportedError
 from lesto.client.datastream.location import user_location
 
-_CONNECT: Final = "union the streams, with what tells them apart in the records"
 _STORAGE: Final = "name a directory: get_checkpoint_config().set_checkpoint_storage_dir(uri)"
 _SCHEMA: Final = "files need none: FileSource(path, format='jsonl'), or 'csv', 'parquet', 'text'"
 _FILES: Final = "the sources and sinks that are there: FileSource, FileSink"
@@ -16,14 +15,10 @@ _BACKEND: Final = "use HashMapStateBackend or EmbeddedRocksDBStateBackend"
 
 MISSING: Final[dict[str, str]] = {
     "AssignerWithPeriodicWatermarksWrapper": "use WatermarkStrategy",
-    "BroadcastConnectedStream": _CONNECT,
-    "BroadcastState": _CONNECT,
-    "BroadcastStream": _CONNECT,
     "BulkFormat": _FILES,
     "BulkWriterFactory": "FileSink.for_bulk_format(path, 'parquet') writes Parquet",
     "CheckpointStorage": _STORAGE,
     "ConfigOptions": "Configuration.set_string(key, value) sets any option",
-    "ConnectedStreams": _CONNECT,
     "CustomCheckpointStorage": _STORAGE,
     "CustomStateBackend": _BACKEND,
     "ExternalizedCheckpointCleanup": "use ExternalizedCheckpointRetention, its name in Flink 2",
@@ -41,7 +36,6 @@ MISSING: Final[dict[str, str]] = {
     "MemoryStateBackend": "use HashMapStateBackend, as in Flink 2",
     "OperatorStateStore": "keep the state by key",
     "PredefinedOptions": "RocksDB is tuned by Lesto: leave them out",
-    "ReadOnlyBroadcastState": _CONNECT,
     "RestartStrategyConfiguration": "use RestartStrategies",
     "RocksDBStateBackend": "use EmbeddedRocksDBStateBackend, as in Flink 2",
     "RowFieldExtractorSchema": _SCHEMA,

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lesto.client.datastream.async_data_stream import AsyncDataStream
+from lesto.client.datastream.broadcast_stream import BroadcastConnectedStream, BroadcastStream
+from lesto.client.datastream.connected_streams import ConnectedStreams
 from lesto.client.datastream.data_stream import DataStream, DataStreamSink
 from lesto.client.datastream.environment import StreamExecutionEnvironment
 from lesto.client.datastream.keyed_stream import KeyedStream
@@ -24,6 +26,7 @@ from lesto.common.async_functions import (
     AsyncRetryPredicate,
     AsyncRetryStrategy,
 )
+from lesto.common.co_functions import KeyedStateFunction, ProcessJoinFunction
 from lesto.common.functions import (
     AggregateFunction,
     BroadcastProcessFunction,
@@ -66,13 +69,16 @@ __all__ = [
     "AsyncFunction",
     "AsyncRetryPredicate",
     "AsyncRetryStrategy",
+    "BroadcastConnectedStream",
     "BroadcastProcessFunction",
+    "BroadcastStream",
     "CheckpointConfig",
     "CheckpointingMode",
     "CloseableIterator",
     "CoFlatMapFunction",
     "CoMapFunction",
     "CoProcessFunction",
+    "ConnectedStreams",
     "CountWindow",
     "DataStream",
     "DataStreamSink",
@@ -86,6 +92,7 @@ __all__ = [
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
     "KeyedProcessFunction",
+    "KeyedStateFunction",
     "KeyedStream",
     "MapFunction",
     "MemorySize",
@@ -93,6 +100,7 @@ __all__ = [
     "OutputTag",
     "Partitioner",
     "ProcessFunction",
+    "ProcessJoinFunction",
     "ProcessWindowFunction",
     "ReduceFunction",
     "RuntimeContext",

@@ -9,6 +9,7 @@ from lesto.common.async_functions import (
     AsyncRetryPredicate,
     AsyncRetryStrategy,
 )
+from lesto.common.co_functions import KeyedStateFunction, ProcessJoinFunction
 from lesto.common.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -59,6 +60,7 @@ __all__ = [
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
     "KeyedProcessFunction",
+    "KeyedStateFunction",
     "KeyedStateStore",
     "MapFunction",
     "NullByteKeySelector",
@@ -66,6 +68,7 @@ __all__ = [
     "PassThroughWindowFunction",
     "ProcessAllWindowFunction",
     "ProcessFunction",
+    "ProcessJoinFunction",
     "ProcessWindowFunction",
     "ReduceFunction",
     "RuntimeContext",

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lesto.client.datastream.missing import missing_names
+from lesto.state.broadcast import BroadcastState, ReadOnlyBroadcastState
 from lesto.state.descriptors import (
     AggregatingState,
     AggregatingStateDescriptor,
@@ -21,10 +22,12 @@ from lesto.state.descriptors import (
 __all__ = [
     "AggregatingState",
     "AggregatingStateDescriptor",
+    "BroadcastState",
     "ListState",
     "ListStateDescriptor",
     "MapState",
     "MapStateDescriptor",
+    "ReadOnlyBroadcastState",
     "ReducingState",
     "ReducingStateDescriptor",
     "State",

@@ -67,6 +67,7 @@ class KeyedProcessOperator(UserFunctionOperator):
     Args:
         function: the object, or a callable taken for ``process_element``.
         key: how records are keyed.
+        method: of the object, that takes the records.
     """
 
     _backend: KeyedStateBackend
@@ -75,9 +76,9 @@ class KeyedProcessOperator(UserFunctionOperator):
 
     iterates = True
 
-    def __init__(self, function: Any, key: KeySpec) -> None:
+    def __init__(self, function: Any, key: KeySpec, method: str = "process_element") -> None:
         super().__init__(function)
-        self._process: Callable[..., Any] = bound_method(function, "process_element")
+        self._process: Callable[..., Any] = bound_method(function, method)
         self._on_timer: Callable[..., Any] | None = getattr(function, "on_timer", None)
         self._keys_of = key_function(key)
         self._yields = is_generator(self._process)

@@ -123,9 +123,9 @@ class FlatMapOperator(UserFunctionOperator):
 
     iterates = True
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, method: str = "flat_map") -> None:
         super().__init__(function)
-        self._flat_map: Callable[[Any], Any] = bound_method(function, "flat_map")
+        self._flat_map: Callable[[Any], Any] = bound_method(function, method)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Collect the results of each value; they keep its event time."""
@@ -248,9 +248,9 @@ class ProcessOperator(UserFunctionOperator):
 
     iterates = True
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, method: str = "process_element") -> None:
         super().__init__(function)
-        self._process: Callable[..., Any] = bound_method(function, "process_element")
+        self._process: Callable[..., Any] = bound_method(function, method)
         self.current_watermark = MIN_TIMESTAMP
         self._ctx = _ProcessContext(self)
 
