@@ -12,7 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-GROUPS = ("hashing", "hashindex", "textindex", "rowkeys", "rows", "aggregates", "windowing")
+GROUPS = (
+    "hashing",
+    "hashindex",
+    "textindex",
+    "rowkeys",
+    "rows",
+    "aggregates",
+    "windowing",
+    "packing",
+)
 """Names of the groups of kernels, each a module in ``lesto.kernels.compiled``."""
 
 _COMPILED = Path(__file__).parent / "compiled"

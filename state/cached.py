@@ -133,11 +133,13 @@ class CachedCells(Cells):
         self, namespace: Hashable, dirty: Any, deleted: list[tuple[Hashable, Any, Any]]
     ) -> Captured:
         self._take_in(namespace)
-        keys, values = list(dirty), list(dirty.values())
-        if type(None) in set(map(type, values)):
-            gone = [k for k, v in zip(keys, values, strict=True) if v is None]
-            deleted += [(namespace, key, None) for key in gone]
-        return CapturedCells(self.state_id, namespace, keys, values, self.backend.max_parallelism)
+        values = dirty.values()
+        captured = CapturedCells(
+            self.state_id, namespace, dirty.keys(), values, self.backend.max_parallelism
+        )
+        if captured.deletes:
+            deleted += [(namespace, key, None) for key, value in dirty.items() if value is None]
+        return captured
 
     def _take_in(self, namespace: Hashable) -> None:
         """Bring the values of changed keys into the space."""

@@ -13,7 +13,7 @@ import datetime as dt
 import io
 import pickle
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -99,7 +99,7 @@ def encode_all(values: Sequence[Any]) -> list[bytes]:
 
 def is_immutable(values: Iterable[Any]) -> bool:
     """Whether all values are scalars or flat tuples of scalars: nobody can change them later."""
-    values = values if isinstance(values, (list, tuple)) else list(values)
+    values = values if isinstance(values, Collection) else list(values)
     kinds = set(map(type, values))
     if kinds <= SCALARS:
         return True

@@ -7,7 +7,7 @@ and without the GIL, happens on an I/O thread in :meth:`Captured.encode`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -15,16 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lesto.kernels import keygroups
-from lesto.kernels.hashing import hash_value, hash_values
+from lesto.kernels import keygroups, packing
+from lesto.kernels.hashing import hash_column, hash_columns, hash_value, hash_values
 from lesto.state import codec
 from lesto.state.entry_keys import prefixed, prefixes, sized
 from lesto.state.table_api import TableEntries
 from lesto.state.timer_queue import Timer, encode_timer
 
 _BINARY: Final = pa.large_binary()
-_EMPTY: Final = pa.scalar(b"", _BINARY)
-_ONE_BYTE: Final = pa.array([bytes([n]) for n in range(255)], _BINARY)
+#: So few go without the compiled loops, which a process may not have loaded yet.
+FEW: Final = 32
 #: Types of keys with one form only.
 _SETTLED: Final = frozenset({str, int, bytes, type(None)})
 
@@ -46,25 +46,30 @@ class CapturedCells:
     Args:
         state_id: number of the state.
         namespace: the namespace.
-        keys: the keys.
+        keys: the keys, in a collection that nobody changes later (views of a dict will do).
         values: aligned with the keys; None deletes.
         max_parallelism: number of key groups.
+
+    Attributes:
+        deletes: whether a value is None.
     """
 
     def __init__(
         self,
         state_id: int,
         namespace: Hashable,
-        keys: list[Any],
-        values: list[Any],
+        keys: Collection[Any],
+        values: Collection[Any],
         max_parallelism: int,
     ) -> None:
         self._state_id = state_id
         self._namespace = namespace
         self._keys = keys
         self._max_parallelism = max_parallelism
-        self._encoded = not codec.is_immutable(values)
-        self._values: list[Any] = (
+        kinds = set(map(type, values))
+        self.deletes = type(None) in kinds
+        self._encoded = not kinds <= codec.SCALARS and not codec.is_immutable(values)
+        self._values: Collection[Any] = (
             [None if value is None else codec.encode(value) for value in values]
             if self._encoded
             else values
@@ -75,14 +80,11 @@ class CapturedCells:
 
     def encode(self) -> Entries:
         """The entries."""
-        keys = cell_keys(self._state_id, self._namespace, self._keys, self._max_parallelism)
-        values = self._values
-        if not self._encoded:
-            if None in values:
-                values = [None if value is None else codec.encode(value) for value in values]
-            else:
-                values = codec.encode_all(values)
-        return keys, pa.array(values, _BINARY)
+        keys = cell_keys(self._state_id, self._namespace, list(self._keys), self._max_parallelism)
+        values = list(self._values)
+        if self._encoded:
+            return keys, pa.array(values, _BINARY)
+        return keys, encoded_values(values)
 
 
 class CapturedBytes:
@@ -117,11 +119,24 @@ class CapturedTimers:
     def encode(self) -> Entries:
         """The entries."""
         timers = self._added + self._deleted
+        values = [b""] * len(self._added) + [None] * len(self._deleted)
+        return self._keys(timers), pa.array(values, _BINARY)
+
+    def _keys(self, timers: list[Timer]) -> pa.Array:
+        if len(timers) > FEW:
+            times, keys, namespaces = map(list, zip(*timers, strict=True))
+            columns = _key_columns(keys)
+            tails = namespace_tails(namespaces)
+            if columns is not None and tails is not None:
+                groups = _groups_of_columns(columns, self._max_parallelism)
+                sortable = np.array(times, np.int64).view(np.uint64) ^ np.uint64(1 << 63)
+                return packing.pack_entry_keys(
+                    columns, groups, self._state_id, tails, times=sortable
+                )
         groups = key_groups_of([key for _, key, _ in timers], self._max_parallelism)
         heads = prefixes(self._max_parallelism, self._state_id)
-        keys = [heads[g] + encode_timer(timer) for g, timer in zip(groups, timers, strict=True)]
-        values = [b""] * len(self._added) + [None] * len(self._deleted)
-        return pa.array(keys, _BINARY), pa.array(values, _BINARY)
+        whole = [heads[g] + encode_timer(timer) for g, timer in zip(groups, timers, strict=True)]
+        return pa.array(whole, _BINARY)
 
 
 class CapturedTable:
@@ -161,7 +176,7 @@ class CapturedTable:
 
 def key_groups_of(keys: Sequence[Any], max_parallelism: int) -> Any:
     """Key group of each key, a sequence of ints."""
-    if len(keys) <= 32:
+    if len(keys) <= FEW:
         return [keygroups.key_group_for_hash(hash_value(key), max_parallelism) for key in keys]
     return keygroups.key_groups(hash_values(keys), max_parallelism)
 
@@ -205,22 +220,49 @@ def cell_keys(
     state_id: int, namespace: Hashable, keys: list[Any], max_parallelism: int
 ) -> pa.Array:
     """Entry keys of many cells of one namespace."""
-    encoded = encode_keys(keys)
     tail = namespace_part(namespace)
+    columns = _key_columns(keys) if len(keys) > FEW else None
+    if columns is not None:
+        groups = _groups_of_columns(columns, max_parallelism)
+        return packing.pack_entry_keys(columns, groups, state_id, tail)
+    encoded = encode_keys(keys)
+    heads = prefixes(max_parallelism, state_id)
     groups = key_groups_of(keys, max_parallelism)
-    if len(keys) <= 32 or max(map(len, encoded)) >= 255:
-        heads = prefixes(max_parallelism, state_id)
-        whole = [heads[g] + sized(e) + tail for g, e in zip(groups, encoded, strict=True)]
-        return pa.array(whole, _BINARY)
-    parts = pa.array(encoded, _BINARY)
-    table = pa.array(prefixes(max_parallelism, state_id), _BINARY)
-    return pc.binary_join_element_wise(
-        table.take(pa.array(groups)),
-        _ONE_BYTE.take(pc.binary_length(parts)),
-        parts,
-        pa.scalar(tail, _BINARY),
-        _EMPTY,
-    )
+    whole = [heads[g] + sized(e) + tail for g, e in zip(groups, encoded, strict=True)]
+    return pa.array(whole, _BINARY)
+
+
+def encoded_values(values: list[Any]) -> pa.Array:
+    """Bytes of immutable values; null for None."""
+    columns = packing.columns_of(values, nullable=True) if len(values) > FEW else None
+    if columns is not None:
+        return packing.pack(columns, len(values))
+    if None in values:
+        return pa.array([None if v is None else codec.encode(v) for v in values], _BINARY)
+    return pa.array(codec.encode_all(values), _BINARY)
+
+
+def namespace_tails(namespaces: Sequence[Any]) -> bytes | packing.Columns | None:
+    """Namespaces behind the keys of timers, for one packing of all; None: one by one."""
+    if all(namespace is None for namespace in namespaces):
+        return codec.encode_key(None)
+    return packing.columns_of(namespaces)
+
+
+def _key_columns(keys: Sequence[Any]) -> packing.Columns | None:
+    """Keys as columns where their bytes do not depend on what they are equal to (1.0 is 1)."""
+    columns = packing.columns_of(keys)
+    if columns is None or any(pa.types.is_floating(field.type) for field in columns.fields):
+        return None
+    return columns
+
+
+def _groups_of_columns(columns: packing.Columns, max_parallelism: int) -> Any:
+    if columns.is_tuple:
+        hashes = hash_columns(columns.fields)
+    else:
+        hashes = hash_column(columns.fields[0])
+    return keygroups.key_groups(hashes, max_parallelism)
 
 
 def sorted_entries(
@@ -238,7 +280,7 @@ def sorted_entries(
     keys = pa.concat_arrays([keys for keys, _ in encoded])
     values = pa.concat_arrays([values for _, values in encoded])
     del encoded
-    order = pc.array_sort_indices(keys)  # stable
+    order = packing.sort_indices(keys)  # stable
     keys = keys.take(order)
     values = values.take(order)
     if len(keys) > 1:
