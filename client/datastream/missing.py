@@ -34,7 +34,6 @@ MISSING: Final[dict[str, str]] = {
     "JobManagerCheckpointStorage": _STORAGE,
     "KafkaRecordDeserializationSchema": "KafkaSource(metadata=[...]) adds key, offset and so on",
     "MemoryStateBackend": "use HashMapStateBackend, as in Flink 2",
-    "OperatorStateStore": "keep the state by key",
     "PredefinedOptions": "RocksDB is tuned by Lesto: leave them out",
     "RestartStrategyConfiguration": "use RestartStrategies",
     "RocksDBStateBackend": "use EmbeddedRocksDBStateBackend, as in Flink 2",

@@ -26,6 +26,13 @@ from lesto.common.async_functions import (
     AsyncRetryPredicate,
     AsyncRetryStrategy,
 )
+from lesto.common.checkpointed import (
+    CheckpointedFunction,
+    CheckpointListener,
+    FunctionInitializationContext,
+    FunctionSnapshotContext,
+    OperatorStateStore,
+)
 from lesto.common.co_functions import KeyedStateFunction, ProcessJoinFunction
 from lesto.common.functions import (
     AggregateFunction,
@@ -73,6 +80,8 @@ __all__ = [
     "BroadcastProcessFunction",
     "BroadcastStream",
     "CheckpointConfig",
+    "CheckpointListener",
+    "CheckpointedFunction",
     "CheckpointingMode",
     "CloseableIterator",
     "CoFlatMapFunction",
@@ -86,6 +95,8 @@ __all__ = [
     "ExternalizedCheckpointRetention",
     "FilterFunction",
     "FlatMapFunction",
+    "FunctionInitializationContext",
+    "FunctionSnapshotContext",
     "GlobalWindow",
     "HashMapStateBackend",
     "KeySelector",
@@ -97,6 +108,7 @@ __all__ = [
     "MapFunction",
     "MemorySize",
     "MergingWindowAssigner",
+    "OperatorStateStore",
     "OutputTag",
     "Partitioner",
     "ProcessFunction",

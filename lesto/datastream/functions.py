@@ -9,6 +9,13 @@ from lesto.common.async_functions import (
     AsyncRetryPredicate,
     AsyncRetryStrategy,
 )
+from lesto.common.checkpointed import (
+    CheckpointedFunction,
+    CheckpointListener,
+    FunctionInitializationContext,
+    FunctionSnapshotContext,
+    OperatorStateStore,
+)
 from lesto.common.co_functions import KeyedStateFunction, ProcessJoinFunction
 from lesto.common.functions import (
     AggregateFunction,
@@ -50,12 +57,16 @@ __all__ = [
     "AsyncRetryStrategy",
     "BaseBroadcastProcessFunction",
     "BroadcastProcessFunction",
+    "CheckpointListener",
+    "CheckpointedFunction",
     "CoFlatMapFunction",
     "CoMapFunction",
     "CoProcessFunction",
     "FilterFunction",
     "FlatMapFunction",
     "Function",
+    "FunctionInitializationContext",
+    "FunctionSnapshotContext",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
@@ -64,6 +75,7 @@ __all__ = [
     "KeyedStateStore",
     "MapFunction",
     "NullByteKeySelector",
+    "OperatorStateStore",
     "Partitioner",
     "PassThroughWindowFunction",
     "ProcessAllWindowFunction",

@@ -185,6 +185,11 @@ class Operator(ABC):
         """Whether commits or other asynchronous work is under way; a task finishes after it."""
         return False
 
+    def functions(self) -> Sequence[Any]:
+        """The user's functions; those that are checkpointed get operator state."""
+        function = getattr(self, "_function", None)
+        return () if function is None else (function,)
+
     def poll(self) -> object:
         """Concurrent operators: emit what has completed; truthy when anything has.
 

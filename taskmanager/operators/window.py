@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lesto.common.elements import Batch, RowBatch, full_timestamps
@@ -145,6 +146,10 @@ class WindowOperator(UserFunctionOperator):
         union_lists = self._engine.save()
         keyed = self._backend.snapshot(checkpoint_id, canonical=canonical)
         return OperatorSnapshot(keyed, union_lists=union_lists)
+
+    def functions(self) -> Sequence[Any]:
+        """That of the contents, and that of the results."""
+        return [f for f in (self._contents.function, self._function) if f is not None]
 
     def close(self) -> None:
         """Take the alarm back and close the functions."""

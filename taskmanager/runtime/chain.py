@@ -6,7 +6,7 @@ only where they change, once for all receivers of a batch that want the other fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ from lesto.common.elements import (
     StreamStatus,
 )
 from lesto.proto import job_pb2
-from lesto.taskmanager.operators.base import Operator
+from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
+from lesto.taskmanager.operators.function_state import FunctionState
 from lesto.taskmanager.runtime.environment import TaskOperatorContext
 from lesto.taskmanager.runtime.errors import DeploymentError
 from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
@@ -52,6 +53,7 @@ class ChainedOperator:
     Attributes:
         upstream_input: the input index by which the producer in the chain feeds it; None for the
             head.
+        hooks: state of the user's functions, and their word of checkpoints.
     """
 
     operator: Operator
@@ -60,6 +62,40 @@ class ChainedOperator:
     output: OperatorOutput
     stats: OperatorStats = field(default_factory=OperatorStats)
     upstream_input: int | None = None
+    hooks: FunctionState | None = None
+
+    def open(self) -> None:
+        """Open the operator; its functions' state comes first."""
+        self.hooks = FunctionState.of(self.operator, self.context, keyed=self.node.keyed)
+        if self.hooks is not None:
+            self._hook(self.hooks.initialize)
+        self.call("open")
+
+    def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
+        """State at the barrier."""
+        hooks = self.hooks
+        if hooks is not None:
+            self._hook(lambda: hooks.prepare(checkpoint_id))
+        made: OperatorSnapshot = self.call("snapshot", checkpoint_id, canonical)
+        if hooks is not None:
+            self._hook(lambda: hooks.save(made))
+        return made
+
+    def notify(self, checkpoint_id: int, *, complete: bool) -> None:
+        """A checkpoint is complete, or given up."""
+        method = "notify_checkpoint_complete" if complete else "notify_checkpoint_aborted"
+        self.call(method, checkpoint_id)
+        hooks = self.hooks
+        if hooks is not None:
+            told = hooks.complete if complete else hooks.aborted
+            self._hook(lambda: told(checkpoint_id))
+
+    def _hook(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            mark_operator(error, self.node.name)
+            raise
 
     @property
     def name(self) -> str:

@@ -105,7 +105,7 @@ class TaskSnapshots:
         upload = _Upload(barrier, [], expects=in_flight)
         try:
             for chained in self._operators:
-                snapshot = chained.call("snapshot", checkpoint_id, canonical)
+                snapshot = chained.snapshot(checkpoint_id, canonical)
                 if barrier.full and snapshot.keyed is not None:
                     snapshot.keyed.build_on_nothing()
                 upload.parts.append((chained, snapshot))

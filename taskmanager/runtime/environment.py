@@ -122,6 +122,7 @@ class TaskOperatorContext:
         self.parallelism = deployment.vertex.parallelism
         self.max_parallelism = deployment.vertex.max_parallelism
         self.attempt = f"{task.epoch}-{task.attempt}"
+        self.restored_checkpoint_id = deployment.restored_checkpoint_id
         self.restored = deployment.restored_checkpoint_id > 0
         self.checkpoint_root = deployment.checkpoint_root
         self.config = config

@@ -127,6 +127,8 @@ class Task:
         self.inputs = inputs
         if inputs is not None and self._concurrent:
             inputs.room = self._room
+        if inputs is not None:
+            inputs.barrier_came = self._barrier_came
         self.edges = tuple(edges)
         self.overtaking = Overtaking(
             self._environment,
@@ -159,7 +161,7 @@ class Task:
         """
         assert self.chain is not None, "open before install"
         for chained in reversed(self.chain.operators):
-            chained.call("open")
+            chained.open()
         self.to(TaskState.RUNNING)
         self._environment.mailbox.wake()
 
@@ -409,6 +411,14 @@ class Task:
             self._source_wake_ms = None
             self.chain.head.call("stop")  # type: ignore[union-attr]
 
+    def _barrier_came(self) -> None:
+        """A barrier that may overtake waits for the step under way, not for other tasks' (any
+        thread).
+        """
+        inputs = self.inputs
+        assert inputs is not None, "a barrier without inputs"
+        self._environment.mailbox.post(lambda: self.guarded(inputs.take_barriers))
+
     def on_checkpoint(self, start: StartCheckpoint) -> None:
         """All barriers have come."""
         self._snapshot(
@@ -466,7 +476,7 @@ class Task:
         def notify() -> None:
             assert self.chain is not None, "notified before install"
             for chained in self.chain.operators:
-                chained.call("notify_checkpoint_complete", checkpoint_id)
+                chained.notify(checkpoint_id, complete=True)
                 if chained.context.backend is not None:
                     chained.context.backend.notify_checkpoint_complete(checkpoint_id)
             if finish:
@@ -488,7 +498,7 @@ class Task:
             if self.inputs is not None:
                 self.inputs.abort(checkpoint_id)
             for chained in self.chain.operators:
-                chained.call("notify_checkpoint_aborted", checkpoint_id)
+                chained.notify(checkpoint_id, complete=False)
                 if chained.context.backend is not None:
                     chained.context.backend.notify_checkpoint_aborted(checkpoint_id)
 
