@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -38,7 +38,8 @@ from lesto.taskmanager.core.alignment import (
     StopCapture,
     Unblock,
 )
-from lesto.taskmanager.core.pacing import ALL_ROWS, STEP_NS, Pacer
+from lesto.taskmanager.core.debloating import Debloater
+from lesto.taskmanager.core.pacing import ALL_ROWS, Pacer
 from lesto.taskmanager.core.watermarks import Advance, WatermarkMerger
 from lesto.taskmanager.runtime.capture import (
     ChannelName,
@@ -50,12 +51,8 @@ from lesto.taskmanager.runtime.exchange.channels import InputChannel
 from lesto.taskmanager.runtime.exchange.wire import ChannelEncoder, Element
 
 _UNNAMED = ChannelName("", 0)
-#: A channel keeps at least this much credit, however slow its task.
-WINDOW_BYTES_MIN: Final = 32 << 10
 #: Credit of a channel before anybody knows how quick its task is.
-WINDOW_BYTES_START: Final = 64 << 10
-#: Above any channel's credit: it is not narrowed.
-WINDOW_BYTES_MAX: Final = 1 << 40
+WINDOW_BYTES_START: Final = 8 << 10
 #: Control elements handled in one step at most; a step also ends behind a batch.
 CONTROL_PER_STEP_MAX = 64
 
@@ -131,6 +128,11 @@ class _Channel:
     capturing: bool = False
     #: A batch that was taken, and how many of its rows were handed over.
     rest: tuple[Batch, int] | None = None
+    #: Bytes that it counted for, and those of them that are not worked off.
+    nbytes: int = 0
+    left: int = 0
+    #: The channel counts those still as queued.
+    holds: bool = False
     #: Its queue is kept short: the task is slow, or nobody knows yet.
     narrowed: bool = True
 
@@ -173,8 +175,8 @@ class TaskInputs:
         settings: when barriers overtake.
         restored: channels of earlier attempts with in-flight data.
         subtask: the task's.
-        debloat_ns: time in which the task should be through with what waits in a channel; None:
-            channels hold what their credit allows.
+        debloat_ns: time in which the task should be through with what waits in its channels;
+            None: channels hold what their credit allows.
     """
 
     def __init__(
@@ -207,7 +209,13 @@ class TaskInputs:
         self._stage = self._stages.pop(0)
         self._reached = MIN_TIMESTAMP
         self._pacers = [Pacer() for _ in range(max(s.input_index for s in specs) + 1)]
-        self._debloat_steps = None if debloat_ns is None else debloat_ns / STEP_NS
+        self._debloater = None if debloat_ns is None else Debloater(debloat_ns)
+        #: Told on any thread that ``take_barriers`` has something to look at.
+        self.barrier_came: Callable[[], None] | None = None
+        #: Records that a step may hand over, for those behind let few wait.
+        self.rows_max = ALL_ROWS
+        #: Records that the operators would take now, where that is limited.
+        self.room: Callable[[], int] | None = None
         self._freezer = ChannelEncoder(None)
         self._capture: InputCapture | None = None
         self._announced: deque[tuple[int, Barrier]] = deque()
@@ -216,8 +224,15 @@ class TaskInputs:
                 if spec.overtakable:
                     spec.channel.announce = self._announcer(index)
 
-    def _announcer(self, index: int) -> _Announcer:
-        return _Announcer(index, self._announced, self._settings)
+    def _announcer(self, index: int) -> Callable[[Barrier], None]:
+        def announce(barrier: Barrier) -> None:
+            """Note a barrier that may overtake; on any thread."""
+            if self._settings.of(barrier):
+                self._announced.append((index, barrier))
+                if self.barrier_came is not None:
+                    self.barrier_came()
+
+        return announce
 
     @property
     def ended(self) -> bool:
@@ -231,7 +246,7 @@ class TaskInputs:
         for stage in (self._stage, *self._stages):
             for c in stage.channels:
                 total += c.channel.queued_bytes
-                rest = c.rest_batch()
+                rest = None if c.holds else c.rest_batch()
                 total += 0 if rest is None else rest.nbytes
         return total
 
@@ -262,6 +277,8 @@ class TaskInputs:
                 if self._stages and self._stage.empty:
                     self._next_stage()
                     return True
+                if self._debloater is not None:
+                    self._debloater.idle(time.perf_counter_ns())
                 return handled > 0
             if self._take(index):
                 return True
@@ -317,29 +334,35 @@ class TaskInputs:
         return None
 
     def _take(self, index: int) -> bool:
-        """Handle one element; True when it was a batch."""
+        """Handle one element; True when it was a batch or the end."""
         c = self._stage.channels[index]
         if c.rest is not None:
             batch, start = c.rest
             self._hand_over(c, batch, start)
             return True
-        element = c.channel.take()
+        nbytes = c.channel.queue[0][1]
+        hold = c.narrowed and self._debloater is not None
+        element = c.channel.take(hold=hold)
         if isinstance(element, (ColumnarBatch, RowBatch)):
+            c.nbytes, c.left, c.holds = nbytes, nbytes, hold
             self._hand_over(c, element, 0)
             return True
         if c.capturing:
             self._captured(index, element)
         self._control(index, c, element)
-        return False
+        # Behind the end nothing more is taken in this step: the task may have to wait for
+        # answers of requests before what follows.
+        return type(element) is EndOfData
 
     def _hand_over(self, c: _Channel, batch: Batch, start: int) -> None:
         """Give the operators as many rows as fit into a step."""
         pacer = self._pacers[c.input_index]
         rows = len(batch) - start
-        if c.narrowed or rows > pacer.rows:
-            self._debloat(c, batch, pacer)
-        if rows > pacer.rows:
-            rows = pacer.rows
+        most = min(pacer.rows, self.rows_max)
+        if self.room is not None:
+            most = min(most, max(1, self.room()))
+        if rows > most:
+            rows = most
             c.rest = (batch, start + rows)
             batch = batch.slice(start, rows)
         else:
@@ -348,18 +371,28 @@ class TaskInputs:
                 batch = batch.slice(start, rows)
         if c.capturing:
             self._captured(self._real.channels.index(c), batch)
-        begin = time.perf_counter_ns()
+        begin_ns = time.perf_counter_ns()
+        if self._debloater is not None:
+            self._debloater.took(begin_ns)
         self._handler.on_batch(batch, c.input_index)
-        pacer.observe(rows, time.perf_counter_ns() - begin)
+        now_ns = time.perf_counter_ns()
+        pacer.observe(rows, now_ns - begin_ns)
+        if self._debloater is not None:
+            self._worked(c, rows, self._debloater, now_ns)
 
-    def _debloat(self, c: _Channel, batch: Batch, pacer: Pacer) -> None:
-        """Let no more wait in the channel than the task is through with in the target time."""
-        if self._debloat_steps is None or not pacer.measured:
+    def _worked(self, c: _Channel, rows: int, debloater: Debloater, now_ns: int) -> None:
+        """Give back what a piece of a batch counts for; let wait what the task can use."""
+        part = c.left if c.rest is None else min(c.left, c.nbytes * rows // len(c.rest[0]))
+        c.left -= part
+        if c.holds and part:
+            c.channel.release(part)
+        if not debloater.worked(part, now_ns):
             return
-        rows = min(int(pacer.rows * self._debloat_steps), ALL_ROWS)
-        window = max(WINDOW_BYTES_MIN, rows * batch.nbytes // len(batch))
-        c.narrowed = window < WINDOW_BYTES_MAX
-        c.channel.narrow(min(window, WINDOW_BYTES_MAX))
+        open_ = [other for other in self._real.channels if not other.ended]
+        window = debloater.window(len(open_))
+        if window is not None:
+            for other in open_:
+                other.narrowed = other.channel.narrow(window)
 
     def _control(self, index: int, c: _Channel, element: Element) -> None:
         merger = self._stage.merger
@@ -495,21 +528,3 @@ class TaskInputs:
             frozen, nbytes = self._freezer.freeze(element)
             part.entries.append((frozen, nbytes))
             self._capture.nbytes += nbytes
-
-
-class _Announcer:
-    """Notes barriers that may overtake; called on any thread."""
-
-    def __init__(
-        self,
-        index: int,
-        announced: deque[tuple[int, Barrier]],
-        settings: OvertakingSettings,
-    ) -> None:
-        self._index = index
-        self._announced = announced
-        self._settings = settings
-
-    def __call__(self, barrier: Barrier) -> None:
-        if self._settings.of(barrier):
-            self._announced.append((self._index, barrier))

@@ -1,8 +1,8 @@
 """The one thread that runs everything in a slot: mail, timers, and tasks in small steps.
 
 Each turn: all mail, due timers, then one step of every task, downstream first, so that what is
-under way leaves before more comes in. When a turn moved nothing the thread sleeps until a timer,
-mail or data wakes it. I/O threads only post mail and wake.
+under way leaves before more comes in; mail between two steps as well. When a turn moved nothing
+the thread sleeps until a timer, mail or data wakes it. I/O threads only post mail and wake.
 """
 
 from __future__ import annotations
@@ -136,6 +136,8 @@ class Mailbox:
         progress |= self.mono.fire()
         for tasklet in self._tasklets:
             progress |= tasklet.poll()
+            # A barrier should wait for one step, not for one of each task.
+            progress |= self._read_mail()
         if not progress:
             self._sleep()
 
