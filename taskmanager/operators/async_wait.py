@@ -25,7 +25,7 @@ from lesto.taskmanager.operators.async_loop import (
     OPEN_SECONDS_MAX,
     AsyncLoop,
 )
-from lesto.taskmanager.operators.async_requests import Request, RequestRunner, invocation
+from lesto.taskmanager.operators.async_requests import Invoke, Request, RequestRunner, invocation
 from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
 from lesto.taskmanager.operators.errors import KeyedStateUnavailableError, UserFunctionError
 from lesto.taskmanager.operators.results import emit_results
@@ -45,22 +45,24 @@ REQUESTS_STATE: Final = "requests"
 SHOWN_CHARACTERS: Final = 200
 
 
-class _Mark:
+class Mark:
     """A watermark or a change of status among the requests.
 
     Attributes:
         watermark: event time, ms; None for a status.
         idle: the status.
+        passed: it has been emitted.
     """
 
-    __slots__ = ("idle", "watermark")
+    __slots__ = ("idle", "passed", "watermark")
 
     def __init__(self, watermark: int | None, idle: bool = False) -> None:
         self.watermark = watermark
         self.idle = idle
+        self.passed = False
 
 
-class _Segment:
+class Segment:
     """Requests between two marks, where results leave as they come.
 
     Attributes:
@@ -74,14 +76,14 @@ class _Segment:
     def __init__(self) -> None:
         self.requests: dict[Request, None] = {}
         self.ready: list[Request] = []
-        self.end: _Mark | None = None
+        self.end: Mark | None = None
 
 
 class InOrder:
     """Requests and marks; results leave in the order of the records."""
 
     def __init__(self) -> None:
-        self._queue: deque[Request | _Mark] = deque()
+        self._queue: deque[Request | Mark] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._queue)
@@ -90,20 +92,20 @@ class InOrder:
         """Records have come."""
         self._queue.extend(requests)
 
-    def mark(self, mark: _Mark) -> None:
+    def mark(self, mark: Mark) -> None:
         """A mark behind them."""
         self._queue.append(mark)
 
     def done(self, requests: list[Request]) -> None:
         """Requests are done: they say so themselves."""
 
-    def take(self) -> tuple[list[Request], _Mark | None]:
+    def take(self) -> tuple[list[Request], Mark | None]:
         """What may leave now: requests, then a mark."""
         queue = self._queue
         out: list[Request] = []
         while queue:
             first = queue[0]
-            if isinstance(first, _Mark):
+            if isinstance(first, Mark):
                 queue.popleft()
                 return out, first
             if not first.done:
@@ -121,7 +123,7 @@ class AsTheyCome:
     """Requests in segments between marks; inside of one, results leave as they come."""
 
     def __init__(self) -> None:
-        self._segments: deque[_Segment] = deque([_Segment()])
+        self._segments: deque[Segment] = deque([Segment()])
 
     def __bool__(self) -> bool:
         return len(self._segments) > 1 or bool(self._segments[0].requests)
@@ -133,17 +135,17 @@ class AsTheyCome:
             request.segment = segment
             segment.requests[request] = None
 
-    def mark(self, mark: _Mark) -> None:
+    def mark(self, mark: Mark) -> None:
         """A mark behind them: no result may pass it."""
         self._segments[-1].end = mark
-        self._segments.append(_Segment())
+        self._segments.append(Segment())
 
     def done(self, requests: list[Request]) -> None:
         """Requests are done."""
         for request in requests:
             request.segment.ready.append(request)
 
-    def take(self) -> tuple[list[Request], _Mark | None]:
+    def take(self) -> tuple[list[Request], Mark | None]:
         """What may leave now: requests, then a mark."""
         segment = self._segments[0]
         out, segment.ready = segment.ready, []
@@ -212,7 +214,7 @@ class AsyncWaitOperator(Operator):
         self._call = call
         self._method = bound_method(function, call.method)
         self._queue = InOrder() if call.ordered else AsTheyCome()
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Any] = deque()
         self._active = 0  # started and not emitted
         self._opened = False
         self.current_watermark = -(2**63)
@@ -223,7 +225,7 @@ class AsyncWaitOperator(Operator):
         self._loop = AsyncLoop.acquire(context)
         self._runner = RequestRunner(
             self._loop,
-            invocation(self._method, self._call.method, self._name()),
+            self._invocation(),
             self._call,
             getattr(self._function, "timeout", None) or _timed_out,
             context.wake,
@@ -240,6 +242,9 @@ class AsyncWaitOperator(Operator):
 
     def _name(self) -> str:
         return function_name(self._function)
+
+    def _invocation(self) -> Invoke:
+        return invocation(self._method, self._call.method, self._name())
 
     def _restored(self) -> Sequence[bytes]:
         return self.context.restored_list(REQUESTS_STATE)
@@ -269,12 +274,16 @@ class AsyncWaitOperator(Operator):
         self._add(list(map(Request, values, times, kinds)))
 
     def _add(self, requests: list[Request]) -> None:
-        if self._call.method == "process_element":
-            for request in requests:
-                request.context = AsyncContext(self, request.timestamp)
+        self._prepare(requests)
         self._queue.add(requests)
         self._waiting.extend(requests)
         self._start()
+
+    def _prepare(self, requests: list[Request]) -> None:
+        """What functions are given beside the value."""
+        if self._call.method == "process_element":
+            for request in requests:
+                request.context = AsyncContext(self, request.timestamp)
 
     def _start(self) -> None:
         """As many of the waiting as there is capacity for."""
@@ -296,7 +305,7 @@ class AsyncWaitOperator(Operator):
     def process_watermark(self, timestamp: int) -> None:
         """Pass it on behind the results of what came before it."""
         if self._queue:
-            self._queue.mark(_Mark(timestamp))
+            self._queue.mark(Mark(timestamp))
         else:
             self._pass_watermark(timestamp)
 
@@ -307,7 +316,7 @@ class AsyncWaitOperator(Operator):
     def process_status(self, idle: bool) -> None:
         """In order with the watermarks."""
         if self._queue:
-            self._queue.mark(_Mark(None, idle))
+            self._queue.mark(Mark(None, idle))
         else:
             self.output.emit_status(idle)
 
@@ -321,14 +330,10 @@ class AsyncWaitOperator(Operator):
         for request in done:
             if request.error is not None:
                 raise self._failure(request) from request.error
-        self._done(done)
         self._queue.done(done)
         self._emit_ready()
         self._start()
         return True
-
-    def _done(self, requests: list[Request]) -> None:
-        """Requests have their answers, which are not emitted yet."""
 
     def _emit_ready(self) -> None:
         ready: list[Request] = []
@@ -339,6 +344,7 @@ class AsyncWaitOperator(Operator):
                 break
             self._emit(ready)
             ready = []
+            mark.passed = True
             if mark.watermark is None:
                 self.output.emit_status(mark.idle)
             else:
