@@ -69,6 +69,10 @@ class CellListState(_Composed, ListState[Any]):
         """The content."""
         return list(self._read() or ())
 
+    def is_empty(self) -> bool:
+        """Whether there is no value; copies nothing."""
+        return not self._read()
+
     def add(self, value: Any) -> None:
         """Add a value."""
         items = self._read()
