@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lesto.common.config import ConfigOption as ConfigOption
     from lesto.common.config import Configuration as Configuration
+    from lesto.common.config_options import ConfigOptions as ConfigOptions
     from lesto.common.elements import RowKind as RowKind
     from lesto.common.expressions import col as col
     from lesto.common.expressions import lit as lit
     from lesto.common.functions import OutputTag as OutputTag
+    from lesto.common.input_dependency_constraint import (
+        InputDependencyConstraint as InputDependencyConstraint,
+    )
     from lesto.common.row import Row as Row
+    from lesto.common.serializer import TypeSerializer as TypeSerializer
     from lesto.common.time import Duration as Duration
     from lesto.common.time import Instant as Instant
     from lesto.common.time import Time as Time
@@ -28,8 +33,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ConfigOption": "config",
+    "ConfigOptions": "config_options",
     "Configuration": "config",
     "Duration": "time",
+    "InputDependencyConstraint": "input_dependency_constraint",
     "Instant": "time",
     "OutputTag": "functions",
     "Row": "row",
@@ -38,6 +45,7 @@ _HOME = {
     "TimeDomain": "time",
     "TimestampAssigner": "watermarks",
     "TypeInformation": "types",
+    "TypeSerializer": "serializer",
     "Types": "types",
     "WatermarkGenerator": "watermarks",
     "WatermarkOutput": "watermarks",
@@ -48,8 +56,12 @@ _HOME = {
 
 #: Names of rooms above this one: found by name on first use, never imported from here.
 _ABOVE = {
+    "AvroRowDeserializationSchema": "lesto.connectors.formats.avro",
+    "AvroRowSerializationSchema": "lesto.connectors.formats.avro",
     "ByteArraySchema": "lesto.connectors.formats.raw",
     "CompletableFuture": "lesto.client.job_client",
+    "CsvRowDeserializationSchema": "lesto.connectors.formats.csv",
+    "CsvRowSerializationSchema": "lesto.connectors.formats.csv",
     "DeserializationSchema": "lesto.connectors.formats",
     "Encoder": "lesto.connectors.files",
     "ExecutionConfig": "lesto.client.datastream.settings",
@@ -57,27 +69,39 @@ _ABOVE = {
     "JobExecutionResult": "lesto.client.job_client",
     "JobID": "lesto.client.job_client",
     "JobStatus": "lesto.client.job_client",
+    "JsonRowDeserializationSchema": "lesto.connectors.formats.json",
+    "JsonRowSerializationSchema": "lesto.connectors.formats.json",
     "RestartStrategies": "lesto.client.datastream.settings",
+    "RestartStrategyConfiguration": "lesto.client.datastream.settings",
     "SerializationSchema": "lesto.connectors.formats",
     "SimpleStringSchema": "lesto.connectors.formats.raw",
 }
 
 __all__ = [
+    "AvroRowDeserializationSchema",
+    "AvroRowSerializationSchema",
     "ByteArraySchema",
     "CompletableFuture",
     "ConfigOption",
+    "ConfigOptions",
     "Configuration",
+    "CsvRowDeserializationSchema",
+    "CsvRowSerializationSchema",
     "DeserializationSchema",
     "Duration",
     "Encoder",
     "ExecutionConfig",
+    "InputDependencyConstraint",
     "Instant",
     "JobClient",
     "JobExecutionResult",
     "JobID",
     "JobStatus",
+    "JsonRowDeserializationSchema",
+    "JsonRowSerializationSchema",
     "OutputTag",
     "RestartStrategies",
+    "RestartStrategyConfiguration",
     "Row",
     "RowKind",
     "SerializationSchema",
@@ -86,6 +110,7 @@ __all__ = [
     "TimeDomain",
     "TimestampAssigner",
     "TypeInformation",
+    "TypeSerializer",
     "Types",
     "WatermarkGenerator",
     "WatermarkOutput",

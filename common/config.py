@@ -145,7 +145,7 @@ class Configuration:
     # ---------------------------------------------------------------------------------- as a whole
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, origin: str = "set by code") -> Configuration:
+    def from_dict(cls, map: Mapping[str, Any], *, origin: str = "set by code") -> Configuration:
         """Build one from keys and texts (or Python values).
 
         Raises:
@@ -153,7 +153,7 @@ class Configuration:
             InvalidOptionError: a value does not fit.
         """
         config = cls()
-        for key, value in values.items():
+        for key, value in map.items():
             config.set(key, value, origin=origin)
         return config
 
@@ -167,11 +167,24 @@ class Configuration:
         merged.add_all(other)
         return merged
 
-    def add_all(self, other: Configuration) -> Configuration:
-        """Take over every value the other has set; return self."""
+    def add_all(self, other: Configuration, prefix: str | None = None) -> Configuration:
+        """Take over every value the other has set; return self.
+
+        Args:
+            other: the other.
+            prefix: put before each of its keys.
+        """
+        if prefix is not None:
+            for key in other._values:
+                self.set(prefix + key, other._values[key], origin=other._origins[key])
+            return self
         self._values.update(other._values)
         self._origins.update(other._origins)
         return self
+
+    def add_all_to_dict(self, target_dict: dict[str, Any]) -> None:
+        """Put every value that is set into a dict, as text."""
+        target_dict.update(self.to_dict())
 
     def resolved(self) -> Iterator[ResolvedValue]:
         """Yield every known option with its effective value and origin; secrets redacted."""
@@ -231,6 +244,31 @@ class Configuration:
     def set_boolean(self, key: str, value: bool) -> Configuration:
         """Set an option to true or false; return self."""
         return self.set_string(key, "true" if value else "false")
+
+    def get_bytearray(self, key: str, default_value: bytearray) -> bytearray:
+        """Return the bytes of a value's text, or ``default_value`` when it is not set."""
+        option = find_option(key)
+        if not self.contains(option):
+            return default_value
+        return bytearray(format_value(self._values[option.key]), "utf-8")
+
+    def set_bytearray(self, key: str, value: bytearray) -> Configuration:
+        """Set an option from the bytes of its text; return self."""
+        return self.set_string(key, bytes(value).decode())
+
+    @staticmethod
+    def parse_list_value(value: str) -> list[str]:
+        """Read a list as Flink writes it: ``a;b``, or as YAML.
+
+        >>> Configuration.parse_list_value("a;b"), Configuration.parse_list_value("[a, b]")
+        (['a', 'b'], ['a', 'b'])
+        """
+        if not value:
+            return []
+        import yaml
+
+        read = yaml.safe_load(value)
+        return [str(item) for item in read] if isinstance(read, list) else value.split(";")
 
     def contains_key(self, key: str) -> bool:
         """Return whether the option is set."""

@@ -3,12 +3,12 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["RestartStrategies"]  # noqa: F822 - defined by __getattr__
+__all__ = ["RestartStrategies", "RestartStrategyConfiguration"]  # noqa: F822 - by __getattr__
 
 
 def __getattr__(name: str) -> Any:
     """Find the class on first use."""
-    if name != "RestartStrategies":
+    if name not in __all__:
         msg = f"module '{__name__}' has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module("lesto.client.datastream.settings"), name)
+    return getattr(import_module("lesto.client.datastream.restart_strategies"), name)

@@ -9,11 +9,17 @@ _HOMES = {
     "ByteArraySchema": "lesto.connectors.formats.raw",
     "SerializationSchema": "lesto.connectors.formats",
     "DeserializationSchema": "lesto.connectors.formats",
+    "BulkWriterFactory": "lesto.connectors.files.bulk",
+    "RowDataBulkWriterFactory": "lesto.connectors.files.bulk",
+    "RowFieldExtractorSchema": "lesto.connectors.formats.raw",
 }
 __all__ = [  # noqa: F822 - defined by __getattr__
+    "BulkWriterFactory",
     "ByteArraySchema",
     "DeserializationSchema",
     "Encoder",
+    "RowDataBulkWriterFactory",
+    "RowFieldExtractorSchema",
     "SerializationSchema",
     "SimpleStringSchema",
 ]

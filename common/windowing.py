@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import enum
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import total_ordering
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lesto.common.elements import MAX_TIMESTAMP
+from lesto.common.elements import MAX_TIMESTAMP, NO_TIMESTAMP
 from lesto.common.time import DurationLike, duration_ms
 
 if TYPE_CHECKING:
@@ -137,6 +139,12 @@ class WindowAssigner(ABC, Generic[T, W]):
     def get_default_trigger(self, env: Any = None) -> Trigger[T, W]:
         """The trigger when the user sets none."""
 
+    def get_window_serializer(self) -> Any:
+        """Flink's way to write windows into state; Lesto writes them itself and asks nobody."""
+        from lesto.common.window_serializers import TimeWindowSerializer
+
+        return TimeWindowSerializer()
+
     @abstractmethod
     def is_event_time(self) -> bool:
         """Whether event time closes the windows."""
@@ -203,14 +211,57 @@ class _ProcessingTime:
 
 
 def _require_timestamp(timestamp: int) -> None:
-    from lesto.common.elements import NO_TIMESTAMP
-
     if timestamp == NO_TIMESTAMP:
         msg = (
             "a record without event time reached an event-time window: did you forget"
             " assign_timestamps_and_watermarks, or a watermark strategy at from_source?"
         )
         raise ValueError(msg)
+
+
+class WindowStagger(enum.Enum):
+    """Whether the tumbling windows of different subtasks end at the same time.
+
+    ``ALIGNED``: they do. ``RANDOM``: each subtask shifts its windows by a random part of their
+    size. ``NATURAL``: by how far the wall clock is into a window at a subtask's first record.
+    """
+
+    ALIGNED = "aligned"
+    RANDOM = "random"
+    NATURAL = "natural"
+
+    def get_stagger_offset(self, current_processing_time: int, size: int) -> int:
+        """Ms by which a subtask shifts its windows of ``size`` ms.
+
+        >>> WindowStagger.NATURAL.get_stagger_offset(1_234, 1_000)
+        234
+        """
+        match self:
+            case WindowStagger.ALIGNED:
+                return 0
+            case WindowStagger.RANDOM:
+                return random.randrange(size)
+            case WindowStagger.NATURAL:
+                return current_processing_time % size
+
+
+def settled(assigner: Any, now_ms: int) -> Any:
+    """The assigner as a subtask uses it: a stagger has become a fixed offset."""
+    stagger = getattr(assigner, "stagger", WindowStagger.ALIGNED)
+    if stagger is WindowStagger.ALIGNED:
+        return assigner
+    shift = stagger.get_stagger_offset(now_ms, assigner.size)
+    offset = (assigner.offset + shift) % assigner.size
+    return replace(assigner, offset=offset, stagger=WindowStagger.ALIGNED)
+
+
+def _stagger(value: Any) -> WindowStagger:
+    if value is None:
+        return WindowStagger.ALIGNED
+    if not isinstance(value, WindowStagger):
+        msg = f"window_stagger must be a WindowStagger, not {value!r}"
+        raise TypeError(msg)
+    return value
 
 
 @dataclass(frozen=True)
@@ -220,16 +271,24 @@ class TumblingEventTimeWindows(_EventTime, WindowAssigner[Any, TimeWindow]):
     Attributes:
         size: ms.
         offset: ms by which they are shifted from the epoch.
+        stagger: whether subtasks shift their windows, so that not all fire at once.
     """
 
     size: int
     offset: int = 0
+    stagger: WindowStagger = WindowStagger.ALIGNED
 
     @staticmethod
-    def of(size: DurationLike, offset: DurationLike | None = None) -> TumblingEventTimeWindows:
+    def of(
+        size: DurationLike,
+        offset: DurationLike | None = None,
+        window_stagger: WindowStagger | None = None,
+    ) -> TumblingEventTimeWindows:
         """Windows of this size."""
         millis = _positive(size, "size")
-        return TumblingEventTimeWindows(millis, _offset(offset, millis, "offset"))
+        return TumblingEventTimeWindows(
+            millis, _offset(offset, millis, "offset"), _stagger(window_stagger)
+        )
 
     def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """The window that holds the event time."""
@@ -244,12 +303,19 @@ class TumblingProcessingTimeWindows(_ProcessingTime, WindowAssigner[Any, TimeWin
 
     size: int
     offset: int = 0
+    stagger: WindowStagger = WindowStagger.ALIGNED
 
     @staticmethod
-    def of(size: DurationLike, offset: DurationLike | None = None) -> TumblingProcessingTimeWindows:
+    def of(
+        size: DurationLike,
+        offset: DurationLike | None = None,
+        window_stagger: WindowStagger | None = None,
+    ) -> TumblingProcessingTimeWindows:
         """Windows of this size."""
         millis = _positive(size, "size")
-        return TumblingProcessingTimeWindows(millis, _offset(offset, millis, "offset"))
+        return TumblingProcessingTimeWindows(
+            millis, _offset(offset, millis, "offset"), _stagger(window_stagger)
+        )
 
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
@@ -339,9 +405,14 @@ class _Merging:
         TimeWindow.merge_windows(windows, callback)
 
 
-def _dynamic_gap(
+def session_gap_of(
     extractor: SessionWindowTimeGapExtractor | Callable[[Any], int], element: Any
 ) -> int:
+    """The gap that a record gives, ms.
+
+    Raises:
+        ValueError: it is not longer than zero.
+    """
     is_extractor = isinstance(extractor, SessionWindowTimeGapExtractor)
     gap = extractor.extract(element) if is_extractor else extractor(element)  # type: ignore[union-attr,operator]
     if gap <= 0:
@@ -372,11 +443,11 @@ class EventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner[Any, T
         return EventTimeSessionWindows(_positive(size, "gap"))
 
     @staticmethod
-    def with_dynamic_gap(
+    def withsession_gap_of(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicEventTimeSessionWindows:
         """A gap that each record gives, in ms."""
-        return DynamicEventTimeSessionWindows.with_dynamic_gap(extractor)
+        return DynamicEventTimeSessionWindows.withsession_gap_of(extractor)
 
     def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
@@ -391,7 +462,7 @@ class DynamicEventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner
     extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
 
     @staticmethod
-    def with_dynamic_gap(
+    def withsession_gap_of(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicEventTimeSessionWindows:
         """A gap that each record gives, in ms."""
@@ -401,7 +472,7 @@ class DynamicEventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner
     def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
         _require_timestamp(timestamp)
-        return (TimeWindow(timestamp, timestamp + _dynamic_gap(self.extractor, element)),)
+        return (TimeWindow(timestamp, timestamp + session_gap_of(self.extractor, element)),)
 
 
 @dataclass(frozen=True)
@@ -418,11 +489,11 @@ class ProcessingTimeSessionWindows(
         return ProcessingTimeSessionWindows(_positive(size, "gap"))
 
     @staticmethod
-    def with_dynamic_gap(
+    def withsession_gap_of(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicProcessingTimeSessionWindows:
         """A gap that each record gives, in ms."""
-        return DynamicProcessingTimeSessionWindows.with_dynamic_gap(extractor)
+        return DynamicProcessingTimeSessionWindows.withsession_gap_of(extractor)
 
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
@@ -441,7 +512,7 @@ class DynamicProcessingTimeSessionWindows(
     extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
 
     @staticmethod
-    def with_dynamic_gap(
+    def withsession_gap_of(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicProcessingTimeSessionWindows:
         """A gap that each record gives, in ms."""
@@ -453,17 +524,28 @@ class DynamicProcessingTimeSessionWindows(
     ) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
         now = context.get_current_processing_time()
-        return (TimeWindow(now, now + _dynamic_gap(self.extractor, element)),)
+        return (TimeWindow(now, now + session_gap_of(self.extractor, element)),)
 
 
 @dataclass(frozen=True)
 class GlobalWindows(WindowAssigner[Any, GlobalWindow]):
-    """One window for all; give it a trigger, or it never fires."""
+    """One window for all; give it a trigger, or it never fires.
+
+    Attributes:
+        at_end: it fires at the end of bounded input unless it is given another trigger.
+    """
+
+    at_end: bool = False
 
     @staticmethod
     def create() -> GlobalWindows:
-        """The assigner."""
+        """Fires only by a trigger that it is given."""
         return GlobalWindows()
+
+    @staticmethod
+    def create_with_end_of_stream_trigger() -> GlobalWindows:
+        """Fires once, at the end of bounded input."""
+        return GlobalWindows(at_end=True)
 
     def assign_windows(
         self, element: Any, timestamp: int, context: Any
@@ -472,10 +554,10 @@ class GlobalWindows(WindowAssigner[Any, GlobalWindow]):
         return (_GLOBAL,)
 
     def get_default_trigger(self, env: Any = None) -> Trigger[Any, Any]:
-        """Never fires."""
-        from lesto.common.triggers import NeverTrigger
+        """Never fires, or at the end."""
+        from lesto.common.triggers import EndOfStreamTrigger, NeverTrigger
 
-        return NeverTrigger()
+        return EndOfStreamTrigger() if self.at_end else NeverTrigger()
 
     def is_event_time(self) -> bool:
         """No."""

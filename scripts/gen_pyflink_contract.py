@@ -147,8 +147,11 @@ def _member(item: ast.stmt) -> Tree:
     if "setter" in marks:
         return {}
     signature = _signature(item, bound="staticmethod" not in marks)
-    if any(name.startswith(JVM_PREFIXES) for name in signature["names"]):
-        return {} if item.name == "__init__" else {item.name: {"jvm": True}}
+    plain = [name for name in signature["names"] if not name.startswith(JVM_PREFIXES)]
+    if len(plain) < len(signature["names"]):
+        if not plain:
+            return {} if item.name == "__init__" else {item.name: {"jvm": True}}
+        signature |= {"names": plain, "required": min(signature["required"], len(plain))}
     kind = next((m for m in ("staticmethod", "classmethod") if m in marks), "method")
     return {item.name: {kind: signature}}
 

@@ -79,10 +79,8 @@ def check_type(method: str, value: Any) -> TypeInformation | None:
 
 def output_schema(method: str, type_info: Any) -> pa.Schema | None:
     """Columns of a declared output type; only rows with names have any."""
-    from lesto.common.types import RowTypeInfo
-
     declared = check_type(method, type_info)
-    if isinstance(declared, RowTypeInfo) and declared.named:
+    if declared is not None and getattr(declared, "named", False):
         return declared.arrow_schema()
     return None
 

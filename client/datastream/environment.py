@@ -35,6 +35,7 @@ from lesto.client.datastream.job_graph import (
     plan_as_dict,
 )
 from lesto.client.datastream.location import user_frame, user_location
+from lesto.client.datastream.no_meaning import no_meaning
 from lesto.client.datastream.pickling import by_value
 from lesto.client.datastream.settings import (
     CheckpointConfig,
@@ -258,26 +259,25 @@ class StreamExecutionEnvironment:
         unsupported("add_python_archive", "put the folder on a shared path and use add_python_file")
 
     def set_python_executable(self, python_exec: str) -> None:
-        """Not supported: functions run in the TaskManagers' own Python."""
-        unsupported("set_python_executable", "start the TaskManagers with that Python")
+        """Changes nothing: functions run in the TaskManagers' own Python."""
+        no_meaning("set_python_executable", "functions run in the Python of the TaskManagers")
 
     def add_jars(self, *jars_path: str) -> None:
-        """Not supported: there is no JVM."""
-        unsupported(
-            "add_jars", "remove the call: Lesto needs no JVM, connectors are Python packages"
-        )
+        """Changes nothing: there is no JVM."""
+        no_meaning("add_jars", "there is no JVM, connectors are Python packages")
 
     def add_classpaths(self, *classpaths: str) -> None:
-        """Not supported: there is no JVM."""
-        unsupported("add_classpaths", "remove the call: Lesto needs no JVM")
+        """Changes nothing: there is no JVM."""
+        no_meaning("add_classpaths", "there is no JVM")
 
     def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
         """Not supported yet."""
         unsupported("register_cached_file", "put the file on a shared path")
 
     def enable_changelog_state_backend(self, enabled: bool) -> StreamExecutionEnvironment:
-        """Not supported yet."""
-        unsupported("enable_changelog_state_backend")
+        """Changes nothing: there is no changelog."""
+        no_meaning("enable_changelog_state_backend", "incremental checkpoints write little")
+        return self
 
     def is_changelog_state_backend_enabled(self) -> bool | None:
         """Always False."""

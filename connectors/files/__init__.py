@@ -2,29 +2,38 @@
 
 from lesto.connectors.files.encoders import Encoder
 from lesto.connectors.files.formats import CsvFormat, JsonLinesFormat, TextFormat
-from lesto.connectors.files.sink import (
+from lesto.connectors.files.sink import FileSink, FileSinkBuilder
+from lesto.connectors.files.sink_options import (
     BucketAssigner,
-    FileSink,
-    FileSinkBuilder,
+    DefaultRollingPolicy,
+    OnCheckpointRollingPolicy,
     OutputFileConfig,
     RollingPolicy,
 )
 from lesto.connectors.files.source import (
+    BulkFormat,
+    FileEnumeratorProvider,
     FileSource,
     FileSourceBuilder,
+    FileSplitAssignerProvider,
     ParquetFormat,
     StreamFormat,
 )
 
 __all__ = [
     "BucketAssigner",
+    "BulkFormat",
     "CsvFormat",
+    "DefaultRollingPolicy",
     "Encoder",
+    "FileEnumeratorProvider",
     "FileSink",
     "FileSinkBuilder",
     "FileSource",
     "FileSourceBuilder",
+    "FileSplitAssignerProvider",
     "JsonLinesFormat",
+    "OnCheckpointRollingPolicy",
     "OutputFileConfig",
     "ParquetFormat",
     "RollingPolicy",

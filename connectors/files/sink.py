@@ -16,7 +16,7 @@ import os
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from pyarrow import fs
@@ -32,14 +32,18 @@ from lesto.connectors.files.encoders import (
     encoder_factory,
 )
 from lesto.connectors.files.listing import resolve
+from lesto.connectors.files.sink_options import (
+    PART_BYTES_MAX,
+    BucketAssigner,
+    OutputFileConfig,
+    RollingPolicy,
+)
 
 #: Unpublished files live here, below the sink's directory.
 PENDING_DIRECTORY: Final = ".pending"
 _PENDING_NAME: Final = re.compile(
     r"(?P<job>[^-]+)-(?P<attempt>\d+-\d+)-(?P<operator>[0-9a-f]{6})-(?P<subtask>\d+)-\d+"
 )
-#: Size of a part file, unless the sink is given another.
-PART_BYTES_MAX: Final = 256 << 20
 
 
 class FileSink(Sink):
@@ -54,6 +58,11 @@ class FileSink(Sink):
     Raises:
         ConnectorConfigError: options that make no sense.
     """
+
+    # Flink's names of the builder.
+    BaseBuilder: ClassVar[type[FileSinkBuilder]]
+    RowFormatBuilder: ClassVar[type[FileSinkBuilder]]
+    BulkFormatBuilder: ClassVar[type[FileSinkBuilder]]
 
     def __init__(
         self,
@@ -79,9 +88,9 @@ class FileSink(Sink):
         return FileSinkBuilder(base_path, encoder)
 
     @staticmethod
-    def for_bulk_format(base_path: str, encoder: EncoderFactory | str) -> FileSinkBuilder:
+    def for_bulk_format(base_path: str, writer_factory: EncoderFactory | str) -> FileSinkBuilder:
         """Flink's builder for formats such as Parquet."""
-        return FileSinkBuilder(base_path, encoder)
+        return FileSinkBuilder(base_path, writer_factory)
 
     def create_writer(self, context: WriterContext) -> SinkWriter:
         """A writer of part files."""
@@ -90,87 +99,6 @@ class FileSink(Sink):
     def create_committer(self) -> Committer:
         """Publishes by renaming."""
         return _RenameCommitter(self.path)
-
-
-class OutputFileConfig:
-    """Flink's naming options of part files."""
-
-    def __init__(self, part_prefix: str, part_suffix: str = "") -> None:
-        self.part_prefix = part_prefix
-        self.part_suffix = part_suffix
-
-    @staticmethod
-    def builder() -> OutputFileConfigBuilder:
-        """A builder."""
-        return OutputFileConfigBuilder()
-
-
-class OutputFileConfigBuilder:
-    """Builds an ``OutputFileConfig``."""
-
-    def __init__(self) -> None:
-        self._prefix = "part"
-        self._suffix = ""
-
-    def with_part_prefix(self, prefix: str) -> OutputFileConfigBuilder:
-        """First part of the file names."""
-        self._prefix = prefix
-        return self
-
-    def with_part_suffix(self, suffix: str) -> OutputFileConfigBuilder:
-        """Ending of the file names."""
-        self._suffix = suffix
-        return self
-
-    def build(self) -> OutputFileConfig:
-        """The options."""
-        return OutputFileConfig(self._prefix, self._suffix)
-
-
-class RollingPolicy:
-    """When a part file is closed: at each checkpoint, to be visible exactly once, or earlier."""
-
-    def __init__(self, part_bytes: int) -> None:
-        self.part_bytes = part_bytes
-
-    @staticmethod
-    def default_rolling_policy(
-        part_size: int = 1024 * 1024 * 128,
-        rollover_interval: int = 60 * 1000,
-        inactivity_interval: int = 60 * 1000,
-    ) -> RollingPolicy:
-        """At ``part_size`` bytes too. The intervals are for compatibility: checkpoints close files
-        sooner or later, and nothing is visible before.
-        """
-        return RollingPolicy(part_size)
-
-    @staticmethod
-    def on_checkpoint_rolling_policy() -> RollingPolicy:
-        """At checkpoints, unless a file becomes very large."""
-        return RollingPolicy(PART_BYTES_MAX)
-
-
-class BucketAssigner:
-    """Which sub-directory a record goes to: in Lesto, none."""
-
-    @staticmethod
-    def base_path_bucket_assigner() -> BucketAssigner:
-        """All files in the sink's directory."""
-        return BucketAssigner()
-
-    @staticmethod
-    def date_time_bucket_assigner(
-        format_str: str = "yyyy-MM-dd--HH", timezone_id: str | None = None
-    ) -> BucketAssigner:
-        """Flink's directories by hour.
-
-        Raises:
-            ConnectorConfigError: they are not there yet.
-        """
-        msg = "a file sink does not write to directories by time yet"
-        raise ConnectorConfigError(
-            msg, remedy="leave it out, and give the records a column of their day or hour"
-        )
 
 
 class FileSinkBuilder:
@@ -182,16 +110,16 @@ class FileSinkBuilder:
         self._prefix = "part"
         self._part_bytes = PART_BYTES_MAX
 
-    def with_output_file_config(self, config: OutputFileConfig) -> FileSinkBuilder:
+    def with_output_file_config(self, output_file_config: OutputFileConfig) -> FileSinkBuilder:
         """Names of the part files."""
-        self._prefix = config.part_prefix
-        if config.part_suffix:
-            self._encoder.suffix = config.part_suffix
+        self._prefix = output_file_config.part_prefix
+        if output_file_config.part_suffix:
+            self._encoder.suffix = output_file_config.part_suffix
         return self
 
-    def with_rolling_policy(self, policy: RollingPolicy) -> FileSinkBuilder:
+    def with_rolling_policy(self, rolling_policy: RollingPolicy) -> FileSinkBuilder:
         """When part files are closed between checkpoints."""
-        self._part_bytes = policy.part_bytes
+        self._part_bytes = rolling_policy.part_bytes
         return self
 
     def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> FileSinkBuilder:
@@ -202,9 +130,29 @@ class FileSinkBuilder:
         """For compatibility: files are closed at checkpoints, nothing is looked at in between."""
         return self
 
+    def enable_compact(self, strategy: Any, compactor: Any) -> FileSinkBuilder:
+        """Flink's joining of small files.
+
+        Raises:
+            ConnectorConfigError: it is not there.
+        """
+        msg = "a file sink does not join small files"
+        raise ConnectorConfigError(
+            msg, remedy="write fewer files: lengthen the checkpoint interval"
+        )
+
+    def disable_compact(self) -> FileSinkBuilder:
+        """Accepted: files are not joined."""
+        return self
+
     def build(self) -> FileSink:
         """The sink."""
         return FileSink(self._path, self._encoder, prefix=self._prefix, part_bytes=self._part_bytes)
+
+
+FileSink.BaseBuilder = FileSinkBuilder
+FileSink.RowFormatBuilder = FileSinkBuilder
+FileSink.BulkFormatBuilder = FileSinkBuilder
 
 
 class _FileWriter(SinkWriter):

@@ -74,6 +74,43 @@ class ParquetFormat:
 
 FileFormat = LineFormat | ParquetFormat
 
+
+class BulkFormat:
+    """Flink's formats that read a file in blocks.
+
+    Args:
+        format: what reads.
+    """
+
+    def __init__(self, format: FileFormat) -> None:
+        self.format = format
+
+
+class FileEnumeratorProvider:
+    """Flink's choices of how files are found and cut; there is one way: line formats at about
+    4 MB, Parquet by row groups.
+    """
+
+    @staticmethod
+    def default_splittable_file_enumerator() -> FileEnumeratorProvider:
+        """The one way."""
+        return FileEnumeratorProvider()
+
+    @staticmethod
+    def default_non_splittable_file_enumerator() -> FileEnumeratorProvider:
+        """The one way; files are cut all the same."""
+        return FileEnumeratorProvider()
+
+
+class FileSplitAssignerProvider:
+    """Flink's choices of who reads what; there is one way: a reader that is free gets the next."""
+
+    @staticmethod
+    def locality_aware_split_assigner() -> FileSplitAssignerProvider:
+        """The one way."""
+        return FileSplitAssignerProvider()
+
+
 _BY_NAME: Final[dict[str, Any]] = {
     "csv": CsvFormat,
     "jsonl": JsonLinesFormat,
@@ -126,9 +163,14 @@ class FileSource(Source):
         self.boundedness = Boundedness.BOUNDED if bounded else Boundedness.CONTINUOUS_UNBOUNDED
 
     @staticmethod
-    def for_record_stream_format(stream_format: LineFormat, *paths: str) -> FileSourceBuilder:
+    def for_record_stream_format(stream_format: FileFormat, *paths: str) -> FileSourceBuilder:
         """Flink's builder."""
         return FileSourceBuilder(stream_format, paths)
+
+    @staticmethod
+    def for_bulk_file_format(bulk_format: BulkFormat, *paths: str) -> FileSourceBuilder:
+        """Flink's builder, for Parquet."""
+        return FileSourceBuilder(bulk_format.format, paths)
 
     def create_enumerator(
         self, context: EnumeratorContext, checkpoint: bytes | None
@@ -172,7 +214,7 @@ class FileSource(Source):
 class FileSourceBuilder:
     """Flink's ``FileSource`` builder."""
 
-    def __init__(self, stream_format: LineFormat, paths: Sequence[str]) -> None:
+    def __init__(self, stream_format: FileFormat, paths: Sequence[str]) -> None:
         self._format = stream_format
         self._paths = paths
         self._interval: Any = None
@@ -185,6 +227,14 @@ class FileSourceBuilder:
     def process_static_file_set(self) -> FileSourceBuilder:
         """Read what is there and end."""
         self._interval = None
+        return self
+
+    def set_file_enumerator(self, file_enumerator: FileEnumeratorProvider) -> FileSourceBuilder:
+        """Accepted: there is one way."""
+        return self
+
+    def set_split_assigner(self, split_assigner: FileSplitAssignerProvider) -> FileSourceBuilder:
+        """Accepted: there is one way."""
         return self
 
     def build(self) -> FileSource:

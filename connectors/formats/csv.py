@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -29,6 +30,8 @@ class CsvMessageFormat(DeserializationSchema, SerializationSchema):
         schema: columns in their order.
         delimiter: one character.
         null_values: texts that mean null, unless they are quoted.
+        quote: around values that hold a delimiter; None: nothing is quoted.
+        escape: takes the meaning of the next character, when reading; None: none does.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class CsvMessageFormat(DeserializationSchema, SerializationSchema):
         *,
         delimiter: str = ",",
         null_values: Sequence[str] = ("", "NA", "NULL", "null"),
+        quote: str | None = '"',
+        escape: str | None = None,
     ) -> None:
         if len(delimiter) != 1:
             msg = f"a delimiter is one character, not {delimiter!r}"
@@ -44,6 +49,8 @@ class CsvMessageFormat(DeserializationSchema, SerializationSchema):
         self.schema: pa.Schema = schema
         self.delimiter = delimiter
         self.null_values = tuple(null_values)
+        self.quote = quote
+        self.escape = escape
 
     def decode(self, messages: Sequence[Payload]) -> Decoded:
         """Columns."""
@@ -63,7 +70,12 @@ class CsvMessageFormat(DeserializationSchema, SerializationSchema):
             read_options=pacsv.ReadOptions(
                 use_threads=False, block_size=len(text) + 1, column_names=self.schema.names
             ),
-            parse_options=pacsv.ParseOptions(delimiter=self.delimiter, ignore_empty_lines=False),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.delimiter,
+                ignore_empty_lines=False,
+                quote_char=self.quote or False,
+                escape_char=self.escape or False,
+            ),
             convert_options=pacsv.ConvertOptions(
                 column_types=self.schema,
                 null_values=list(self.null_values),
@@ -97,7 +109,11 @@ class CsvMessageFormat(DeserializationSchema, SerializationSchema):
                 msg = f"column '{field.name}' has a value with a line end, which CSV cannot carry"
                 raise ConnectorConfigError(msg, remedy="use format='json'")
         out = io.BytesIO()
-        options = pacsv.WriteOptions(include_header=False, delimiter=self.delimiter)
+        options = pacsv.WriteOptions(
+            include_header=False,
+            delimiter=self.delimiter,
+            quoting_style="needed" if self.quote else "none",
+        )
         pacsv.write_csv(columns.data, out, options)
         lines: list[Payload] = out.getvalue().split(b"\n")  # type: ignore[assignment]
         lines.pop()
@@ -121,6 +137,39 @@ class CsvRowDeserializationSchema:
             self._delimiter = ","
             self._null = ""
             self._ignore_errors = False
+            self._quote = '"'
+            self._escape: str | None = None
+
+        def set_allow_comments(self, allow_comments: bool) -> CsvRowDeserializationSchema.Builder:
+            """A message is one record, never a comment: only False is there.
+
+            Raises:
+                ConnectorConfigError: it is asked for.
+            """
+            if allow_comments:
+                msg = "a CSV message is a record, not a comment"
+                raise ConnectorConfigError(msg, remedy="call set_ignore_parse_errors(True)")
+            return self
+
+        def set_array_element_delimiter(
+            self, delimiter: str
+        ) -> CsvRowDeserializationSchema.Builder:
+            """Arrays are not there.
+
+            Raises:
+                ConnectorConfigError: always.
+            """
+            _no_arrays()
+
+        def set_quote_character(self, c: str) -> CsvRowDeserializationSchema.Builder:
+            """Around values that hold a delimiter."""
+            self._quote = c
+            return self
+
+        def set_escape_character(self, c: str) -> CsvRowDeserializationSchema.Builder:
+            """Takes the meaning of the next character."""
+            self._escape = c
+            return self
 
         def set_field_delimiter(self, delimiter: str) -> CsvRowDeserializationSchema.Builder:
             """Between two values."""
@@ -142,7 +191,11 @@ class CsvRowDeserializationSchema:
         def build(self) -> CsvMessageFormat:
             """The format."""
             made = CsvMessageFormat(
-                self._schema, delimiter=self._delimiter, null_values=(self._null,)
+                self._schema,
+                delimiter=self._delimiter,
+                null_values=(self._null,),
+                quote=self._quote,
+                escape=self._escape,
             )
             made.skips_bad_messages = self._ignore_errors
             return made
@@ -157,12 +210,75 @@ class CsvRowSerializationSchema:
         def __init__(self, type_info: TypeInformation) -> None:
             self._schema = schema_of(type_info)
             self._delimiter = ","
+            self._quote: str | None = '"'
 
-        def set_field_delimiter(self, delimiter: str) -> CsvRowSerializationSchema.Builder:
+        def set_field_delimiter(self, c: str) -> CsvRowSerializationSchema.Builder:
             """Between two values."""
-            self._delimiter = delimiter
+            self._delimiter = c
+            return self
+
+        def set_line_delimiter(self, delimiter: str) -> CsvRowSerializationSchema.Builder:
+            """Behind a message: only none is there.
+
+            Raises:
+                ConnectorConfigError: it is another.
+            """
+            if delimiter:
+                msg = "a CSV message has no line end"
+                raise ConnectorConfigError(msg, remedy="leave set_line_delimiter out")
+            return self
+
+        def set_array_element_delimiter(self, delimiter: str) -> CsvRowSerializationSchema.Builder:
+            """Arrays are not there.
+
+            Raises:
+                ConnectorConfigError: always.
+            """
+            _no_arrays()
+
+        def disable_quote_character(self) -> CsvRowSerializationSchema.Builder:
+            """Nothing is quoted; a value that would need it fails the job."""
+            self._quote = None
+            return self
+
+        def set_quote_character(self, c: str) -> CsvRowSerializationSchema.Builder:
+            """Around values that hold a delimiter: only the double quote is there.
+
+            Raises:
+                ConnectorConfigError: it is another.
+            """
+            _only(c, '"', "quote character")
+            return self
+
+        def set_escape_character(self, c: str) -> CsvRowSerializationSchema.Builder:
+            """Written values are quoted, not escaped: only the double quote is there.
+
+            Raises:
+                ConnectorConfigError: it is another.
+            """
+            _only(c, '"', "escape character")
+            return self
+
+        def set_null_literal(self, s: str) -> CsvRowSerializationSchema.Builder:
+            """Null is written as the empty text: only that is there.
+
+            Raises:
+                ConnectorConfigError: it is another.
+            """
+            _only(s, "", "null literal")
             return self
 
         def build(self) -> CsvMessageFormat:
             """The format."""
-            return CsvMessageFormat(self._schema, delimiter=self._delimiter)
+            return CsvMessageFormat(self._schema, delimiter=self._delimiter, quote=self._quote)
+
+
+def _no_arrays() -> NoReturn:
+    msg = "CSV messages hold no arrays"
+    raise ConnectorConfigError(msg, remedy="use format='json', or split the text in a map")
+
+
+def _only(given: str, there: str, what: str) -> None:
+    if given != there:
+        msg = f"written CSV has the {what} {there!r}, not {given!r}"
+        raise ConnectorConfigError(msg, remedy="leave it out, or use format='json'")

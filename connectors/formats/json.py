@@ -139,15 +139,6 @@ def schema_of(type_info: TypeInformation) -> pa.Schema:
     return schema
 
 
-class JsonRowDeserializationSchema:
-    """Flink's name; ``builder().type_info(...).build()`` gives a ``JsonFormat``."""
-
-    @staticmethod
-    def builder() -> JsonRowDeserializationSchemaBuilder:
-        """A builder."""
-        return JsonRowDeserializationSchemaBuilder()
-
-
 class JsonRowDeserializationSchemaBuilder:
     """Builds a reader of JSON objects."""
 
@@ -159,6 +150,17 @@ class JsonRowDeserializationSchemaBuilder:
     def type_info(self, type_info: TypeInformation) -> JsonRowDeserializationSchemaBuilder:
         """Names and types of the fields."""
         self._schema = schema_of(type_info)
+        return self
+
+    def json_schema(self, json_schema: str) -> JsonRowDeserializationSchemaBuilder:
+        """Names and types of the fields, as a JSON Schema of one object.
+
+        Raises:
+            ConnectorConfigError: it is not one, or has what is no column.
+        """
+        from lesto.connectors.formats.json_schema import columns_of
+
+        self._schema = columns_of(json_schema)
         return self
 
     def ignore_parse_errors(self) -> JsonRowDeserializationSchemaBuilder:
@@ -190,13 +192,15 @@ class JsonRowDeserializationSchemaBuilder:
         return made
 
 
-class JsonRowSerializationSchema:
-    """Flink's name; ``builder().with_type_info(...).build()`` gives a ``JsonFormat``."""
+class JsonRowDeserializationSchema:
+    """Flink's name; ``builder().type_info(...).build()`` gives a ``JsonFormat``."""
+
+    Builder = JsonRowDeserializationSchemaBuilder
 
     @staticmethod
-    def builder() -> JsonRowSerializationSchemaBuilder:
+    def builder() -> JsonRowDeserializationSchemaBuilder:
         """A builder."""
-        return JsonRowSerializationSchemaBuilder()
+        return JsonRowDeserializationSchemaBuilder()
 
 
 class JsonRowSerializationSchemaBuilder:
@@ -213,3 +217,14 @@ class JsonRowSerializationSchemaBuilder:
     def build(self) -> JsonFormat:
         """The format."""
         return JsonFormat(self._schema)
+
+
+class JsonRowSerializationSchema:
+    """Flink's name; ``builder().with_type_info(...).build()`` gives a ``JsonFormat``."""
+
+    Builder = JsonRowSerializationSchemaBuilder
+
+    @staticmethod
+    def builder() -> JsonRowSerializationSchemaBuilder:
+        """A builder."""
+        return JsonRowSerializationSchemaBuilder()

@@ -122,3 +122,32 @@ class SimpleStringSchema(DeserializationSchema, SerializationSchema):
             return RawFormat().encode(batch)
         charset = self.charset
         return [str(value).encode(charset) for value in batch.values]
+
+
+class RowFieldExtractorSchema(SerializationSchema):
+    """Each message is one field of the record, which holds bytes.
+
+    Args:
+        field_index: the field's position.
+    """
+
+    def __init__(self, field_index: int) -> None:
+        if field_index < 0:
+            msg = f"a field's position is not negative: {field_index}"
+            raise ValueError(msg)
+        self.field_index = field_index
+
+    def encode(self, batch: Batch) -> list[Payload]:
+        """The field's bytes."""
+        if isinstance(batch, ColumnarBatch):
+            values = batch.data.column(self.field_index).to_pylist()
+        else:
+            values = [record[self.field_index] for record in batch.values]
+        return [_field_bytes(value, self.field_index) for value in values]
+
+
+def _field_bytes(value: object, position: int) -> Payload:
+    if value is None or isinstance(value, bytes):
+        return value
+    msg = f"field {position} of a record is to be bytes, it is a {type(value).__name__}"
+    raise ConnectorConfigError(msg, remedy="encode it in a map before the sink")

@@ -3,15 +3,19 @@
 from typing import TYPE_CHECKING
 
 from lesto.client.datastream.missing import missing_names
-from lesto.client.datastream.settings import (
+from lesto.client.datastream.state_backends import (
+    CustomStateBackend,
     EmbeddedRocksDBStateBackend,
     HashMapStateBackend,
+    PredefinedOptions,
     StateBackend,
 )
 
 __all__ = [
+    "CustomStateBackend",
     "EmbeddedRocksDBStateBackend",
     "HashMapStateBackend",
+    "PredefinedOptions",
     "StateBackend",
 ]
 

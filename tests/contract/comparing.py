@@ -98,8 +98,9 @@ def _member(full: str, wanted: dict[str, Any], home: Any, name: str) -> Iterator
     if kind not in CALLABLES:
         yield from _name(full, wanted, home, name)
         return
-    found = getattr(home, name, None)
-    if found is None:
+    try:
+        found = getattr(home, name)
+    except (AttributeError, LestoError):
         yield Finding(full, "missing")
         return
     static = inspect.getattr_static(home, name)

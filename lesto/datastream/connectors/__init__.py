@@ -1,6 +1,7 @@
-"""Connectors. As in ``pyflink.datastream.connectors``."""
+"""Connectors. As in ``pyflink.datastream.connectors``, with the names it keeps for older programs."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lesto.client.datastream.missing import missing_names
 from lesto.common.sink import Sink
@@ -13,5 +14,44 @@ __all__ = [
     "Source",
 ]
 
+_MODULES = {
+    "dynamic_kafka": (
+        "DynamicKafkaSource",
+        "DynamicKafkaSourceBuilder",
+        "KafkaMetadataService",
+        "KafkaRecordDeserializationSchema",
+        "KafkaStreamSetSubscriber",
+        "KafkaStreamSubscriber",
+        "SingleClusterTopicMetadataService",
+        "StreamPatternSubscriber",
+    ),
+    "file_system": (
+        "BucketAssigner",
+        "FileEnumeratorProvider",
+        "FileSink",
+        "FileSource",
+        "FileSourceBuilder",
+        "FileSplitAssignerProvider",
+        "OutputFileConfig",
+        "RollingPolicy",
+        "StreamFormat",
+        "StreamingFileSink",
+    ),
+    "jdbc": ("JdbcConnectionOptions", "JdbcExecutionOptions", "JdbcSink"),
+    "kafka": ("FlinkKafkaConsumer", "FlinkKafkaProducer", "KafkaSource", "Semantic"),
+    "number_seq": ("NumberSequenceSource",),
+    "pulsar": ("PulsarSource", "PulsarSourceBuilder", "StartCursor", "StopCursor"),
+    "rabbitmq": ("RMQConnectionConfig", "RMQSink", "RMQSource"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_missing = missing_names(__name__)
+
+
+def _find(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return _missing(name)
+
+
 if not TYPE_CHECKING:
-    __getattr__ = missing_names(__name__)
+    __getattr__ = _find

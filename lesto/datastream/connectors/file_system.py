@@ -2,16 +2,22 @@
 
 from typing import TYPE_CHECKING
 
+from lesto.client.datastream.absent import absent
 from lesto.client.datastream.missing import missing_names
 from lesto.connectors.files import (
     BucketAssigner,
+    BulkFormat,
     CsvFormat,
+    DefaultRollingPolicy,
     Encoder,
+    FileEnumeratorProvider,
     FileSink,
     FileSinkBuilder,
     FileSource,
     FileSourceBuilder,
+    FileSplitAssignerProvider,
     JsonLinesFormat,
+    OnCheckpointRollingPolicy,
     OutputFileConfig,
     ParquetFormat,
     RollingPolicy,
@@ -19,19 +25,32 @@ from lesto.connectors.files import (
     TextFormat,
 )
 
+_COMPACT = "write fewer files: lengthen the checkpoint interval"
+FileCompactor = absent("FileCompactor", _COMPACT)
+FileCompactStrategy = absent("FileCompactStrategy", _COMPACT)
+StreamingFileSink = absent("StreamingFileSink", "use FileSink, as in Flink 2")
+
 __all__ = [
     "BucketAssigner",
+    "BulkFormat",
     "CsvFormat",
+    "DefaultRollingPolicy",
     "Encoder",
+    "FileCompactStrategy",
+    "FileCompactor",
+    "FileEnumeratorProvider",
     "FileSink",
     "FileSinkBuilder",
     "FileSource",
     "FileSourceBuilder",
+    "FileSplitAssignerProvider",
     "JsonLinesFormat",
+    "OnCheckpointRollingPolicy",
     "OutputFileConfig",
     "ParquetFormat",
     "RollingPolicy",
     "StreamFormat",
+    "StreamingFileSink",
     "TextFormat",
 ]
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from lesto.client.datastream.absent import absent
 from lesto.client.datastream.missing import missing_names
 from lesto.connectors.kafka import (
     DeliveryGuarantee,
@@ -17,8 +18,20 @@ from lesto.connectors.kafka import (
     KafkaTopicSelector,
 )
 
+_CONSUMER = "use KafkaSource, as in Flink 2"
+_PRODUCER = "use KafkaSink, as in Flink 2"
+FlinkKafkaConsumerBase = absent("FlinkKafkaConsumerBase", _CONSUMER)
+FlinkKafkaConsumer = absent("FlinkKafkaConsumer", _CONSUMER)
+FlinkKafkaProducerBase = absent("FlinkKafkaProducerBase", _PRODUCER)
+FlinkKafkaProducer = absent("FlinkKafkaProducer", _PRODUCER)
+Semantic = absent("Semantic", "use DeliveryGuarantee, as in Flink 2")
+
 __all__ = [
     "DeliveryGuarantee",
+    "FlinkKafkaConsumer",
+    "FlinkKafkaConsumerBase",
+    "FlinkKafkaProducer",
+    "FlinkKafkaProducerBase",
     "KafkaOffsetResetStrategy",
     "KafkaOffsetsInitializer",
     "KafkaRecordSerializationSchema",
@@ -29,6 +42,7 @@ __all__ = [
     "KafkaSourceBuilder",
     "KafkaTopicPartition",
     "KafkaTopicSelector",
+    "Semantic",
 ]
 
 if not TYPE_CHECKING:

@@ -1,5 +1,11 @@
 """CSV. As in ``pyflink.datastream.formats.csv``."""
 
+from lesto.connectors.files.csv_schema import (
+    CsvBulkWriters,
+    CsvReaderFormat,
+    CsvSchema,
+    CsvSchemaBuilder,
+)
 from lesto.connectors.formats.csv import (
     CsvMessageFormat,
     CsvRowDeserializationSchema,
@@ -7,7 +13,11 @@ from lesto.connectors.formats.csv import (
 )
 
 __all__ = [
+    "CsvBulkWriters",
     "CsvMessageFormat",
+    "CsvReaderFormat",
     "CsvRowDeserializationSchema",
     "CsvRowSerializationSchema",
+    "CsvSchema",
+    "CsvSchemaBuilder",
 ]
