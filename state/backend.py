@@ -12,9 +12,10 @@ tables*
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lesto.common.clock import Clock
 from lesto.proto import checkpoint_pb2
 
 if TYPE_CHECKING:
@@ -77,8 +78,17 @@ class KeyedStateBackend(ABC):
         max_parallelism: number of key groups of the operator.
         key_group_start: first key group owned.
         key_group_end: last key group owned, inclusive.
+        clock: for the time-to-live by the wall clock.
+        event_time: ms; set by the operator when its watermark advances, for the time-to-live by
+            event time.
+        element_time: set by an operator that knows the event time of the record at hand (ms).
+        on_expiring: told once when there is state to be swept.
     """
 
+    clock: Clock
+    event_time: int
+    element_time: Callable[[], int | None] | None
+    on_expiring: Callable[[], None] | None
     current_key: Any
     max_parallelism: int
     key_group_start: int

@@ -151,6 +151,13 @@ class CachedMapState(MapState[Any, Any]):
             return []
         return [(key, value) for key, value in cell.entries.items() if value is not DELETED]
 
+    def loaded(self) -> list[tuple[Any, Any]]:
+        """The entries that are in memory."""
+        cell = self._get(self._owner.current_key)
+        if cell is None:
+            return []
+        return [(key, value) for key, value in cell.entries.items() if value is not DELETED]
+
     def is_empty(self) -> bool:
         """Whether the map has no entry."""
         cell = self._get(self._owner.current_key)

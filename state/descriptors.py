@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+
+import pyarrow as pa
 
 from lesto.common.types import TypeInformation, Types
-from lesto.state.errors import UnsupportedStateError
+from lesto.state.formats import StateFormat, declared_type
+from lesto.state.ttl import StateTtlConfig
+from lesto.state.typed import show
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -169,13 +173,22 @@ def _known(types: dict[str, Any]) -> dict[str, Any]:
     return {name: kind for name, kind in found.items() if kind is not None}
 
 
+def _shown(given: Any) -> str:
+    if isinstance(given, type | pa.Schema | pa.StructType):
+        kind = declared_type(given)
+        return str(given) if kind is None else show(kind.spec)
+    return str(given)
+
+
 class StateDescriptor:
     """Name and kind of a state; equal by name, kind and functions' identity does not matter.
 
     Attributes:
         kind: what snapshots record; restoring another kind under the same name is refused.
         name: unique among the states of an operator.
-        type_info: type information as given, or None.
+        type_info: type information, a dataclass, NamedTuple, pydantic model, Arrow schema or
+            struct, or another annotation; or None.
+        ttl_config: how the state expires, or None.
     """
 
     kind: ClassVar[str] = ""
@@ -186,25 +199,38 @@ class StateDescriptor:
             raise ValueError(msg)
         self.name = name
         self.type_info = type_info
+        self.ttl_config: StateTtlConfig | None = None
+        self._format: StateFormat | None = None
 
     def get_name(self) -> str:
         """The name."""
         return self.name
 
-    def enable_time_to_live(self, ttl_config: Any) -> NoReturn:
-        """State that expires; not there yet.
+    def enable_time_to_live(self, ttl_config: StateTtlConfig) -> None:
+        """Let the state expire: a value, each element of a list, each entry of a map.
 
         Raises:
-            UnsupportedStateError: always.
+            TypeError: ``ttl_config`` is not what ``StateTtlConfig.new_builder(...).build()`` gives.
         """
-        msg = f"time-to-live is not supported yet (state '{self.name}')"
-        raise UnsupportedStateError(
-            msg, remedy="register a timer for the key and clear the state when it fires"
-        )
+        given: Any = ttl_config
+        if not isinstance(given, StateTtlConfig):
+            msg = f"state '{self.name}': expected a StateTtlConfig, not {ttl_config!r}"
+            raise TypeError(msg)
+        self.ttl_config = ttl_config if ttl_config.is_enabled() else None
+        self._format = None
+
+    @property
+    def format(self) -> StateFormat:
+        """How values are kept."""
+        if self._format is None:
+            ttl = None if self.ttl_config is None else self.ttl_config.domain
+            key = getattr(self, "key_type_info", None)
+            self._format = StateFormat(declared_type(self.type_info), declared_type(key), ttl)
+        return self._format
 
     def type_names(self) -> list[str]:
         """What snapshots record about types, for people who read them."""
-        return [] if self.type_info is None else [str(self.type_info)]
+        return [] if self.type_info is None else [_shown(self.type_info)]
 
     def arrow_types(self) -> dict[str, Any]:
         """Declared types of the value and, of a map, of its keys, where Arrow has them."""
@@ -256,7 +282,7 @@ class MapStateDescriptor(StateDescriptor):
     def type_names(self) -> list[str]:
         """What snapshots record about types, for people who read them."""
         known = [self.key_type_info, self.type_info]
-        return [] if known == [None, None] else [str(info) for info in known]
+        return [] if known == [None, None] else [_shown(info) for info in known]
 
 
 class ReducingStateDescriptor(StateDescriptor):

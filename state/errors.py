@@ -95,6 +95,22 @@ class StorageError(StateError):
     domain = Domain.EXTERNAL
 
 
+class StateMigrationError(StateMismatchError):
+    """The type of a state has changed to one that stored values do not become."""
+
+    code = "LESTO-5012"
+    domain = Domain.USER
+    retryable = False
+
+
+class StateTypeError(StateError):
+    """A value is not of the type its state was declared with, or that type cannot be kept."""
+
+    code = "LESTO-5013"
+    domain = Domain.USER
+    retryable = False
+
+
 class StateNotFoundError(StateError):
     """A savepoint has no such operator, or the operator no such state."""
 

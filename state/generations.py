@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from lesto.state.entries import Captured, sorted_entries
 from lesto.state.errors import StateError
 from lesto.state.rocks_files import LocalDb
@@ -93,6 +95,13 @@ class GenerationQueue:
             if self.db is None:
                 self.db = self._open_db()
             return self.db
+
+    def put(self, keys: pa.Array, values: pa.Array) -> None:
+        """Write entries past the queue; what was captured before has been drained."""
+        with self._lock:
+            if self.db is None:
+                self.db = self._open_db()
+            self.db.ingest(keys, values)
 
     def abandon(self, generation: Generation) -> None:
         """The snapshot is not wanted any more; its changes still go to RocksDB."""

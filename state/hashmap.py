@@ -23,6 +23,7 @@ from lesto.state.entries import (
     sorted_entries,
 )
 from lesto.state.entry_keys import prefixes, split_by_prefix, without_prefix
+from lesto.state.formats import CellChange
 from lesto.state.heap_states import HeapMapState, HeapValueState
 from lesto.state.keyed_base import TABLE, TIMERS, KeyedBackendBase, decode_cells
 from lesto.state.registry import StateMeta, encode_states
@@ -47,6 +48,15 @@ class HashMapBackend(KeyedBackendBase):
         cells = Cells(self, descriptor, state_id)
         cells.spaces = self._unclaimed.pop(descriptor.name, {})
         return cells
+
+    def _rewrite(self, cells: Cells, change: CellChange) -> None:
+        is_map = cells.descriptor.kind == "map"
+        for space in cells.spaces.values():
+            for key, cell in space.items():
+                if is_map:
+                    space[key] = {map_key: change(value) for map_key, value in cell.items()}
+                else:
+                    space[key] = change(cell)
 
     def _make_value(self, cells: Cells, namespace: Hashable) -> ValueState[Any]:
         return HeapValueState(cells, namespace)

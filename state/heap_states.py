@@ -100,6 +100,10 @@ class HeapMapState(MapState[Any, Any]):
         found = self._get(self._owner.current_key)
         return [] if found is None else list(found.items())
 
+    def loaded(self) -> list[tuple[Any, Any]]:
+        """The entries that are in memory."""
+        return list(self.items())
+
     def is_empty(self) -> bool:
         """Whether the map has no entry."""
         return not self._get(self._owner.current_key)

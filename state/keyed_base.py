@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import pyarrow as pa
 
+from lesto.common.clock import Clock, SystemClock
+from lesto.common.elements import MIN_TIMESTAMP
 from lesto.state import codec
 from lesto.state.backend import KeyedStateBackend
 from lesto.state.cells import NO_KEY, Cells
@@ -24,9 +26,13 @@ from lesto.state.descriptors import (
     ValueStateDescriptor,
 )
 from lesto.state.entry_keys import split_by_prefix, take_sized, without_prefix
+from lesto.state.formats import CellChange, change_of, check_same
 from lesto.state.registry import StateMeta, StateRegistry
 from lesto.state.table_api import StoredTable, TableEntries, TableFactory
 from lesto.state.timer_queue import HeapTimerQueue, decode_timer
+from lesto.state.ttl import EVENT, Lifetime
+from lesto.state.ttl_states import TtlListState, TtlMapState, TtlValueState
+from lesto.state.typed_states import typed_list, typed_map, typed_value
 
 if TYPE_CHECKING:
     from lesto.state.local_backup import LocalBackup
@@ -71,6 +77,15 @@ class KeyedBackendBase(KeyedStateBackend):
         self.key_group_start = key_group_start
         self.key_group_end = key_group_end
         self.max_parallelism = max_parallelism
+        #: For the time-to-live by the wall clock.
+        self.clock: Clock = SystemClock()
+        #: Event time (ms) of the operator, for the time-to-live by it.
+        self.event_time = MIN_TIMESTAMP
+        #: Event time (ms) of the record at hand; None where there is none.
+        self.element_time: Callable[[], int | None] | None = None
+        #: Told when the first state that is to be swept is asked for.
+        self.on_expiring: Callable[[], None] | None = None
+        self._expiring: dict[str, tuple[Cells, Any, Lifetime]] = {}
         self.registry = StateRegistry()
         self._table_factory = table_factory
         self._cells: dict[str, Cells] = {}
@@ -87,30 +102,103 @@ class KeyedBackendBase(KeyedStateBackend):
             return known[1]
         cells = self._cells.get(descriptor.name)
         if cells is None or cells.descriptor.kind != descriptor.kind:
-            state_id = self.registry.register(meta_of(descriptor))
-            cells = self._cells[descriptor.name] = self._make_cells(descriptor, state_id)
+            cells = self._claim(descriptor)
+        elif cells.descriptor is not descriptor:
+            check_same(descriptor.name, cells.descriptor.format, descriptor.format)
         state = self._make_state(cells, descriptor, namespace)
         if namespace is None:
             self._states[descriptor.name] = (descriptor, state)
         return state
 
+    def _claim(self, descriptor: StateDescriptor) -> Cells:
+        """The cells of a state that is asked for the first time, in the form it declares."""
+        stored = self.registry.get(descriptor.name)
+        change = None
+        if stored is not None and stored.kind == descriptor.kind:
+            change = change_of(stored, descriptor, self._now_of)
+        state_id = self.registry.register(meta_of(descriptor))
+        cells = self._make_cells(descriptor, state_id)
+        if change is not None:
+            self._rewrite(cells, change)
+        self._cells[descriptor.name] = cells
+        return cells
+
     def _make_state(self, cells: Cells, descriptor: StateDescriptor, namespace: Hashable) -> State:
+        form = descriptor.format
+        life = None if descriptor.ttl_config is None else self._lifetime(cells, descriptor)
+        if isinstance(descriptor, MapStateDescriptor):
+            a_map: Any = self._make_map(cells, namespace)
+            if life is not None:
+                a_map = TtlMapState(a_map, life)
+            return typed_map(a_map, form.map_key, form.value)
+        if isinstance(descriptor, ListStateDescriptor):
+            a_list: Any = CellListState(self._make_value(cells, namespace), namespace)
+            if life is not None:
+                a_list = TtlListState(a_list, life)
+            return typed_list(a_list, form.value)
+        cell: Any = self._make_value(cells, namespace)
+        if life is not None:
+            cell = TtlValueState(cell, life)
+        cell = typed_value(cell, form.value)
         match descriptor:
-            case MapStateDescriptor():
-                return self._make_map(cells, namespace)
             case ValueStateDescriptor():
-                return self._make_value(cells, namespace)
-            case ListStateDescriptor():
-                return CellListState(self._make_value(cells, namespace), namespace)
+                return cast(State, cell)
             case ReducingStateDescriptor():
-                cell = self._make_value(cells, namespace)
                 return CellReducingState(cell, namespace, descriptor)
             case AggregatingStateDescriptor():
-                cell = self._make_value(cells, namespace)
                 return CellAggregatingState(cell, namespace, descriptor)
             case _:
                 msg = f"not a state descriptor: {descriptor!r}"
                 raise TypeError(msg)
+
+    # -- what expires
+
+    def _lifetime(self, cells: Cells, descriptor: StateDescriptor) -> Lifetime:
+        config = descriptor.ttl_config
+        assert config is not None, descriptor
+        known = self._expiring.get(descriptor.name)
+        if known is not None and known[2].is_of(config):
+            return known[2]
+        if config.domain == EVENT:
+            life = Lifetime(config, self._now_in_event_time, self._time_of_access)
+        else:
+            now = self.clock.now_ms
+            life = Lifetime(config, now, now)
+        if known is None:
+            raw = self._make_raw(cells)
+            self._expiring[descriptor.name] = (cells, raw, life)
+            if life.sweeps and self.on_expiring is not None:
+                self.on_expiring()
+        return life
+
+    def _make_raw(self, cells: Cells) -> Any:
+        """The state as its cells hold it."""
+        if cells.descriptor.kind == "map":
+            return self._make_map(cells, None)
+        cell = self._make_value(cells, None)
+        return CellListState(cell, None) if cells.descriptor.kind == "list" else cell
+
+    def expiring(self) -> Iterable[tuple[Cells, Any, Lifetime]]:
+        """States that expire: cells, a raw state object for them, and their lifetime."""
+        return list(self._expiring.values())
+
+    def stored_cells(self, cells: Cells) -> Iterator[tuple[bytes, bytes]]:
+        """Entries that lie on disk, perhaps not in memory: entry key behind the prefix, value."""
+        return iter(())
+
+    def _now_in_event_time(self) -> int:
+        return self.event_time
+
+    def _time_of_access(self) -> int:
+        time = None if self.element_time is None else self.element_time()
+        return self.event_time if time is None else time
+
+    def _now_of(self, domain: str) -> int:
+        return self.event_time if domain == EVENT else self.clock.now_ms()
+
+    @abstractmethod
+    def _rewrite(self, cells: Cells, change: CellChange) -> None:
+        """Put restored cells, none of which is in use yet, into another form."""
 
     @abstractmethod
     def _make_cells(self, descriptor: StateDescriptor, state_id: int) -> Cells: ...
@@ -139,6 +227,7 @@ class KeyedBackendBase(KeyedStateBackend):
             self.backup.close()
         self._cells.clear()
         self._states.clear()
+        self._expiring.clear()
         self._tables.clear()
         self._timers.clear()
 
@@ -193,8 +282,11 @@ class KeyedBackendBase(KeyedStateBackend):
 def meta_of(descriptor: StateDescriptor) -> StateMeta:
     """What snapshots say of a descriptor's state."""
     types = descriptor.arrow_types()
-    # For who reads snapshots: the values' own types decide at a restore.
-    extra = {"arrow": pa.schema(list(types.items())).serialize().to_pybytes()} if types else {}
+    # For who reads snapshots; what values are at a restore is what the format says.
+    extra: dict[str, Any] = (
+        {"arrow": pa.schema(list(types.items())).serialize().to_pybytes()} if types else {}
+    )
+    extra |= descriptor.format.describe()
     return StateMeta(descriptor.name, descriptor.kind, tuple(descriptor.type_names()), extra)
 
 

@@ -12,6 +12,8 @@ from lesto.state.errors import CorruptFileError, StateMismatchError
 
 STATES_MAX: Final = 1 << 16
 _VERSION: Final = 1
+#: What ``extra`` says of the form of values: see :mod:`lesto.state.formats`.
+FORM: Final = ("ttl", "value", "map_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,21 @@ class StateRegistry:
         """
         if not self._by_id and sorted(states) == list(range(len(states))):
             states = dict(sorted(states.items()))
+        for meta in states.values():
+            self._check_form(meta)
         return {stored: self.register(meta) for stored, meta in states.items()}
+
+    def _check_form(self, meta: StateMeta) -> None:
+        known = self.get(meta.name)
+        if known is None or all(known.extra.get(k) == meta.extra.get(k) for k in FORM):
+            return
+        msg = (
+            f"subtasks have kept state '{meta.name}' in different forms, before and after a change"
+        )
+        raise StateMismatchError(
+            msg,
+            remedy="restore at the parallelism of the snapshot, and ask for the state in open()",
+        )
 
 
 def encode_states(states: Mapping[int, StateMeta]) -> bytes:

@@ -79,9 +79,9 @@ class LocalDb:
         found: list[bytes | None] = list(self._db.get(list(keys)) or ())
         return found
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that start with a prefix, in order, and their values."""
-        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys that start with a prefix, in order, from ``start`` on, and their values."""
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start or prefix))
         return takewhile(lambda row: row[0].startswith(prefix), rows)
 
     def ingest(self, keys: pa.Array, values: pa.Array) -> None:

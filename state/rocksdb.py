@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +20,15 @@ import pyarrow.compute as pc
 from lesto.kernels import keygroups
 from lesto.kernels.hashing import hash_value
 from lesto.proto.checkpoint_pb2 import KeyedStateHandle
+from lesto.state import codec
 from lesto.state.cached import CachedCells
 from lesto.state.cached_maps import CachedMapCells
 from lesto.state.cached_states import CachedMapState, CachedValueState
 from lesto.state.cells import Cells
 from lesto.state.descriptors import StateDescriptor, ValueState
 from lesto.state.entries import Captured, CapturedTable, CapturedTimers
-from lesto.state.entry_keys import prefix, with_state_ids
+from lesto.state.entry_keys import PREFIX_BYTES, prefix, with_state_ids
+from lesto.state.formats import CellChange
 from lesto.state.generations import GenerationQueue
 from lesto.state.keyed_base import KeyedBackendBase
 from lesto.state.registry import decode_states, encode_states
@@ -40,6 +43,8 @@ ENTRY_OVERHEAD_BYTES: Final = 200
 OBJECT_FACTOR: Final = 3
 ENTRIES_MIN: Final = 64
 RESTORE_ROWS: Final = 262_144
+#: Rows that a sweep reads at once.
+SWEPT_ROWS: Final = 256
 
 
 class RocksDBBackend(KeyedBackendBase):
@@ -135,6 +140,26 @@ class RocksDBBackend(KeyedBackendBase):
     def _make_cells(self, descriptor: StateDescriptor, state_id: int) -> Cells:
         kind = CachedMapCells if descriptor.kind == "map" else CachedCells
         return kind(self, descriptor, state_id, complete=state_id not in self._restored_ids)
+
+    def _rewrite(self, cells: Cells, change: CellChange) -> None:
+        # What was captured before belongs to snapshots that know the state as it was.
+        self._queue.drain(self._queue.next_number - 1)
+        for keys, values in self._stored_runs(cells.state_id):
+            changed = [codec.encode(change(codec.decode(data))) for data in values.to_pylist()]
+            self._queue.put(keys, pa.array(changed, pa.large_binary()))
+
+    def stored_cells(self, cells: Cells) -> Iterator[tuple[bytes, bytes]]:
+        """Entries that RocksDB has, a piece at a time: what comes meanwhile is given or not."""
+        if not isinstance(cells, CachedCells) or cells.complete:
+            return
+        for key_group in range(self.key_group_start, self.key_group_end + 1):
+            start = head = prefix(key_group, cells.state_id)
+            while start:
+                db = self.local_db()
+                rows = [] if db is None else list(islice(db.scan(head, start), SWEPT_ROWS))
+                for data, value in rows:
+                    yield data[PREFIX_BYTES:], value
+                start = rows[-1][0] + b"\0" if len(rows) == SWEPT_ROWS else b""
 
     def _make_value(self, cells: Cells, namespace: Hashable) -> ValueState[Any]:
         assert isinstance(cells, CachedCells)

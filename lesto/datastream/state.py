@@ -18,10 +18,13 @@ from lesto.state.descriptors import (
     ValueState,
     ValueStateDescriptor,
 )
+from lesto.state.ttl import StateTtlConfig
+from lesto.state.typed import Alias
 
 __all__ = [
     "AggregatingState",
     "AggregatingStateDescriptor",
+    "Alias",
     "BroadcastState",
     "ListState",
     "ListStateDescriptor",
@@ -32,6 +35,7 @@ __all__ = [
     "ReducingStateDescriptor",
     "State",
     "StateDescriptor",
+    "StateTtlConfig",
     "ValueState",
     "ValueStateDescriptor",
 ]

@@ -55,6 +55,12 @@ class KeyedProcessContext(RowContext):
         """In ``on_timer``: whether it is an event-time or a processing-time timer."""
         return self._domain
 
+    def event_time(self) -> int | None:
+        """Event time (ms) of the record or event-time timer at hand, or None."""
+        if self._fixed is not None and self._domain is TimeDomain.PROCESSING_TIME:
+            return None
+        return self.timestamp()
+
     def hold_timer(self, timestamp: int, domain: TimeDomain) -> None:
         """A timer of this kind fires."""
         self._domain = domain
@@ -92,6 +98,7 @@ class KeyedProcessOperator(UserFunctionOperator):
             self.context, backend, self._on_processing_timer, self._flush_processing
         )
         self._ctx = KeyedProcessContext(backend, TimerService(self._timers, backend))
+        backend.element_time = self._ctx.event_time
         super().open()
         self._timers.open()
 

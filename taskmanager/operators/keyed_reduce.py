@@ -68,6 +68,11 @@ class KeyedReduceOperator(UserFunctionOperator):
             raise self._row_error(error, rows, len(values)) from error
         self.output.emit(RowBatch(results, batch.timestamps))
 
+    def process_watermark(self, timestamp: int) -> None:
+        """Event time moves on, also for state that expires by it."""
+        self._backend.event_time = timestamp
+        self.output.emit_watermark(timestamp)
+
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """State by the keyed backend."""
         return OperatorSnapshot(self._backend.snapshot(checkpoint_id, canonical=canonical))

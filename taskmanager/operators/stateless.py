@@ -187,6 +187,7 @@ class RowContext:
         self._total = total
         self._timestamps = timestamps
         self._times = None
+        self._fixed = None
 
     def timestamp(self) -> int | None:
         """Event time (ms) of the current record, or None if it has none."""

@@ -66,7 +66,7 @@ class InternalTimers:
 
         The watermark functions see while timers fire is the new one, as in Flink.
         """
-        self.current_watermark = watermark
+        self.current_watermark = self._backend.event_time = watermark
         first = self.event.peek()
         if first is None or first > watermark:
             return

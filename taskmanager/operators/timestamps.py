@@ -111,9 +111,7 @@ class TimestampsOperator(Operator):
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """Event time: what was late before a failure is late behind it."""
-        return OperatorSnapshot(
-            union_lists=stored_event_time(self.context.subtask, self._emitted)
-        )
+        return OperatorSnapshot(union_lists=stored_event_time(self.context.subtask, self._emitted))
 
     def close(self) -> None:
         """Stop the periodic check."""

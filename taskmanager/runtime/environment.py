@@ -151,6 +151,7 @@ class TaskOperatorContext:
         from lesto.kernels.keygroups import key_group_range
         from lesto.state.factory import create_backend
         from lesto.state.local_backup import BackedStore
+        from lesto.taskmanager.operators.expiry import sweep_expired
 
         start, end = key_group_range(self.max_parallelism, self.parallelism, self.subtask)
         backend = create_backend(
@@ -160,6 +161,7 @@ class TaskOperatorContext:
             local_dir=self._environment.local_dir,
             config=self.config,
         )
+        sweep_expired(self, backend)
         try:
             backend.backup = self.backup = self._local_backup()
             if self._restore is not None and self._restore.keyed:

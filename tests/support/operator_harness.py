@@ -24,6 +24,7 @@ from lesto.state.backend import KeyedStateBackend
 from lesto.state.factory import create_backend
 from lesto.state.storage import SnapshotStore
 from lesto.taskmanager.operators.base import Operator
+from lesto.taskmanager.operators.expiry import sweep_expired
 
 MAX_PARALLELISM = 128
 
@@ -225,6 +226,7 @@ class Harness:
                 max_parallelism=MAX_PARALLELISM,
                 local_dir=self.directory,
             )
+            sweep_expired(self.context, self._backend)
             handles = [part.handle for part in self.restored or () if part.handle is not None]
             if handles:
                 self._backend.restore(handles, self._store)

@@ -16,7 +16,6 @@ from lesto.state.descriptors import (
 from lesto.state.errors import (
     NoCurrentKeyError,
     StateMismatchError,
-    UnsupportedStateError,
 )
 
 
@@ -190,7 +189,7 @@ def test_state_without_a_current_key_is_a_named_error(make, kind):
 
 
 def test_names_of_errors_for_wrong_descriptors():
-    with pytest.raises(UnsupportedStateError, match="time-to-live"):
+    with pytest.raises(TypeError, match="expected a StateTtlConfig, not None"):
         VALUE.enable_time_to_live(None)
     with pytest.raises(TypeError, match="ReduceFunction"):
         ReducingStateDescriptor("r", 5)
