@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12lesto/v1/job.proto\x12\x08lesto.v1\"N\n\x0b\x43hainedEdge\x12\x17\n\x0ftarget_operator\x18\x01 \x01(\x05\x12\x14\n\x0ctarget_input\x18\x02 \x01(\x05\x12\x10\n\x08side_tag\x18\x03 \x01(\t\"\xf0\x01\n\x0cOperatorNode\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.lesto.v1.OperatorKind\x12\x16\n\x0e\x66\x61\x63tory_pickle\x18\x04 \x01(\x0c\x12&\n\x07\x63hained\x18\x05 \x03(\x0b\x32\x15.lesto.v1.ChainedEdge\x12\x15\n\rsource_pickle\x18\x06 \x01(\x0c\x12\x15\n\routput_schema\x18\x07 \x01(\x0c\x12\r\n\x05keyed\x18\x08 \x01(\x08\x12\x10\n\x08location\x18\t \x01(\t\x12\x10\n\x08user_uid\x18\n \x01(\t\"\x9a\x01\n\tJobVertex\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bparallelism\x18\x03 \x01(\x05\x12\x17\n\x0fmax_parallelism\x18\x04 \x01(\x05\x12)\n\toperators\x18\x05 \x03(\x0b\x32\x16.lesto.v1.OperatorNode\x12\x1a\n\x12slot_sharing_group\x18\x06 \x01(\t\"\x82\x01\n\x0bPartitioner\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.lesto.v1.PartitionKind\x12\x13\n\x0bkey_columns\x18\x02 \x03(\t\x12\x1b\n\x13key_selector_pickle\x18\x03 \x01(\x0c\x12\x1a\n\x12partitioner_pickle\x18\x04 \x01(\x0c\"\xc0\x01\n\x07JobEdge\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rsource_vertex\x18\x02 \x01(\t\x12\x17\n\x0fsource_operator\x18\x03 \x01(\x05\x12\x10\n\x08side_tag\x18\x04 \x01(\t\x12\x15\n\rtarget_vertex\x18\x05 \x01(\t\x12\x14\n\x0ctarget_input\x18\x06 \x01(\x05\x12*\n\x0bpartitioner\x18\x07 \x01(\x0b\x32\x15.lesto.v1.Partitioner\x12\x0e\n\x06schema\x18\x08 \x01(\x0c\"\xcd\x02\n\x08JobGraph\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x08vertices\x18\x03 \x03(\x0b\x32\x13.lesto.v1.JobVertex\x12 \n\x05\x65\x64ges\x18\x04 \x03(\x0b\x32\x11.lesto.v1.JobEdge\x12.\n\x06\x63onfig\x18\x05 \x03(\x0b\x32\x1e.lesto.v1.JobGraph.ConfigEntry\x12\x16\n\x0epython_version\x18\x06 \x01(\t\x12\x15\n\rlesto_version\x18\x07 \x01(\t\x12\x14\n\x0crestore_path\x18\x08 \x01(\t\x12 \n\x18\x61llow_non_restored_state\x18\t \x01(\x08\x12\x14\n\x0cpython_paths\x18\n \x03(\t\x1a-\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*|\n\x0cOperatorKind\x12\x1d\n\x19OPERATOR_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OPERATOR_KIND_SOURCE\x10\x01\x12\x1b\n\x17OPERATOR_KIND_TRANSFORM\x10\x02\x12\x16\n\x12OPERATOR_KIND_SINK\x10\x03*\x8e\x02\n\rPartitionKind\x12\x1e\n\x1aPARTITION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16PARTITION_KIND_FORWARD\x10\x01\x12\x17\n\x13PARTITION_KIND_HASH\x10\x02\x12\x1c\n\x18PARTITION_KIND_REBALANCE\x10\x03\x12\x1a\n\x16PARTITION_KIND_RESCALE\x10\x04\x12\x1c\n\x18PARTITION_KIND_BROADCAST\x10\x05\x12\x19\n\x15PARTITION_KIND_GLOBAL\x10\x06\x12\x1a\n\x16PARTITION_KIND_SHUFFLE\x10\x07\x12\x19\n\x15PARTITION_KIND_CUSTOM\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12lesto/v1/job.proto\x12\x08lesto.v1\"N\n\x0b\x43hainedEdge\x12\x17\n\x0ftarget_operator\x18\x01 \x01(\x05\x12\x14\n\x0ctarget_input\x18\x02 \x01(\x05\x12\x10\n\x08side_tag\x18\x03 \x01(\t\"\xa6\x02\n\x0cOperatorNode\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.lesto.v1.OperatorKind\x12\x16\n\x0e\x66\x61\x63tory_pickle\x18\x04 \x01(\x0c\x12&\n\x07\x63hained\x18\x05 \x03(\x0b\x32\x15.lesto.v1.ChainedEdge\x12\x15\n\rsource_pickle\x18\x06 \x01(\x0c\x12\x15\n\routput_schema\x18\x07 \x01(\x0c\x12\r\n\x05keyed\x18\x08 \x01(\x08\x12\x10\n\x08location\x18\t \x01(\t\x12\x10\n\x08user_uid\x18\n \x01(\t\x12\x1e\n\x11\x62uffer_timeout_ms\x18\x0b \x01(\x03H\x00\x88\x01\x01\x42\x14\n\x12_buffer_timeout_ms\"\x9a\x01\n\tJobVertex\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bparallelism\x18\x03 \x01(\x05\x12\x17\n\x0fmax_parallelism\x18\x04 \x01(\x05\x12)\n\toperators\x18\x05 \x03(\x0b\x32\x16.lesto.v1.OperatorNode\x12\x1a\n\x12slot_sharing_group\x18\x06 \x01(\t\"\x82\x01\n\x0bPartitioner\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.lesto.v1.PartitionKind\x12\x13\n\x0bkey_columns\x18\x02 \x03(\t\x12\x1b\n\x13key_selector_pickle\x18\x03 \x01(\x0c\x12\x1a\n\x12partitioner_pickle\x18\x04 \x01(\x0c\"\xc0\x01\n\x07JobEdge\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rsource_vertex\x18\x02 \x01(\t\x12\x17\n\x0fsource_operator\x18\x03 \x01(\x05\x12\x10\n\x08side_tag\x18\x04 \x01(\t\x12\x15\n\rtarget_vertex\x18\x05 \x01(\t\x12\x14\n\x0ctarget_input\x18\x06 \x01(\x05\x12*\n\x0bpartitioner\x18\x07 \x01(\x0b\x32\x15.lesto.v1.Partitioner\x12\x0e\n\x06schema\x18\x08 \x01(\x0c\"\xcd\x02\n\x08JobGraph\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x08vertices\x18\x03 \x03(\x0b\x32\x13.lesto.v1.JobVertex\x12 \n\x05\x65\x64ges\x18\x04 \x03(\x0b\x32\x11.lesto.v1.JobEdge\x12.\n\x06\x63onfig\x18\x05 \x03(\x0b\x32\x1e.lesto.v1.JobGraph.ConfigEntry\x12\x16\n\x0epython_version\x18\x06 \x01(\t\x12\x15\n\rlesto_version\x18\x07 \x01(\t\x12\x14\n\x0crestore_path\x18\x08 \x01(\t\x12 \n\x18\x61llow_non_restored_state\x18\t \x01(\x08\x12\x14\n\x0cpython_paths\x18\n \x03(\t\x1a-\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*|\n\x0cOperatorKind\x12\x1d\n\x19OPERATOR_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OPERATOR_KIND_SOURCE\x10\x01\x12\x1b\n\x17OPERATOR_KIND_TRANSFORM\x10\x02\x12\x16\n\x12OPERATOR_KIND_SINK\x10\x03*\x8e\x02\n\rPartitionKind\x12\x1e\n\x1aPARTITION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16PARTITION_KIND_FORWARD\x10\x01\x12\x17\n\x13PARTITION_KIND_HASH\x10\x02\x12\x1c\n\x18PARTITION_KIND_REBALANCE\x10\x03\x12\x1a\n\x16PARTITION_KIND_RESCALE\x10\x04\x12\x1c\n\x18PARTITION_KIND_BROADCAST\x10\x05\x12\x19\n\x15PARTITION_KIND_GLOBAL\x10\x06\x12\x1a\n\x16PARTITION_KIND_SHUFFLE\x10\x07\x12\x19\n\x15PARTITION_KIND_CUSTOM\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBGRAPH_CONFIGENTRY']._loaded_options = None
   _globals['_JOBGRAPH_CONFIGENTRY']._serialized_options = b'8\001'
-  _globals['_OPERATORKIND']._serialized_start=1176
-  _globals['_OPERATORKIND']._serialized_end=1300
-  _globals['_PARTITIONKIND']._serialized_start=1303
-  _globals['_PARTITIONKIND']._serialized_end=1573
+  _globals['_OPERATORKIND']._serialized_start=1230
+  _globals['_OPERATORKIND']._serialized_end=1354
+  _globals['_PARTITIONKIND']._serialized_start=1357
+  _globals['_PARTITIONKIND']._serialized_end=1627
   _globals['_CHAINEDEDGE']._serialized_start=32
   _globals['_CHAINEDEDGE']._serialized_end=110
   _globals['_OPERATORNODE']._serialized_start=113
-  _globals['_OPERATORNODE']._serialized_end=353
-  _globals['_JOBVERTEX']._serialized_start=356
-  _globals['_JOBVERTEX']._serialized_end=510
-  _globals['_PARTITIONER']._serialized_start=513
-  _globals['_PARTITIONER']._serialized_end=643
-  _globals['_JOBEDGE']._serialized_start=646
-  _globals['_JOBEDGE']._serialized_end=838
-  _globals['_JOBGRAPH']._serialized_start=841
-  _globals['_JOBGRAPH']._serialized_end=1174
-  _globals['_JOBGRAPH_CONFIGENTRY']._serialized_start=1129
-  _globals['_JOBGRAPH_CONFIGENTRY']._serialized_end=1174
+  _globals['_OPERATORNODE']._serialized_end=407
+  _globals['_JOBVERTEX']._serialized_start=410
+  _globals['_JOBVERTEX']._serialized_end=564
+  _globals['_PARTITIONER']._serialized_start=567
+  _globals['_PARTITIONER']._serialized_end=697
+  _globals['_JOBEDGE']._serialized_start=700
+  _globals['_JOBEDGE']._serialized_end=892
+  _globals['_JOBGRAPH']._serialized_start=895
+  _globals['_JOBGRAPH']._serialized_end=1228
+  _globals['_JOBGRAPH_CONFIGENTRY']._serialized_start=1183
+  _globals['_JOBGRAPH_CONFIGENTRY']._serialized_end=1228
 # @@protoc_insertion_point(module_scope)

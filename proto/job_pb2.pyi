@@ -109,6 +109,7 @@ class OperatorNode(google.protobuf.message.Message):
     KEYED_FIELD_NUMBER: builtins.int
     LOCATION_FIELD_NUMBER: builtins.int
     USER_UID_FIELD_NUMBER: builtins.int
+    BUFFER_TIMEOUT_MS_FIELD_NUMBER: builtins.int
     uid: builtins.str
     """stable identity of the operator's state"""
     name: builtins.str
@@ -125,6 +126,8 @@ class OperatorNode(google.protobuf.message.Message):
     """file:line of the user's call that made it"""
     user_uid: builtins.str
     """what the user gave as uid; empty: none"""
+    buffer_timeout_ms: builtins.int
+    """of its edges to other tasks; none: the job's"""
     @property
     def chained(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ChainedEdge]: ...
     def __init__(
@@ -140,8 +143,11 @@ class OperatorNode(google.protobuf.message.Message):
         keyed: builtins.bool = ...,
         location: builtins.str = ...,
         user_uid: builtins.str = ...,
+        buffer_timeout_ms: builtins.int | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["chained", b"chained", "factory_pickle", b"factory_pickle", "keyed", b"keyed", "kind", b"kind", "location", b"location", "name", b"name", "output_schema", b"output_schema", "source_pickle", b"source_pickle", "uid", b"uid", "user_uid", b"user_uid"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_buffer_timeout_ms", b"_buffer_timeout_ms", "buffer_timeout_ms", b"buffer_timeout_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_buffer_timeout_ms", b"_buffer_timeout_ms", "buffer_timeout_ms", b"buffer_timeout_ms", "chained", b"chained", "factory_pickle", b"factory_pickle", "keyed", b"keyed", "kind", b"kind", "location", b"location", "name", b"name", "output_schema", b"output_schema", "source_pickle", b"source_pickle", "uid", b"uid", "user_uid", b"user_uid"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_buffer_timeout_ms", b"_buffer_timeout_ms"]) -> typing.Literal["buffer_timeout_ms"] | None: ...
 
 Global___OperatorNode: typing_extensions.TypeAlias = OperatorNode
 

@@ -348,16 +348,57 @@ class OperatorReport(google.protobuf.message.Message):
 Global___OperatorReport: typing_extensions.TypeAlias = OperatorReport
 
 @typing.final
-class TaskReport(google.protobuf.message.Message):
-    """Sent about once a second by each running task."""
+class AccumulatorValue(google.protobuf.message.Message):
+    """Sent about once a second by each running task.
+    What a function has counted, for the job's result.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """how values of subtasks are merged: sum min max average histogram list"""
+    value: builtins.bytes
+    """msgpack"""
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        value: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "value", b"value"]) -> None: ...
+
+Global___AccumulatorValue: typing_extensions.TypeAlias = AccumulatorValue
+
+@typing.final
+class TaskReport(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class AccumulatorsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> Global___AccumulatorValue: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: Global___AccumulatorValue | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     TASK_FIELD_NUMBER: builtins.int
     OPERATORS_FIELD_NUMBER: builtins.int
     BUSY_RATIO_FIELD_NUMBER: builtins.int
     IDLE_RATIO_FIELD_NUMBER: builtins.int
     BACKPRESSURED_RATIO_FIELD_NUMBER: builtins.int
+    ACCUMULATORS_FIELD_NUMBER: builtins.int
     busy_ratio: builtins.float
     idle_ratio: builtins.float
     backpressured_ratio: builtins.float
@@ -365,6 +406,8 @@ class TaskReport(google.protobuf.message.Message):
     def task(self) -> Global___TaskRef: ...
     @property
     def operators(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OperatorReport]: ...
+    @property
+    def accumulators(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___AccumulatorValue]: ...
     def __init__(
         self,
         *,
@@ -373,9 +416,10 @@ class TaskReport(google.protobuf.message.Message):
         busy_ratio: builtins.float = ...,
         idle_ratio: builtins.float = ...,
         backpressured_ratio: builtins.float = ...,
+        accumulators: collections.abc.Mapping[builtins.str, Global___AccumulatorValue] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backpressured_ratio", b"backpressured_ratio", "busy_ratio", b"busy_ratio", "idle_ratio", b"idle_ratio", "operators", b"operators", "task", b"task"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accumulators", b"accumulators", "backpressured_ratio", b"backpressured_ratio", "busy_ratio", b"busy_ratio", "idle_ratio", b"idle_ratio", "operators", b"operators", "task", b"task"]) -> None: ...
 
 Global___TaskReport: typing_extensions.TypeAlias = TaskReport
 
