@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.golden import columnar_jobs, row_jobs, window_jobs
+from tests.golden import columnar_jobs, row_jobs, two_input_jobs, window_jobs
 from tests.golden.harness import Run
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.leaks_ok("one cluster serves all golden tests; its end is checked there"),
 ]
-JOBS = [*row_jobs.JOBS, *window_jobs.JOBS, *columnar_jobs.JOBS]
+JOBS = [*row_jobs.JOBS, *window_jobs.JOBS, *columnar_jobs.JOBS, *two_input_jobs.JOBS]
 
 
 @pytest.mark.parametrize("golden", JOBS, ids=str)
@@ -20,7 +20,7 @@ def test_job(cluster, tmp_path, golden):
 
 
 #: Row and columnar state of each kind, timers and windows; sources with a gate.
-IN_PLACE = ("states", "alarms", "sessions", "counted", "sums", "columnar_sliding")
+IN_PLACE = ("states", "alarms", "sessions", "counted", "sums", "columnar_sliding", "broadcasts")
 
 
 @pytest.mark.parametrize("golden", [j for j in JOBS if j.name in IN_PLACE], ids=str)
