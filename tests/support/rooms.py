@@ -9,4 +9,5 @@ ROOMS = (
     "proto",
     "state",
     "taskmanager",
+    "testing",
 )
