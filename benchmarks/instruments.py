@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,22 +71,24 @@ class StampedSource(DataGenSource):
 class CountingSink(Sink):
     """Drops batches of either form; notes how many records there were, and their total.
 
-    The total is of the records themselves (rows of numbers) or of the column ``column``.
+    The total is of the records themselves (rows of numbers), of the field ``field`` of rows, or of
+    the column ``column``.
     """
 
     input_form = Form.ANY
 
-    def __init__(self, folder, column=None):
+    def __init__(self, folder, column=None, field=None):
         self._notes = Notes(folder)
-        self._column = column
+        self._column, self._field = column, field
 
     def create_writer(self, context):
-        return _CountingWriter(self._notes, self._column, context.subtask)
+        return _CountingWriter(self._notes, self._column, self._field, context.subtask)
 
 
 class _CountingWriter(SinkWriter):
-    def __init__(self, notes, column, subtask):
+    def __init__(self, notes, column, field, subtask):
         self._notes, self._column, self._subtask = notes, column, subtask
+        self._value_of = None if field is None else itemgetter(field)
         self._records = self._total = 0
         self._last = 0.0
 
@@ -93,6 +96,8 @@ class _CountingWriter(SinkWriter):
         self._records += len(batch)
         if isinstance(batch, ColumnarBatch):
             self._total += pc.sum(batch.data.column(self._column)).as_py() or 0
+        elif self._value_of is not None:
+            self._total += sum(map(self._value_of, batch.values))
         else:
             self._total += sum(batch.values)
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Throughput of two pipelines, in columns and as row-wise Python functions.
+"""Throughput of pipelines, in columns and as row-wise Python functions.
 
     python benchmarks/pipelines.py running_sum --form columnar --rows 10000000
 
@@ -38,6 +38,8 @@ from lesto.datastream import AggregateFunction, KeyedProcessFunction, StreamExec
 from lesto.datastream.state import ValueStateDescriptor
 from lesto.datastream.window import TumblingEventTimeWindows
 
+#: The last two are of Python functions alone.
+JOBS = ("running_sum", "window_count", "keyed_reduce", "process_timer")
 PARALLELISM = 2
 POLL_SECONDS = 0.2
 VALUE_MEAN = 49.5
@@ -55,6 +57,23 @@ class RunningSum(KeyedProcessFunction):
         total = (self.total.value() or 0) + record.value
         self.total.update(total)
         yield total
+
+
+class MinuteTotal(KeyedProcessFunction):
+    """One ValueState and one timer a key and minute, asked for with every record."""
+
+    def open(self, runtime_context):
+        self.total = runtime_context.get_state(ValueStateDescriptor("total"))
+
+    def process_element(self, record, ctx):
+        self.total.update((self.total.value() or 0) + record[1])
+        ctx.timer_service().register_event_time_timer(record[2] - record[2] % 60_000 + 60_000)
+
+    def on_timer(self, timestamp, ctx):
+        total = self.total.value()
+        if total is not None:
+            yield total
+            self.total.clear()
 
 
 class Count(AggregateFunction):
@@ -77,7 +96,14 @@ def build(env, args, folder):
     """The pipeline; the name of the column that the sink adds up."""
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("at")
     records = env.from_source(StampedSource(folder, rows=args.rows), strategy, "records")
-    keyed = records.key_by((lambda record: record.key) if args.selector else "key")
+    keyed = records.key_by((lambda record: record[0]) if args.selector else "key")
+    if args.job == "keyed_reduce":
+        results = keyed.reduce(lambda a, b: (a[0], a[1] + b[1], b[2]))
+        results.sink_to(CountingSink(folder, field=1))
+        return
+    if args.job == "process_timer":
+        keyed.process(MinuteTotal()).sink_to(CountingSink(folder))
+        return
     if args.job == "running_sum":
         if args.form == "columnar":
             results = keyed.agg(col("value").sum().alias("result"))
@@ -205,6 +231,8 @@ def check(result, job):
     rows = result["rows"]
     if job == "window_count":
         right = result["output_total"] == rows
+    elif job == "process_timer":
+        right = abs(result["output_total"] / (VALUE_MEAN * rows) - 1) < SUM_TOLERANCE
     else:
         expected = VALUE_MEAN * (rows + rows * (rows - 1) / (2 * KEYS))
         close = abs(result["output_total"] / expected - 1) < SUM_TOLERANCE
@@ -215,7 +243,7 @@ def check(result, job):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("job", choices=["running_sum", "window_count"])
+    parser.add_argument("job", choices=JOBS)
     parser.add_argument("--form", choices=["columnar", "rows"], default="columnar")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--interval", default="10", help="seconds between checkpoints")
@@ -226,8 +254,8 @@ def main():
         "--profile", type=int, nargs="?", const=40, default=0, help="sample; functions to print"
     )
     args = parser.parse_args()
-    if args.selector and args.form == "columnar":
-        parser.error("--selector needs --form rows")
+    if args.form == "columnar" and (args.selector or args.job in JOBS[2:]):
+        parser.error("this needs --form rows")
     with tempfile.TemporaryDirectory(prefix="lesto-bench-") as folder:
         result = run(args, folder)
     check(result, args.job)

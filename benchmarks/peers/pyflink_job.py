@@ -1,9 +1,9 @@
-"""The benchmarks' two jobs on PyFlink: keyed state and windows in Python, parallelism 2,
+"""The benchmarks' jobs on PyFlink: keyed state, timers and windows in Python, parallelism 2,
 exactly-once.
 
-python pyflink_job.py running_sum|window_count --rows N [--mode process|thread] [--backend rocksdb]:
-prints one line of JSON. Source, event time and sink are Java (``java/``), so that only what is
-asked about runs in Python. Run ``setup`` first.
+python pyflink_job.py JOB --rows N [--mode process|thread] [--backend rocksdb]: prints one line of
+JSON. Source, event time and sink are Java (``java/``), so that only what is asked about runs in
+Python. Run ``setup`` first.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from pyflink.datastream.state import ValueStateDescriptor
 from pyflink.datastream.window import TumblingEventTimeWindows
 from pyflink.java_gateway import get_gateway
 
+JOBS = ("running_sum", "window_count", "keyed_reduce", "process_timer")
 PARALLELISM = 2
 JAR = Path(__file__).resolve().parents[2] / "build" / "peers" / "java" / "peers.jar"
 
@@ -34,6 +35,21 @@ class RunningSum(KeyedProcessFunction):
         total = (self.total.value() or 0) + record[1]
         self.total.update(total)
         yield total
+
+
+class MinuteTotal(KeyedProcessFunction):
+    def open(self, runtime_context):
+        self.total = runtime_context.get_state(ValueStateDescriptor("total", Types.LONG()))
+
+    def process_element(self, record, ctx):
+        self.total.update((self.total.value() or 0) + record[1])
+        ctx.timer_service().register_event_time_timer(record[2] - record[2] % 60_000 + 60_000)
+
+    def on_timer(self, timestamp, ctx):
+        total = self.total.value()
+        if total is not None:
+            yield total
+            self.total.clear()
 
 
 class Count(AggregateFunction):
@@ -67,7 +83,7 @@ def environment(args, checkpoints):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("job", choices=["running_sum", "window_count"])
+    parser.add_argument("job", choices=JOBS)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--mode", choices=["process", "thread"], default="process")
     parser.add_argument("--backend", choices=["hashmap", "rocksdb"], default="hashmap")
@@ -80,12 +96,16 @@ def main():
     with tempfile.TemporaryDirectory(prefix="peers-pyflink-") as checkpoints:
         env = environment(args, checkpoints)
         jvm = get_gateway().jvm
-        records = DataStream(
-            jvm.RecordStream.rows(env._j_stream_execution_environment, args.rows, PARALLELISM)
-        )
+        # What a reduce gives is of the type of its input: tuples there, for the sink's sake.
+        make = jvm.RecordStream.tuples if args.job == "keyed_reduce" else jvm.RecordStream.rows
+        records = DataStream(make(env._j_stream_execution_environment, args.rows, PARALLELISM))
         keyed = records.key_by(lambda record: record[0], key_type=Types.STRING())
         if args.job == "running_sum":
             results = keyed.process(RunningSum(), output_type=Types.LONG())
+        elif args.job == "keyed_reduce":
+            results = keyed.reduce(lambda a, b: (a[0], a[1] + b[1], b[2]))
+        elif args.job == "process_timer":
+            results = keyed.process(MinuteTotal(), output_type=Types.LONG())
         else:
             window = keyed.window(TumblingEventTimeWindows.of(Time.seconds(60)))
             results = window.aggregate(

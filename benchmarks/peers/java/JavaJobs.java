@@ -15,7 +15,7 @@ import org.apache.flink.util.Collector;
 /**
  * Flink's Java DataStream API on a local cluster of one TaskManager with two slots.
  *
- * <p>Arguments: running_sum|window_count, rows, hashmap|rocksdb, object reuse true|false, checkpoint
+ * <p>Arguments: running_sum|window_count|keyed_reduce|process_timer, rows, hashmap|rocksdb, object reuse true|false, checkpoint
  * interval in ms, directory for checkpoints. Prints one line of JSON.
  */
 public final class JavaJobs {
@@ -43,17 +43,21 @@ public final class JavaJobs {
 
         KeyedStream<Tuple3<String, Long, Long>, String> keyed =
                 RecordStream.tuples(env, rows, PARALLELISM).keyBy(record -> record.f0);
-        DataStream<Long> results;
+        DataStream<?> results;
         if (job.equals("running_sum")) {
             results = keyed.process(new RunningSum());
         } else if (job.equals("window_count")) {
             results =
                     keyed.window(TumblingEventTimeWindows.of(Duration.ofSeconds(60)))
                             .aggregate(new Count());
+        } else if (job.equals("keyed_reduce")) {
+            results = keyed.reduce((a, b) -> Tuple3.of(a.f0, a.f1 + b.f1, b.f2));
+        } else if (job.equals("process_timer")) {
+            results = keyed.process(new MinuteTotal());
         } else {
             throw new IllegalArgumentException("unknown job " + job);
         }
-        results.sinkTo(new DropSink<>());
+        drop(results);
         env.execute(job);
 
         double seconds = (Stopwatch.get("last_ns", 0) - Stopwatch.get("first_ns", 0)) / 1e9;
@@ -71,6 +75,40 @@ public final class JavaJobs {
                 cpu,
                 Stopwatch.get("outputs", 0),
                 Stopwatch.get("output_total", 0));
+    }
+
+    private static <T> void drop(DataStream<T> results) {
+        results.sinkTo(new DropSink<>());
+    }
+
+    private static final class MinuteTotal
+            extends KeyedProcessFunction<String, Tuple3<String, Long, Long>, Long> {
+        private transient ValueState<Long> total;
+
+        @Override
+        public void open(OpenContext context) {
+            total = getRuntimeContext().getState(new ValueStateDescriptor<>("total", Long.class));
+        }
+
+        @Override
+        public void processElement(
+                Tuple3<String, Long, Long> record, Context context, Collector<Long> out)
+                throws Exception {
+            Long before = total.value();
+            total.update((before == null ? 0 : before) + record.f1);
+            context.timerService()
+                    .registerEventTimeTimer(record.f2 - record.f2 % 60_000 + 60_000);
+        }
+
+        @Override
+        public void onTimer(long timestamp, OnTimerContext context, Collector<Long> out)
+                throws Exception {
+            Long found = total.value();
+            if (found != null) {
+                out.collect(found);
+                total.clear();
+            }
+        }
     }
 
     private static final class RunningSum
