@@ -36,6 +36,7 @@ class Cells:
         map_keys: of map state.
         values: of state but timers.
         times: of timers, ms.
+        last_access: of state that expires, ms; of a list, one for each element.
         stored_bytes: what they took up in the snapshot.
     """
 
@@ -44,6 +45,7 @@ class Cells:
     map_keys: list[Any] | None = None
     values: list[Any] | None = None
     times: list[int] | None = None
+    last_access: list[Any] | None = None
     stored_bytes: int = 0
 
     def __len__(self) -> int:

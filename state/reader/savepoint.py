@@ -145,7 +145,12 @@ class SavepointReader:
     # ---------------------------------------------------------------------------------- keyed state
 
     def read_keyed_state(
-        self, uid: str, state: StateName, *, limit: int | None = None
+        self,
+        uid: str,
+        state: StateName,
+        *,
+        limit: int | None = None,
+        last_access: bool = False,
     ) -> pa.RecordBatchReader:
         """Keyed state of any kind.
 
@@ -159,6 +164,9 @@ class SavepointReader:
             uid: of the operator.
             state: name or descriptor; a descriptor's kind must be the stored one.
             limit: rows at most; types are then those of these rows.
+            last_access: a column ``last_access`` more (ms, of the clock by which the state expires;
+                of a list, one for each element): null where state has no time-to-live. Values are
+                shown without it in any case, expired ones too.
 
         Raises:
             StateNotFoundError: no such operator or state.
@@ -172,7 +180,7 @@ class SavepointReader:
         if isinstance(state, StateDescriptor) and state.kind and state.kind != meta.kind:
             msg = f"state '{name}' is of kind {meta.kind}, not {state.kind}"
             raise StateMismatchError(msg, remedy=f"read it as {meta.kind} state")
-        return self._read(operator, meta, limit)
+        return self._read(operator, meta, limit, last_access=last_access)
 
     def read_timers(
         self, uid: str, domain: str = "event", *, limit: int | None = None
@@ -214,7 +222,12 @@ class SavepointReader:
         raise StateNotFoundError(msg, remedy="read its states with read_keyed_state")
 
     def _read(
-        self, operator: OperatorState, meta: StateMeta, limit: int | None
+        self,
+        operator: OperatorState,
+        meta: StateMeta,
+        limit: int | None,
+        *,
+        last_access: bool = False,
     ) -> pa.RecordBatchReader:
         handles = [
             handle
@@ -227,6 +240,7 @@ class SavepointReader:
             meta,
             limit=limit,
             load_pickles=self._allow_pickle,
+            last_access=last_access,
             operator=display_uid(operator),
         )
 

@@ -22,6 +22,7 @@ from lesto.state.reader.decoding import (
     decode_loading,
     decode_timers,
 )
+from lesto.state.reader.forms import unwrap
 from lesto.state.reader.local_files import LocalHandle
 from lesto.state.reader.shapes import NULL, Census, Shape
 from lesto.state.registry import StateMeta
@@ -38,6 +39,7 @@ MAP_KEY: Final = "map_key"
 VALUE: Final = "value"
 TIMESTAMP: Final = "timestamp"
 NAMESPACE: Final = "namespace"
+LAST_ACCESS: Final = "last_access"
 WINDOW: Final = ("window_start", "window_end")
 
 
@@ -108,6 +110,7 @@ class StateSource:
                 cells = decode_timers(keys, self._decode)
             else:
                 cells = decode_cells(kind, keys, values, self._decode)
+                unwrap(self._meta, cells)
             cells.stored_bytes = keys.nbytes + values.nbytes
             yield cells
 
@@ -118,11 +121,13 @@ class CellColumns:
     Args:
         meta: the state.
         source: its entries.
+        last_access: show when each value was accessed last.
     """
 
-    def __init__(self, meta: StateMeta, source: StateSource) -> None:
+    def __init__(self, meta: StateMeta, source: StateSource, *, last_access: bool = False) -> None:
         self._meta = meta
         self._source = source
+        self._last_access = last_access and meta.kind not in ("table", "timers")
         self._key, self._map_key, self._value, self._namespace = (Census() for _ in range(4))
         self._windows = True
         self._spaced = False
@@ -172,6 +177,11 @@ class CellColumns:
         if self._meta.kind == "map":
             shapes[MAP_KEY] = fitted(self._map_key, declared.get(MAP_KEY))
         shapes[VALUE] = fitted(self._value, declared.get(VALUE))
+        if self._last_access:
+            time = Shape("int", pa.int64())
+            item = pa.list_(time.field("item"))
+            a_list = self._meta.kind == "list"
+            shapes[LAST_ACCESS] = Shape("list", item, (time,)) if a_list else time
         return shapes
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -188,6 +198,7 @@ class CellColumns:
             for i, name in enumerate(WINDOW):
                 columns[name] = [None if n is None else n[i] for n in cells.namespaces]
         columns |= {MAP_KEY: cells.map_keys, VALUE: cells.values, TIMESTAMP: cells.times}
+        columns[LAST_ACCESS] = cells.last_access or [None] * len(cells)
         return columns
 
 
@@ -223,9 +234,11 @@ def fitted(census: Census, declared: pa.DataType | None) -> Shape:
     return shape
 
 
-def cell_reader(meta: StateMeta, source: StateSource, **content: Any) -> pa.RecordBatchReader:
+def cell_reader(
+    meta: StateMeta, source: StateSource, *, last_access: bool = False, **content: Any
+) -> pa.RecordBatchReader:
     """A state that row-wise functions keep, or timers."""
-    columns = CellColumns(meta, source)
+    columns = CellColumns(meta, source, last_access=last_access)
     fields = [shape.field(name) for name, shape in columns.shapes.items()]
     schema = described(fields, namespace=columns.form, **content)
     return _reader(schema, columns.batches(), source)
@@ -283,9 +296,19 @@ def read_state(
     *,
     limit: int | None,
     load_pickles: bool,
+    last_access: bool = False,
     **content: Any,
 ) -> pa.RecordBatchReader:
     """Any keyed state.
+
+    Args:
+        handles: the operator's keyed handles.
+        store: where their files are.
+        meta: the state.
+        limit: rows wanted at most.
+        load_pickles: run the code in pickled values.
+        last_access: a column more, of state that expires: when it was accessed last.
+        content: what :func:`about` is to give.
 
     Raises:
         StateError: a file is missing or damaged, found before the first batch or while reading.
@@ -295,7 +318,7 @@ def read_state(
     try:
         if meta.kind == "table":
             return table_reader(meta, source, **content)
-        return cell_reader(meta, source, **content)
+        return cell_reader(meta, source, last_access=last_access, **content)
     except BaseException:
         source.close()
         raise
