@@ -4,6 +4,7 @@ be.
 
 from __future__ import annotations
 
+import functools
 import io
 import site
 import sys
@@ -21,13 +22,28 @@ from lesto.client.datastream.location import code_location
 
 #: Bounds the search for what cannot be pickled.
 CULPRIT_DEPTH_MAX = 6
+#: Files of modules of which it is remembered where they are.
+RESOLVED_PATHS_MAX = 16_384
 
 
-def _library_roots() -> list[Path]:
+@functools.cache
+def _library_roots() -> tuple[Path, ...]:
     paths = sysconfig.get_paths()
     roots = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     roots += [*site.getsitepackages(), site.getusersitepackages()]
-    return [Path(root).resolve() for root in roots]
+    return tuple(_resolved(root) for root in roots)
+
+
+@functools.lru_cache(maxsize=RESOLVED_PATHS_MAX)
+def _resolved(path: str | Path) -> Path:
+    """The path without links. Thousands of modules are loaded, and a program may run many jobs."""
+    return Path(path).resolve()
+
+
+@functools.lru_cache(maxsize=RESOLVED_PATHS_MAX)
+def _is_library(file: str) -> bool:
+    path = _resolved(file)
+    return any(path.is_relative_to(root) for root in _library_roots())
 
 
 def user_modules(folders: Iterable[str | Path]) -> list[types.ModuleType]:
@@ -35,7 +51,6 @@ def user_modules(folders: Iterable[str | Path]) -> list[types.ModuleType]:
     Lesto's.
     """
     wanted = [Path(folder).resolve() for folder in folders]
-    libraries = _library_roots()
     found = []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -43,10 +58,9 @@ def user_modules(folders: Iterable[str | Path]) -> list[types.ModuleType]:
             continue
         if getattr(module, "__name__", None) != name:
             continue
-        path = Path(file).resolve()
-        if any(path.is_relative_to(root) for root in libraries):
+        if _is_library(file):
             continue
-        if any(path.is_relative_to(folder) for folder in wanted):
+        if any(_resolved(file).is_relative_to(folder) for folder in wanted):
             found.append(module)
     return found
 

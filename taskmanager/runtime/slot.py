@@ -4,7 +4,6 @@ thread.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterable
 
@@ -16,6 +15,7 @@ from lesto.proto import checkpoint_pb2, runtime_pb2
 from lesto.taskmanager.core.task_states import TaskState
 from lesto.taskmanager.runtime.builder import LocalChannels, TaskBuilder
 from lesto.taskmanager.runtime.environment import SlotEnvironment
+from lesto.taskmanager.runtime.garbage import LOOK_DELAY_MS, CycleCollector
 from lesto.taskmanager.runtime.reports import TaskReporter
 from lesto.taskmanager.runtime.task import Task, TaskKey, task_key
 
@@ -50,6 +50,7 @@ class Slot:
         self._tasks: dict[TaskKey, Task] = {}
         self._reporters: dict[TaskKey, TaskReporter] = {}
         self._collecting = False
+        self._garbage = CycleCollector()
         self._log = get_logger("lesto.slot", slot=environment.slot_id)
         environment.mailbox.mono.add(
             environment.clock.monotonic_ms() + REPORT_INTERVAL_MS, self._report
@@ -83,6 +84,8 @@ class Slot:
     def _deploy(self, command: runtime_pb2.DeployTasks) -> None:
         # First of all: user code must not import while the other thread does (see KernelWarmer).
         self._ready()
+        if not self._tasks:
+            self._garbage.look(idle=True)
         fresh: list[Task] = []
         for deployment in command.tasks:
             self._remove_older(deployment.task)
@@ -147,15 +150,16 @@ class Slot:
             reporter.close()
         if not self._collecting:
             self._collecting = True
-            self._environment.mailbox.post(self._collect)
+            soon = self._environment.clock.monotonic_ms() + LOOK_DELAY_MS
+            self._environment.mailbox.mono.add(soon, self._collect)
 
-    def _collect(self) -> None:
+    def _collect(self, _due_ms: int) -> None:
         """Free what ended tasks held, state above all.
 
         A task is full of cycles, and the collector hardly looks by itself (see ``slot_main``).
         """
         self._collecting = False
-        gc.collect()
+        self._garbage.look(idle=not self._tasks)
 
     def _order(self) -> None:
         self._environment.mailbox.set_tasklets(tuple(self._ordered()))
