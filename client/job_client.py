@@ -87,15 +87,19 @@ class JobExecutionResult:
         return self.net_runtime_ms
 
     def get_accumulator_result(self, accumulator_name: str) -> Any:
-        """Not supported: raises LESTO-2001."""
-        from lesto.client.datastream.errors import NotSupportedError
-
-        msg = "JobExecutionResult.get_accumulator_result is not supported"
-        raise NotSupportedError(msg, remedy="use metrics: RuntimeContext.get_metrics_group()")
+        """Value of an accumulator over all subtasks; None when there was none of that name."""
+        return self.get_all_accumulator_results().get(accumulator_name)
 
     def get_all_accumulator_results(self) -> dict[str, Any]:
-        """Always empty: accumulators are not supported."""
-        return {}
+        """Values of all accumulators, by name; empty when the job was not waited for."""
+        return {} if self.details is None else accumulators_of(self.details)
+
+
+def accumulators_of(details: pb.JobDetails) -> dict[str, Any]:
+    """Values over all subtasks, by name."""
+    from lesto.common.accumulators import of_reports
+
+    return of_reports(subtask.report for vertex in details.vertices for subtask in vertex.subtasks)
 
 
 class CompletableFuture(Generic[T]):
@@ -195,10 +199,12 @@ class JobClient:
         return _start(lambda: self.client.savepoint(self.job_id, target), "job-savepoint")
 
     def get_accumulators(self) -> CompletableFuture[dict[str, Any]]:
-        """Always empty: accumulators are not supported."""
-        future: Future[dict[str, Any]] = Future()
-        future.set_result({})
-        return CompletableFuture(future)
+        """Values of all accumulators by name, as the tasks last told them (once a second)."""
+
+        def get() -> dict[str, Any]:
+            return accumulators_of(self._ended or self.client.job(self.job_id))
+
+        return _start(get, "job-accumulators")
 
     def get_job_execution_result(self) -> CompletableFuture[JobExecutionResult]:
         """The result, once the job has ended; raises JobExecutionError when it failed."""

@@ -96,8 +96,5 @@ def collect(
     env: StreamExecutionEnvironment, sink: Transformation, job_name: str | None
 ) -> CloseableIterator:
     """Run the environment's job and give the records that reach the sink."""
-    from lesto.client.submit import submit
-
     uid = env._uid_of(sink)
-    graph = env._take_graph(job_name)
-    return CloseableIterator(submit(graph, env._config, env._run_options), uid)
+    return CloseableIterator(env.execute_async(job_name), uid)

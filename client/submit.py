@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from lesto.client.job_client import JobClient, JobExecutionResult
@@ -86,9 +87,12 @@ def _send(client: JobManagerClient, graph: job_pb2.JobGraph, cluster: object) ->
 
 
 def run_attached(
-    graph: job_pb2.JobGraph, config: Configuration, run_options: RunOptions
+    graph: job_pb2.JobGraph,
+    config: Configuration,
+    run_options: RunOptions,
+    tell: Callable[[JobClient | None, Exception | None], None] | None = None,
 ) -> JobExecutionResult:
-    """Submit and wait; with live progress if asked for.
+    """Submit and wait; with live progress if asked for. ``tell`` hears of the submission.
 
     When waiting is interrupted, a job on an embedded cluster ends; one on a real cluster goes on.
 
@@ -96,8 +100,15 @@ def run_attached(
         JobExecutionError: it failed for good.
         JobCanceledError: it was cancelled.
     """
-    job = submit(graph, config, run_options)
     try:
+        job = submit(graph, config, run_options)
+    except Exception as error:
+        if tell is not None:
+            tell(None, error)
+        raise
+    try:
+        if tell is not None:
+            tell(job, None)
         if run_options.progress:
             from rich.console import Console
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from lesto.client.datastream.data_stream import (
     check_timestamp_column,
     strategy_functions,
 )
+from lesto.client.datastream.environment_sources import EnvironmentSources, JobListener
+from lesto.client.datastream.errors import JobBuildError
 from lesto.client.datastream.job_graph import (
     GraphSettings,
     PlannedNode,
@@ -53,7 +56,7 @@ from lesto.common.config import Configuration
 from lesto.common.convert import to_columnar
 from lesto.common.elements import RowBatch
 from lesto.common.locations import absolute
-from lesto.common.source import Source
+from lesto.common.source import Boundedness, Source
 from lesto.common.time import DurationLike, duration_ms
 from lesto.common.types import TypeInformation
 from lesto.common.watermarks import WatermarkStrategy
@@ -65,7 +68,7 @@ if TYPE_CHECKING:
 DEFAULT_JOB_NAME = "Lesto Streaming Job"
 
 
-class StreamExecutionEnvironment:
+class StreamExecutionEnvironment(EnvironmentSources):
     """Builds jobs and runs them: on the cluster that ``lesto run -m`` names, or on an embedded
     one.
     """
@@ -80,6 +83,7 @@ class StreamExecutionEnvironment:
         self._nodes: list[Transformation] = []
         self._next_position = 0
         self._python_paths: list[str] = []
+        self._listeners: list[JobListener] = []
 
     def _base_configuration(self) -> Configuration:
         """Files, environment and -D; ``lesto run`` hands them over already merged."""
@@ -104,6 +108,34 @@ class StreamExecutionEnvironment:
                 "get_execution_environment", "a Configuration", configuration, Configuration
             )
         return StreamExecutionEnvironment(configuration)
+
+    @staticmethod
+    def create_local_environment(
+        parallelism: int | None = None, configuration: Configuration | None = None
+    ) -> StreamExecutionEnvironment:
+        """An environment whose jobs run on a cluster in this process, whatever ``lesto run`` says.
+
+        Args:
+            parallelism: of operators that set none.
+            configuration: on top of files and environment.
+        """
+        run = replace(RunOptions.from_environment(), jobmanager="")
+        env = StreamExecutionEnvironment(configuration, run)
+        return env if parallelism is None else env.set_parallelism(parallelism)
+
+    @staticmethod
+    def create_remote_environment(
+        host: str,
+        port: int,
+        parallelism: int | None = None,
+        configuration: Configuration | None = None,
+    ) -> StreamExecutionEnvironment:
+        """An environment whose jobs run on the JobManager at ``host:port``."""
+        check_instance("create_remote_environment", "a host name", host, str)
+        check_instance("create_remote_environment", "a port", port, int)
+        run = replace(RunOptions.from_environment(), jobmanager=f"{host}:{port}")
+        env = StreamExecutionEnvironment(configuration, run)
+        return env if parallelism is None else env.set_parallelism(parallelism)
 
     # ------------------------------------------------------------------------------------ settings
 
@@ -142,12 +174,15 @@ class StreamExecutionEnvironment:
         return self.get_config().get_max_parallelism()
 
     def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
-        """STREAMING and AUTOMATIC are accepted; BATCH is not supported yet."""
+        """STREAMING (as it is), BATCH, or AUTOMATIC: BATCH if all sources are bounded.
+
+        In BATCH keyed reductions give their last result for each key, event time moves at the end
+        (all timers fire then, no record is late), and no checkpoint is taken on the way.
+        """
         check_instance(
             "set_runtime_mode", "a RuntimeExecutionMode", execution_mode, RuntimeExecutionMode
         )
-        if execution_mode is RuntimeExecutionMode.BATCH:
-            unsupported("RuntimeExecutionMode.BATCH", "bounded jobs run and end in STREAMING mode")
+        self._config.set(options.RUNTIME_MODE, options.ExecutionMode[execution_mode.name])
         return self
 
     def enable_checkpointing(
@@ -269,10 +304,6 @@ class StreamExecutionEnvironment:
     def add_classpaths(self, *classpaths: str) -> None:
         """Changes nothing: there is no JVM."""
         no_meaning("add_classpaths", "there is no JVM")
-
-    def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
-        """Not supported yet."""
-        unsupported("register_cached_file", "put the file on a shared path")
 
     def enable_changelog_state_backend(self, enabled: bool) -> StreamExecutionEnvironment:
         """Changes nothing: there is no changelog."""
@@ -407,18 +438,34 @@ class StreamExecutionEnvironment:
             JobExecutionError: it failed for good; leads with the user's own traceback.
             JobCanceledError: it was cancelled.
         """
-        from lesto.client.submit import run_attached, submit
+        from lesto.client.submit import run_attached
 
         graph = self._take_graph(job_name)
-        if self._run_options.detached:
-            return submit(graph, self._config, self._run_options).detached_result()
-        return run_attached(graph, self._config, self._run_options)
+        try:
+            if self._run_options.detached:
+                return self._submitted(graph).detached_result()
+            tell = self._tell_submitted if self._listeners else None
+            result = run_attached(graph, self._config, self._run_options, tell)
+        except Exception as error:
+            self._tell_executed(None, error)
+            raise
+        self._tell_executed(result, None)
+        return result
+
+    def _submitted(self, graph: JobGraph) -> JobClient:
+        from lesto.client.submit import submit
+
+        try:
+            job = submit(graph, self._config, self._run_options)
+        except Exception as error:
+            self._tell_submitted(None, error)
+            raise
+        self._tell_submitted(job, None)
+        return job
 
     def execute_async(self, job_name: str | None = None) -> JobClient:
         """Submit the job and return at once."""
-        from lesto.client.submit import submit
-
-        return submit(self._take_graph(job_name), self._config, self._run_options)
+        return self._submitted(self._take_graph(job_name))
 
     def get_execution_plan(self) -> str:
         """The plan as JSON, without running anything."""
@@ -450,17 +497,49 @@ class StreamExecutionEnvironment:
         ignore = self._config.get(options.SAVEPOINT_IGNORE_UNCLAIMED_STATE)
         # Belong to processes, not to jobs, whose configuration is stored and shown.
         secret = {key for key, option in options.known_options().items() if option.secret}
+        batch = self._is_batch()
+        config = self._config.to_dict()
+        mode = options.ExecutionMode.BATCH if batch else options.ExecutionMode.STREAMING
+        config[options.RUNTIME_MODE.key] = mode.value
+        if batch:
+            config[options.CHECKPOINTING_INTERVAL.key] = "0 ms"
         settings = GraphSettings(
             job_name=name,
             parallelism=self.get_parallelism(),
             max_parallelism=limit if 0 < limit <= MAX_PARALLELISM_UPPER else None,
             chaining=self.is_chaining_enabled(),
-            config={k: v for k, v in self._config.to_dict().items() if k not in secret},
+            batch=batch,
+            config={k: v for k, v in config.items() if k not in secret},
             python_paths=tuple(dict.fromkeys([*run.python_paths, *self._python_paths])),
             restore_path=run.savepoint or self._config.get(options.SAVEPOINT_PATH) or "",
             allow_non_restored_state=run.allow_non_restored or ignore,
         )
         return plan(self._nodes, settings), settings
+
+    def _is_batch(self) -> bool:
+        """Whether the job runs in BATCH mode.
+
+        Raises:
+            JobBuildError: it should, and a source has no end.
+        """
+        mode = self._config.get(options.RUNTIME_MODE)
+        if mode is options.ExecutionMode.STREAMING:
+            return False
+        endless = [
+            node
+            for node in self._nodes
+            if node.source is not None and node.source.boundedness is not Boundedness.BOUNDED
+        ]
+        if not endless:
+            return True
+        if mode is options.ExecutionMode.AUTOMATIC:
+            return False
+        msg = f"RuntimeExecutionMode.BATCH: '{endless[0].name}' has no end"
+        raise JobBuildError(
+            msg,
+            remedy="bound the source, or use STREAMING (or AUTOMATIC)",
+            location=endless[0].location,
+        )
 
     def _uid_of(self, node: Transformation) -> str:
         planned, _ = self._plan(None)

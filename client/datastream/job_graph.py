@@ -16,6 +16,7 @@ from lesto.client.datastream.errors import (
     JobTooLargeError,
     NoSinkError,
 )
+from lesto.client.datastream.operators import last_of_keys
 from lesto.client.datastream.pickling import dumps
 from lesto.client.datastream.transformations import (
     DEFAULT_SLOT_SHARING_GROUP,
@@ -35,6 +36,9 @@ MAX_PARALLELISM_LOWER = 128
 #: deployment carries the job's functions and more.
 JOB_BYTES_MAX = 32 << 20
 MAX_PARALLELISM_UPPER = 32_768
+
+#: Operators whose result for a key changes with each record.
+REDUCTIONS = frozenset({"Reduce", "Sum", "Min", "Max", "Min_By", "Max_By", "Aggregate"})
 
 _KINDS = {
     Kind.SOURCE: pb.OPERATOR_KIND_SOURCE,
@@ -72,6 +76,7 @@ class GraphSettings:
         parallelism: of operators that set none.
         max_parallelism: of operators that set none; None: derived.
         chaining: whether operators may share tasks.
+        batch: keyed reductions give their last result alone.
         config: the job's configuration, as texts.
     """
 
@@ -79,6 +84,7 @@ class GraphSettings:
     parallelism: int
     max_parallelism: int | None
     chaining: bool
+    batch: bool = False
     config: dict[str, str] = field(default_factory=dict)
     python_paths: tuple[str, ...] = ()
     restore_path: str = ""
@@ -250,7 +256,7 @@ def build_job_graph(nodes: Sequence[PlannedNode], settings: GraphSettings) -> pb
         for index, item in enumerate(chain):
             places[item.node.position] = (number, index)
     for chain in chains:
-        graph.vertices.append(_vertex(chain, places))
+        graph.vertices.append(_vertex(chain, places, batch=settings.batch))
     for number, chain in enumerate(chains):
         for upstream, partition in chain[0].inputs:
             source_chain, source_index = places[upstream.node.position]
@@ -304,7 +310,9 @@ def _chains(nodes: Sequence[PlannedNode]) -> list[list[PlannedNode]]:
     return sorted(chains, key=lambda chain: chain[0].node.kind is not Kind.SOURCE)
 
 
-def _vertex(chain: Sequence[PlannedNode], places: dict[int, tuple[int, int]]) -> pb.JobVertex:
+def _vertex(
+    chain: Sequence[PlannedNode], places: dict[int, tuple[int, int]], *, batch: bool
+) -> pb.JobVertex:
     head = chain[0]
     vertex = pb.JobVertex(
         id=head.uid,
@@ -314,7 +322,7 @@ def _vertex(chain: Sequence[PlannedNode], places: dict[int, tuple[int, int]]) ->
         slot_sharing_group=head.group,
     )
     for item in chain:
-        vertex.operators.append(_operator(item))
+        vertex.operators.append(_operator(item, batch=batch))
     for item in chain[1:]:
         upstream, _ = item.inputs[0]
         edge = pb.ChainedEdge(
@@ -326,16 +334,22 @@ def _vertex(chain: Sequence[PlannedNode], places: dict[int, tuple[int, int]]) ->
     return vertex
 
 
-def _operator(item: PlannedNode) -> pb.OperatorNode:
+def _operator(item: PlannedNode, *, batch: bool) -> pb.OperatorNode:
     node = item.node
     functions = node.user_functions
-    factory = dumps(node.factory(), operator=node.name, location=node.location, functions=functions)
+    made = node.factory
+    if batch and node.label in REDUCTIONS:
+        key = node.inputs[0].partitioning.key
+        assert key is not None, "a keyed reduction without a key"
+        made = last_of_keys(node.factory, key)
+    factory = dumps(made(), operator=node.name, location=node.location, functions=functions)
     source = b""
     if node.source is not None:
         source = dumps(
             node.source, operator=node.name, location=node.location, functions=(node.source,)
         )
     return pb.OperatorNode(
+        buffer_timeout_ms=node.buffer_timeout_ms,
         uid=item.uid,
         user_uid=item.node.uid or "",
         name=node.name,

@@ -6,12 +6,13 @@ import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Self
 
-from lesto.client.datastream.checks import check_instance, check_parallelism, unsupported, wrong
+from lesto.client.datastream.checks import check_instance, check_parallelism, located, wrong
 from lesto.client.datastream.errors import InvalidParallelismError
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.settings import SlotSharingGroup
 from lesto.client.datastream.transformations import Chaining, Transformation
 from lesto.common.checking import is_a
+from lesto.common.time import DurationLike, duration_ms
 
 if TYPE_CHECKING:
     from lesto.client.datastream.environment import StreamExecutionEnvironment
@@ -101,9 +102,18 @@ class NodeSettings:
         )
         return self
 
-    def set_buffer_timeout(self, timeout_millis: int) -> Self:
-        """Only for the whole job: use the environment's ``set_buffer_timeout``."""
-        unsupported(
-            "set_buffer_timeout of one operator",
-            f"call StreamExecutionEnvironment.set_buffer_timeout({timeout_millis!r})",
-        )
+    def set_buffer_timeout(self, timeout_millis: DurationLike) -> Self:
+        """The longest that a result of this operator waits for its batch to fill (ms).
+
+        On the way to other tasks; chained operators get a batch at once. 0: nothing waits. -1: the
+        environment's.
+        """
+        node = self._own_node("set_buffer_timeout")
+        if timeout_millis == -1:
+            node.buffer_timeout_ms = None
+            return self
+        millis = located(lambda: duration_ms(timeout_millis), "set_buffer_timeout")
+        if millis < 0:
+            wrong("set_buffer_timeout", "a time of at least 0 ms, or -1", timeout_millis)
+        node.buffer_timeout_ms = millis
+        return self

@@ -73,6 +73,17 @@ def dead_letters(inner: Thunk, tag: str) -> Thunk:
     return make
 
 
+def last_of_keys(inner: Thunk, key: KeySpec) -> Thunk:
+    """A keyed reduction that gives its last result for each key, at the end (BATCH)."""
+
+    def make() -> Any:
+        from lesto.taskmanager.operators.batch import LastOfKeysFactory
+
+        return LastOfKeysFactory(inner(), key)
+
+    return make
+
+
 def keyed_process(function: Any, key: KeySpec) -> Thunk:
     """Runs a KeyedProcessFunction."""
     return _factory("keyed", "KeyedProcessOperator", function, key)
@@ -121,6 +132,11 @@ def keyed_field(kind: str, field: int | str, key: KeySpec) -> Thunk:
 def window(*args: Any) -> Thunk:
     """Row windows; arguments as of WindowOperator."""
     return _factory("window", "WindowOperator", *args)
+
+
+def partition_window(kind: str, function: Any) -> Thunk:
+    """All records of a subtask as one window."""
+    return _factory("partition_windows", "PartitionWindowOperator", kind, function)
 
 
 def select(exprs: Sequence[Expr]) -> Thunk:

@@ -118,6 +118,7 @@ class Transformation:
     parallelism_fixed: bool = False
     chaining: Chaining = Chaining.ALWAYS
     slot_sharing_group: str | None = None
+    buffer_timeout_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

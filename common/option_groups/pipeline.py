@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from lesto.common.option_groups.values import ExecutionMode
 from lesto.common.option_types import ConfigOption
 
 # ---------------------------------------------------------------------------------------- pipeline
@@ -50,6 +51,20 @@ GLOBAL_JOB_PARAMETERS: ConfigOption[dict[str, str] | None] = ConfigOption(
     dict,
     None,
     "Parameters that every function of the job can read.",
+)
+RUNTIME_MODE = ConfigOption(
+    "execution.runtime-mode",
+    ExecutionMode,
+    ExecutionMode.STREAMING,
+    "BATCH: all sources are bounded; keyed reductions give their last result alone, event time "
+    "moves at the end, no checkpoints are taken on the way. AUTOMATIC: BATCH if it can be.",
+)
+CACHED_FILES: ConfigOption[dict[str, str] | None] = ConfigOption(
+    "pipeline.cached-files",
+    dict,
+    None,
+    "Files that functions read by name (get_distributed_cache): paths or URIs that the machines "
+    "of the TaskManagers see; register_cached_file adds to them.",
 )
 BUFFER_TIMEOUT = ConfigOption(
     "execution.buffer-timeout.interval",

@@ -15,6 +15,14 @@ class CheckpointingMode(enum.Enum):
     AT_LEAST_ONCE = "AT_LEAST_ONCE"
 
 
+class ExecutionMode(enum.Enum):
+    """How a job runs: on and on, or once over bounded input."""
+
+    STREAMING = "STREAMING"
+    BATCH = "BATCH"
+    AUTOMATIC = "AUTOMATIC"
+
+
 class CheckpointRetention(enum.Enum):
     """What becomes of a job's checkpoints when it ends."""
 

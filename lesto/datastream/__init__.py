@@ -75,6 +75,9 @@ from lesto.common.windowing import (
     Window,
     WindowAssigner,
 )
+from lesto.client.datastream.environment_sources import (
+    JobListener,
+)
 
 __all__ = [
     "AggregateFunction",
@@ -109,6 +112,7 @@ __all__ = [
     "FunctionSnapshotContext",
     "GlobalWindow",
     "HashMapStateBackend",
+    "JobListener",
     "JobManagerCheckpointStorage",
     "KeySelector",
     "KeyedBroadcastProcessFunction",

@@ -21,6 +21,7 @@ from lesto.common.clock import Clock
 from lesto.common.elements import Batch, Form, LatencyMarker
 
 if TYPE_CHECKING:
+    from lesto.common.accumulators import Accumulator
     from lesto.common.config import Configuration
     from lesto.common.metrics import MetricGroup
     from lesto.state.backend import KeyedStateBackend, PendingSnapshot
@@ -68,6 +69,8 @@ class OperatorContext(Protocol):
     clock: Clock
     metrics: MetricGroup
     input_schemas: Sequence[pa.Schema | None]  # per input; None: rows
+    local_dir: str  # of the slot, removed with it
+    accumulators: dict[str, Accumulator]  # of all functions of the task
 
     def keyed_backend(self) -> KeyedStateBackend:
         """The operator's keyed state, already restored. Only operators declared keyed may ask."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lesto.taskmanager.operators.errors import KeyedStateUnavailableError
+from lesto.common import options
+from lesto.common.accumulators import (
+    KINDS,
+    Accumulator,
+    DoubleCounter,
+    Histogram,
+    LongCounter,
+)
+from lesto.common.cached_files import DistributedCache
+from lesto.common.errors import did_you_mean
+from lesto.taskmanager.operators.errors import InvalidFunctionError, KeyedStateUnavailableError
 from lesto.taskmanager.operators.user_metrics import UserMetricGroup
 
 if TYPE_CHECKING:
@@ -73,6 +83,84 @@ class OperatorRuntimeContext:
         return self._metrics
 
     get_metric_group = get_metrics_group
+
+    def get_operator_name(self) -> str:
+        """Name of the operator that runs the function."""
+        return self._context.operator_name
+
+    def get_operator_unique_id(self) -> str:
+        """Identity of the operator in checkpoints, hex."""
+        return self._context.operator_uid
+
+    def get_global_job_parameters(self) -> dict[str, str]:
+        """All parameters that the job was given (``pipeline.global-job-parameters``)."""
+        return dict(self._context.config.get(options.GLOBAL_JOB_PARAMETERS) or {})
+
+    def get_distributed_cache(self) -> DistributedCache:
+        """Files registered with the job: ``get_file(name)`` is a local path."""
+        files = self._context.config.get(options.CACHED_FILES) or {}
+        return DistributedCache(files, self._context.local_dir)
+
+    # -------------------------------------------------------------------------- accumulators
+
+    def add_accumulator(self, name: str, accumulator: Accumulator) -> None:
+        """Register an accumulator; its value over all subtasks is in the job's result.
+
+        Raises:
+            InvalidFunctionError: the name is taken in this task, or it is no accumulator.
+        """
+        known = self._context.accumulators
+        if not isinstance(accumulator, Accumulator) or accumulator.kind not in KINDS:
+            msg = f"{accumulator!r} is none of Lesto's accumulators"
+            raise InvalidFunctionError(
+                msg, remedy="use one of lesto.common.accumulators, such as LongCounter()"
+            )
+        if name in known:
+            msg = f"an accumulator {name!r} is already registered in this task"
+            raise InvalidFunctionError(msg, remedy="give each accumulator a name of its own")
+        known[name] = accumulator
+
+    def get_accumulator(self, name: str) -> Any:
+        """An accumulator of this task.
+
+        Raises:
+            InvalidFunctionError: none of that name is registered.
+        """
+        found = self._context.accumulators.get(name)
+        if found is None:
+            hint = did_you_mean(name, self._context.accumulators)
+            msg = f"no accumulator {name!r} is registered in this task{hint}"
+            raise InvalidFunctionError(msg, remedy="call add_accumulator in open()")
+        return found
+
+    def _counting(self, name: str, kind: type[Accumulator]) -> Any:
+        known = self._context.accumulators
+        if name not in known:
+            known[name] = kind()
+        found = known[name]
+        if not isinstance(found, kind):
+            msg = f"the accumulator {name!r} is a {type(found).__name__}, not a {kind.__name__}"
+            raise InvalidFunctionError(msg, remedy="give each accumulator a name of its own")
+        return found
+
+    def get_int_counter(self, name: str) -> LongCounter:
+        """A counter, made at the first call."""
+        counter: LongCounter = self._counting(name, LongCounter)
+        return counter
+
+    get_long_counter = get_int_counter
+
+    def get_double_counter(self, name: str) -> DoubleCounter:
+        """A sum of floats, made at the first call."""
+        counter: DoubleCounter = self._counting(name, DoubleCounter)
+        return counter
+
+    def get_histogram(self, name: str) -> Histogram:
+        """Counts by value, made at the first call."""
+        histogram: Histogram = self._counting(name, Histogram)
+        return histogram
+
+    # --------------------------------------------------------------------------- keyed state
 
     def get_state(self, state_descriptor: Any) -> Any:
         """A ValueState of the current key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricGroup, process_registry
-from lesto.proto import runtime_pb2
+from lesto.proto import job_pb2, runtime_pb2
 from lesto.taskmanager.runtime.capture import ChannelName, OvertakingSettings
 from lesto.taskmanager.runtime.chain import (
     ChainedOperator,
@@ -36,6 +37,7 @@ from lesto.taskmanager.runtime.restored_inputs import restored_inputs
 from lesto.taskmanager.runtime.task import Task
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
+NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
 class LocalChannels:
@@ -191,7 +193,9 @@ class TaskBuilder:
             timeout_ns=int(timeout * NANOSECONDS_PER_SECOND),
         )
         edges = []
+        operators = self._deployment.vertex.operators
         for output in self._deployment.outputs:
+            own = operators[output.edge.source_operator]
             schema = schema_from_bytes(output.edge.schema)
             partitioner = create_partitioner(output, task.ref.subtask)
             channels = [self._output_channel(task, output, end, schema) for end in output.consumers]
@@ -199,7 +203,7 @@ class TaskBuilder:
                 channels,
                 partitioner,
                 schema,
-                policy,
+                _own_timeout(policy, own),
                 edge_id=output.edge.id,
                 consumers=[end.subtask for end in output.consumers],
                 overtakable=self._overtaking.on_edge(output.edge.partitioner.kind),
@@ -237,6 +241,8 @@ class TaskBuilder:
         schemas = [schema_from_bytes(node.output_schema) for node in vertex.operators]
         input_schemas = self._input_schemas(schemas)
         chained: list[ChainedOperator] = []
+        accumulators = task.accumulators
+        batch = self._config.get(options.RUNTIME_MODE) is options.ExecutionMode.BATCH
         for index, node in enumerate(vertex.operators):
             context = TaskOperatorContext(
                 self._environment,
@@ -249,8 +255,9 @@ class TaskBuilder:
                 fail=task.fail,
                 on_mailbox=task.guarded,
                 on_timer=task.on_timer,
+                accumulators=accumulators,
             )
-            output = OperatorOutput(schemas[index])
+            output = OperatorOutput(schemas[index], batch=batch)
             made = ChainedOperator(load_operator(node), node, context, output)
             made.stats = output.stats
             chained.append(made)
@@ -277,6 +284,13 @@ class TaskBuilder:
         return [
             [by_input.get(i) for i in range(max(by_input, default=-1) + 1)] for by_input in found
         ]
+
+
+def _own_timeout(policy: FlushPolicy, node: job_pb2.OperatorNode) -> FlushPolicy:
+    """With the buffer timeout that was set for the operator, if one was."""
+    if not node.HasField("buffer_timeout_ms"):
+        return policy
+    return replace(policy, timeout_ns=node.buffer_timeout_ms * NANOSECONDS_PER_MILLISECOND)
 
 
 def _operator_group(group: MetricGroup, name: str, uid: str) -> MetricGroup:

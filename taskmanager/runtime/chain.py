@@ -13,8 +13,9 @@ from typing import Any, Final
 import cloudpickle
 import pyarrow as pa
 
-from lesto.common.convert import SchemaMismatchError, to_columnar, to_rows
+from lesto.common.convert import SchemaMismatchError, to_columnar, to_named_rows, to_rows
 from lesto.common.elements import (
+    MAX_TIMESTAMP,
     MIN_TIMESTAMP,
     Batch,
     ColumnarBatch,
@@ -132,7 +133,8 @@ class _Receivers:
 class OperatorOutput:
     """``Output`` of one operator: chained operators and the task's edges."""
 
-    def __init__(self, schema: pa.Schema | None) -> None:
+    def __init__(self, schema: pa.Schema | None, *, batch: bool = False) -> None:
+        self._batch = batch  # event time moves at the end only
         self._main = _Receivers(schema=schema)
         self._sides: dict[str, _Receivers] = {}
         self._all_operators: list[ChainedOperator] = []
@@ -173,7 +175,7 @@ class OperatorOutput:
 
     def emit_watermark(self, timestamp: int) -> None:
         """Event time has advanced."""
-        if timestamp <= self._watermark:
+        if timestamp <= self._watermark or (self._batch and timestamp < MAX_TIMESTAMP):
             return
         self._watermark = self.stats.watermark = timestamp
         for target in self._all_operators:
@@ -226,6 +228,9 @@ def takes(form: Form, batch: Batch) -> bool:
 
 def _deliver(batch: Batch, receivers: _Receivers) -> None:
     others: list[tuple[ChainedOperator, int]] | None = None
+    if receivers.schema is not None and receivers.operators and isinstance(batch, RowBatch):
+        # Whether two operators are chained or not: the second sees the same records.
+        batch = to_named_rows(batch, receivers.schema)
     for link in receivers.operators:
         target, input_index = link
         if takes(target.operator.input_form, batch):

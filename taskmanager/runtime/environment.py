@@ -22,6 +22,7 @@ from lesto.taskmanager.runtime.errors import DeploymentError
 from lesto.taskmanager.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
+    from lesto.common.accumulators import Accumulator
     from lesto.state.backend import KeyedStateBackend
     from lesto.state.local_backup import LocalBackup
     from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
@@ -98,6 +99,7 @@ class TaskOperatorContext:
         fail: Callable[[BaseException, str], None],
         on_mailbox: Callable[[Callable[[], None], str], None],
         on_timer: Callable[[Callable[[], None], str], None],
+        accumulators: dict[str, Accumulator],
     ) -> None:
         task = deployment.task
         self._environment = environment
@@ -128,6 +130,9 @@ class TaskOperatorContext:
         self.config = config
         self.clock = environment.clock
         self.metrics = metrics
+        self.local_dir = environment.local_dir
+        #: Of all functions of the task, by name; in its reports.
+        self.accumulators = accumulators
         self.input_schemas = tuple(input_schemas)
         self.output_schema = output_schema
 

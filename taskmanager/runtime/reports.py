@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lesto.common.accumulators import AccumulatorError, encoded
 from lesto.common.elements import MIN_TIMESTAMP
 from lesto.common.metrics import Counter, MetricGroup, process_registry
 from lesto.proto import runtime_pb2
@@ -98,6 +99,13 @@ class TaskReporter:
                 watermark=stats.watermark,
                 late_dropped=int(getattr(chained.operator, "late_dropped", 0)),
             )
+        try:
+            for name, accumulator in task.accumulators.items():
+                report.accumulators[name].kind = accumulator.kind
+                report.accumulators[name].value = encoded(name, accumulator)
+        except AccumulatorError as error:
+            task.fail(error)
+            return
         self._add_activity(report)
         if task.snapshots is not None:
             self._checkpoints.to(task.snapshots.completed)

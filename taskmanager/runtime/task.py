@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from lesto.common.accumulators import Accumulator
 from lesto.common.elements import (
     MAX_TIMESTAMP,
     Barrier,
@@ -61,6 +62,7 @@ class Task:
         self._environment = environment
         self._states = TaskStateMachine(self.name)
         self.activity = ActivityClock()
+        self.accumulators: dict[str, Accumulator] = {}
         self.chain: OperatorChain | None = None
         self.snapshots: TaskSnapshots | None = None
         self.edges: Sequence[EdgeWriter] = ()

@@ -110,7 +110,10 @@ class HarnessContext:
         self.metrics = harness.registry.group(operator=name)
         self.input_schemas: Sequence[Any] = (None,)
         self.failures: list[BaseException] = []
+        self.local_dir = str(harness.directory)
+        self.accumulators: dict[str, Any] = {}
         self.split_requests = 0
+        self.watermark_reports: list[tuple[str, int]] = []
         self.wakeups = 0
         self.woken = threading.Event()
         self._harness = harness
@@ -143,6 +146,9 @@ class HarnessContext:
 
     def request_split(self) -> None:
         self.split_requests += 1
+
+    def report_watermark(self, group: str, watermark: int, max_drift_ms: int) -> None:
+        self.watermark_reports.append((group, watermark))
 
     def wakeup(self) -> None:
         self.wakeups += 1

@@ -98,6 +98,10 @@ class RestApi:
         """GET /jobs/:jobid/status."""
         return {"status": shapes.job_state(self._api.job(_job_id(request)).summary.state)}
 
+    def accumulators(self, request: Request, _body: Body) -> Any:
+        """GET /jobs/:jobid/accumulators."""
+        return shapes.accumulators(self._api.job(_job_id(request)))
+
     def plan(self, request: Request, _body: Body) -> Any:
         """GET /jobs/:jobid/plan."""
         details = self._api.job(_job_id(request), include_graph=True)
@@ -242,6 +246,7 @@ class RestApi:
             ("PATCH", "/jobs/{jobid}", self.cancel),
             ("GET", "/jobs/{jobid}/status", self.status),
             ("GET", "/jobs/{jobid}/plan", self.plan),
+            ("GET", "/jobs/{jobid}/accumulators", self.accumulators),
             ("GET", "/jobs/{jobid}/checkpoints", self.checkpoints),
             ("GET", "/jobs/{jobid}/checkpoints/config", self.checkpoint_config),
             (

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from lesto.common.accumulators import of_reports
 from lesto.proto import client_pb2 as pb
 from lesto.proto import job_pb2, runtime_pb2
 
@@ -296,3 +297,16 @@ def _count_states(states: Sequence[str]) -> dict[str, int]:
 
 def _lower(counts: dict[str, int]) -> dict[str, int]:
     return {state.lower(): count for state, count in counts.items()}
+
+
+def accumulators(job: pb.JobDetails) -> dict[str, Any]:
+    """GET /jobs/:id/accumulators: what functions have counted, over all subtasks."""
+    values = of_reports(subtask.report for vertex in job.vertices for subtask in vertex.subtasks)
+    return {
+        "job-accumulators": [],
+        "user-task-accumulators": [
+            {"name": name, "type": type(value).__name__, "value": str(value)}
+            for name, value in sorted(values.items())
+        ],
+        "serialized-user-task-accumulators": {},
+    }
