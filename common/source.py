@@ -192,6 +192,15 @@ class SourceReader(ABC):
     def snapshot_state(self, checkpoint_id: int) -> Sequence[SourceSplit]:
         """The unfinished splits with their progress, exactly behind the last batch of ``poll``."""
 
+    def pause_splits(self, split_ids: frozenset[str]) -> bool:
+        """Read from all splits but these until told otherwise (watermark alignment).
+
+        Returns:
+            Whether the reader can; if not it is not polled at all while its slowest split is too
+            far ahead of other sources.
+        """
+        return False
+
     def start(self) -> None:  # noqa: B027 - optional hook
         """Called once, after restored splits were added; typically requests a first split."""
 

@@ -297,6 +297,10 @@ class WatermarkTracker(WatermarkOutput):
         """Nobody asked for records for so long: that is no time without records."""
         self._active_at_ms += ms
 
+    def resumed(self, now_ms: int) -> None:
+        """It is read again: the time without records begins now."""
+        self._active_at_ms = now_ms
+
     def on_periodic(self) -> None:
         """The interval has passed, or a batch has ended. One that timed out is not asked."""
         if self._generator is not None and not self._timed_out:

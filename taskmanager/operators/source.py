@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-import msgspec
-
 from lesto.common import options
 from lesto.common.clock import Clock
 from lesto.common.elements import MIN_TIMESTAMP, Batch, Form
@@ -23,7 +21,13 @@ from lesto.common.source import (
 from lesto.common.watermarks import WatermarkStrategy
 from lesto.taskmanager.core.pacing import ALL_ROWS
 from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
-from lesto.taskmanager.operators.event_time import TimestampAssignment, WatermarkTracker
+from lesto.taskmanager.operators.event_time import (
+    EVENT_TIME_STATE,
+    TimestampAssignment,
+    restored_event_time,
+    stored_event_time,
+)
+from lesto.taskmanager.operators.source_alignment import SourceAlignment
 from lesto.taskmanager.operators.source_api import (
     END,
     IDLE,
@@ -32,19 +36,16 @@ from lesto.taskmanager.operators.source_api import (
     PollStatus,
     SourceContext,
 )
+from lesto.taskmanager.operators.split_watermarks import SplitWatermarks
 from lesto.taskmanager.operators.unread import UnreadBatches
 
 SPLITS_STATE: Final = "splits"
 #: List state: batches read and not emitted, with their splits.
 UNREAD_STATE: Final = "unread"
-#: Union list state: (subtask, event time in ms) of each reader.
-EVENT_TIME_STATE: Final = "event-time"
 #: Steps that a batch should last where steps are short, and records that it has at least.
 STEPS_READ_AHEAD: Final = 4
 READ_ROWS_MIN: Final = 256
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_encode_time = msgspec.msgpack.Encoder().encode
-_decode_time = msgspec.msgpack.Decoder(tuple[int, int]).decode
 
 
 class OperatorReaderContext:
@@ -93,83 +94,6 @@ class OperatorReaderContext:
         self._errors.inc(records)
 
 
-class SplitWatermarks:
-    """Event time of a reader: the smallest watermark of its splits, leaving out the idle ones.
-
-    Args:
-        strategy: makes each split's watermarks.
-        clock: for idleness.
-        operator: the operator's name, for errors.
-    """
-
-    def __init__(self, strategy: WatermarkStrategy, clock: Clock, operator: str) -> None:
-        self._strategy = strategy
-        self._clock = clock
-        self._operator = operator
-        self._splits: dict[str, WatermarkTracker] = {}
-        self._without_splits_since_ms = clock.monotonic_ms()
-        self.watermark = MIN_TIMESTAMP
-        self.idle = False
-
-    def add(self, split_id: str) -> None:
-        """A split was assigned: it holds back event time from now on."""
-        if split_id not in self._splits:
-            now_ms = self._clock.monotonic_ms()
-            self._splits[split_id] = WatermarkTracker(self._strategy, now_ms, self._operator)
-
-    def finish(self, split_id: str) -> None:
-        """A split is read: it holds back nothing."""
-        self._splits.pop(split_id, None)
-        if not self._splits:
-            self._without_splits_since_ms = self._clock.monotonic_ms()
-        self._merge()
-
-    def on_batch(self, split_id: str, batch: Batch) -> None:
-        """Records of a split, event times assigned."""
-        tracker = self._splits.get(split_id)
-        if tracker is None:
-            self.add(split_id)
-            tracker = self._splits[split_id]
-        tracker.on_batch(batch, self._clock.monotonic_ms())
-        self._merge()
-
-    def on_pause(self, *, periodic: bool) -> None:
-        """Nothing was read: look whether splits have become idle."""
-        now_ms = self._clock.monotonic_ms()
-        for tracker in self._splits.values():
-            if periodic:
-                tracker.on_periodic()
-            tracker.check_idle(now_ms)
-        self._merge()
-
-    def next_check_ms(self) -> int | None:
-        """Monotonic ms at which ``on_pause`` may find a split idle."""
-        timeout = self._strategy.idle_timeout_ms
-        if not self._splits:
-            idle = self.idle or timeout is None
-            return None if idle or timeout is None else self._without_splits_since_ms + timeout
-        return min(
-            (at for tracker in self._splits.values() if (at := tracker.idle_at_ms) is not None),
-            default=None,
-        )
-
-    def _merge(self) -> None:
-        active = [tracker for tracker in self._splits.values() if not tracker.idle]
-        if active:
-            self.idle = False
-            self.watermark = max(self.watermark, min(tracker.watermark for tracker in active))
-        elif self._splits:
-            # All are idle: what they have seen is all there is, so the furthest decides, as in
-            # Flink.
-            self.idle = True
-            furthest = max(tracker.watermark for tracker in self._splits.values())
-            self.watermark = max(self.watermark, furthest)
-        else:
-            timeout = self._strategy.idle_timeout_ms
-            since = self._clock.monotonic_ms() - self._without_splits_since_ms
-            self.idle = timeout is not None and since >= timeout
-
-
 class SourceOperator(Operator):
     """Reads a source's splits; the head of a source task (a ``SourceDriver``).
 
@@ -192,6 +116,7 @@ class SourceOperator(Operator):
         self._idle = False
         self._stopped = False
         self._opened = False
+        self._alignment: SourceAlignment | None = None
         self._rows_max = ALL_ROWS
 
     def open(self) -> None:
@@ -199,6 +124,8 @@ class SourceOperator(Operator):
         context = self.context
         name = context.operator_name
         self._interval_ms = context.config.get(options.AUTO_WATERMARK_INTERVAL) // _MILLISECOND
+        default = context.config.get(options.WATERMARK_IDLE_TIMEOUT) // _MILLISECOND
+        self._strategy = self._strategy.with_default_idleness(default)
         self._periodic_at_ms = context.clock.monotonic_ms() + self._interval_ms
         self._assignment = TimestampAssignment(self._strategy, name)
         self._watermarks = SplitWatermarks(self._strategy, context.clock, name)
@@ -213,18 +140,27 @@ class SourceOperator(Operator):
         self._restore_event_time()
         self._reader.start()
 
-    def _restore_event_time(self) -> None:
-        """Go on with the event time of the checkpoint.
+    def _align(self) -> None:
+        """Be kept with others in event time, if so wished; and the metrics of event time."""
+        metrics, watermarks = self.context.metrics, self._watermarks
+        if self._strategy.generates_watermarks:
+            metrics.gauge("source_splits_idle", lambda: watermarks.idle_splits)
+        if self._strategy.alignment is not None:
+            alignment = self._alignment = SourceAlignment(
+                self._strategy.alignment, self.context, watermarks, self._reader
+            )
+            metrics.gauge("source_splits_paused", lambda: watermarks.paused_splits)
+            metrics.gauge(
+                "watermark_alignment_drift_seconds",
+                lambda: None if (drift := alignment.drift_ms) is None else drift / 1000,
+            )
 
-        Would it begin anew, records that were late before a failure were not late behind it, and
-        windows that have fired would fire again. With another parallelism splits have moved, so the
-        slowest reader decides.
-        """
-        times = dict(map(_decode_time, self.context.restored_list(EVENT_TIME_STATE)))
-        if not times:
-            return
-        same = len(times) == self.context.parallelism
-        restored = times[self.context.subtask] if same else min(times.values())
+    def _restore_event_time(self) -> None:
+        """Go on with the event time of the checkpoint."""
+        context = self.context
+        restored = restored_event_time(
+            context.restored_list(EVENT_TIME_STATE), context.subtask, context.parallelism
+        )
         if restored > MIN_TIMESTAMP:
             self._watermarks.watermark = self._emitted = restored
             self.output.emit_watermark(restored)
@@ -257,6 +193,8 @@ class SourceOperator(Operator):
         """Read one batch, or emit more of the one that was read."""
         if self._stopped:
             return IDLE
+        if self._alignment is not None and self._alignment.turn():
+            return PollOutcome(PollStatus.IDLE, self._alignment.report_at_ms)
         if self._unread:
             return self._emit_unread()
         result = self._reader.poll()
@@ -268,6 +206,8 @@ class SourceOperator(Operator):
             self._emit_progress()
             return PROGRESS
         if result is EndOfSplits.END:
+            if self._alignment is not None:
+                self._alignment.ended()
             return END
         assert isinstance(result, NoData)
         return self._pause(result.wake_at_ms)
@@ -283,6 +223,11 @@ class SourceOperator(Operator):
             self._watermarks.finish(piece.split_id)
         self._emit_progress()
         return PROGRESS
+
+    def align(self, max_watermark: int) -> None:
+        """How far (ms) the alignment group lets this reader go."""
+        if self._alignment is not None:
+            self._alignment.limit(max_watermark)
 
     def drain(self) -> None:
         """Emit all that was read: the end of event time comes next."""
@@ -301,6 +246,8 @@ class SourceOperator(Operator):
         wakes = [wake_at_ms, self._watermarks.next_check_ms()]
         if custom:
             wakes.append(self._periodic_at_ms)
+        if self._alignment is not None:
+            wakes.append(self._alignment.report_at_ms)
         return PollOutcome(
             PollStatus.IDLE, min((at for at in wakes if at is not None), default=None)
         )
@@ -327,7 +274,7 @@ class SourceOperator(Operator):
         return OperatorSnapshot(
             lists={SPLITS_STATE: list(splits.values())}
             | ({UNREAD_STATE: unread} if unread else {}),
-            union_lists={EVENT_TIME_STATE: [_encode_time((self.context.subtask, self._emitted))]},
+            union_lists=stored_event_time(self.context.subtask, self._emitted),
         )
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:

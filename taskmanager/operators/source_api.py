@@ -57,6 +57,10 @@ class SourceContext(OperatorContext, Protocol):
         """Thread-safe: poll again soon, for data has arrived on an I/O thread."""
         ...
 
+    def report_watermark(self, group: str, watermark: int, max_drift_ms: int) -> None:
+        """Tell the alignment group how far event time (ms) is; answered by ``align``."""
+        ...
+
 
 @runtime_checkable
 class BoundedSource(Protocol):
@@ -86,6 +90,10 @@ class SourceDriver(Protocol):
 
     def add_splits(self, splits: Sequence[bytes]) -> None:
         """Splits from the enumerator, as bytes of ``Source.serialize_split``."""
+        ...
+
+    def align(self, max_watermark: int) -> None:
+        """The alignment group lets the reader go up to this event time (ms)."""
         ...
 
     def no_more_splits(self) -> None:
