@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lesto.common.checking import is_a
+from lesto.common.elements import MAX_TIMESTAMP
 from lesto.common.windowing import TimeWindow, Window
 
 T = TypeVar("T")
@@ -220,6 +221,28 @@ class NeverTrigger(Trigger[Any, Window]):
 
     def clear(self, window: Window, ctx: Trigger.TriggerContext) -> None:
         """Nothing."""
+
+
+@dataclass(frozen=True)
+class EndOfStreamTrigger(NeverTrigger):
+    """Fires at the end of bounded input: when event time has reached its end."""
+
+    def on_element(
+        self, element: Any, timestamp: int, window: Window, ctx: Trigger.TriggerContext
+    ) -> TriggerResult:
+        """A timer for the end of time."""
+        ctx.register_event_time_timer(MAX_TIMESTAMP)
+        return TriggerResult.CONTINUE
+
+    def on_event_time(
+        self, time: int, window: Window, ctx: Trigger.TriggerContext
+    ) -> TriggerResult:
+        """Fire at the end, and drop the contents: nothing follows."""
+        return TriggerResult.FIRE_AND_PURGE if time == MAX_TIMESTAMP else TriggerResult.CONTINUE
+
+    def clear(self, window: Window, ctx: Trigger.TriggerContext) -> None:
+        """Forget the timer."""
+        ctx.delete_event_time_timer(MAX_TIMESTAMP)
 
 
 @dataclass(frozen=True)

@@ -443,11 +443,11 @@ class EventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner[Any, T
         return EventTimeSessionWindows(_positive(size, "gap"))
 
     @staticmethod
-    def withsession_gap_of(
+    def with_dynamic_gap(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicEventTimeSessionWindows:
         """A gap that each record gives, in ms."""
-        return DynamicEventTimeSessionWindows.withsession_gap_of(extractor)
+        return DynamicEventTimeSessionWindows.with_dynamic_gap(extractor)
 
     def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
@@ -462,7 +462,7 @@ class DynamicEventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner
     extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
 
     @staticmethod
-    def withsession_gap_of(
+    def with_dynamic_gap(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicEventTimeSessionWindows:
         """A gap that each record gives, in ms."""
@@ -489,11 +489,11 @@ class ProcessingTimeSessionWindows(
         return ProcessingTimeSessionWindows(_positive(size, "gap"))
 
     @staticmethod
-    def withsession_gap_of(
+    def with_dynamic_gap(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicProcessingTimeSessionWindows:
         """A gap that each record gives, in ms."""
-        return DynamicProcessingTimeSessionWindows.withsession_gap_of(extractor)
+        return DynamicProcessingTimeSessionWindows.with_dynamic_gap(extractor)
 
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
@@ -512,7 +512,7 @@ class DynamicProcessingTimeSessionWindows(
     extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
 
     @staticmethod
-    def withsession_gap_of(
+    def with_dynamic_gap(
         extractor: SessionWindowTimeGapExtractor | Callable[[Any], int],
     ) -> DynamicProcessingTimeSessionWindows:
         """A gap that each record gives, in ms."""

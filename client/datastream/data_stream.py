@@ -47,6 +47,7 @@ from lesto.common.keys import FieldKeySelector, KeySpec
 from lesto.common.sink import Sink
 from lesto.common.types import TypeInformation, Types, from_arrow_schema
 from lesto.common.watermarks import WatermarkStrategy
+from lesto.common.windowing import WindowAssigner
 
 if TYPE_CHECKING:
     from lesto.client.datastream.broadcast_stream import (
@@ -55,7 +56,10 @@ if TYPE_CHECKING:
     )
     from lesto.client.datastream.connected_streams import ConnectedStreams
     from lesto.client.datastream.environment import StreamExecutionEnvironment
+    from lesto.client.datastream.joined_streams import CoGroupedStreams, JoinedStreams
     from lesto.client.datastream.keyed_stream import KeyedStream
+    from lesto.client.datastream.partition_windowed_stream import PartitionWindowedStream
+    from lesto.client.datastream.windowed_stream import AllWindowedStream
     from lesto.client.results import CloseableIterator
     from lesto.state.descriptors import MapStateDescriptor
 
@@ -441,17 +445,46 @@ class DataStream(NodeSettings):
             return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
         return ConnectedStreams(self, ds)
 
-    def window_all(self, window_assigner: Any) -> Any:
-        """Not supported yet."""
-        unsupported("DataStream.window_all", "use key_by(lambda r: 0).window(...) for now")
+    def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
+        """Cut the whole stream into windows; one subtask computes them."""
+        from lesto.client.datastream.windowed_stream import AllWindowedStream
 
-    def join(self, *_: Any) -> Any:
-        """Not supported yet."""
-        unsupported("DataStream.join")
+        check_instance("window_all", "a WindowAssigner", window_assigner, WindowAssigner)
+        return AllWindowedStream(self, window_assigner)
 
-    def co_group(self, *_: Any) -> Any:
-        """Not supported yet."""
-        unsupported("DataStream.co_group")
+    def count_window_all(self, size: int, slide: int = 0) -> AllWindowedStream:
+        """Windows of ``size`` records, or every ``slide`` records of the last ``size``."""
+        from lesto.client.datastream.windowed_stream import count_assigner
+
+        return self.window_all(count_assigner("count_window_all", size, slide))
+
+    def join(self, other_stream: DataStream) -> JoinedStreams:
+        """Pairs of records of two streams with the same key in the same window.
+
+        ``a.join(b).where(key_a).equal_to(key_b).window(assigner).apply(function)``
+        """
+        from lesto.client.datastream.joined_streams import JoinedStreams
+
+        return JoinedStreams(self, check_instance("join", "a DataStream", other_stream, DataStream))
+
+    def co_group(self, other_stream: DataStream) -> CoGroupedStreams:
+        """The two groups of records of two streams with the same key in the same window.
+
+        ``a.co_group(b).where(key_a).equal_to(key_b).window(assigner).apply(function)``
+        """
+        from lesto.client.datastream.joined_streams import CoGroupedStreams
+
+        other = check_instance("co_group", "a DataStream", other_stream, DataStream)
+        return CoGroupedStreams(self, other)
+
+    def full_window_partition(self) -> PartitionWindowedStream:
+        """All records of each subtask, or of a keyed stream of each key, when the input has ended.
+
+        For bounded input.
+        """
+        from lesto.client.datastream.partition_windowed_stream import PartitionWindowedStream
+
+        return PartitionWindowedStream(self)
 
     def cache(self) -> Any:
         """Not supported yet."""

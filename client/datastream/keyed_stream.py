@@ -241,20 +241,9 @@ class KeyedStream(DataStream):
 
     def count_window(self, size: int, slide: int = 0) -> WindowedStream:
         """Windows of ``size`` records of a key, or every ``slide`` records of the last ``size``."""
-        from lesto.taskmanager.operators.count_windows import (
-            CountSlidingWindowAssigner,
-            CountTumblingWindowAssigner,
-        )
+        from lesto.client.datastream.windowed_stream import count_assigner
 
-        for name, value, least in (("size", size, 1), ("slide", slide, 0)):
-            if not is_a(value, int) or value < least:
-                wrong("count_window", f"a {name} of at least {least}", value)
-        assigner: WindowAssigner[Any, Any] = (
-            CountSlidingWindowAssigner.of(size, slide)
-            if slide
-            else CountTumblingWindowAssigner.of(size)
-        )
-        return self.window(assigner)
+        return self.window(count_assigner("count_window", size, slide))
 
     # ---------------------------------------------------------- Flink's "not on a keyed stream"
 

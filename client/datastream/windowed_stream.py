@@ -1,9 +1,11 @@
-"""WindowedStream: a keyed stream cut into windows, before it is told what to compute."""
+"""WindowedStream and AllWindowedStream: a stream cut into windows, before it is told what to
+compute.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lesto.client.datastream import operators
 from lesto.client.datastream.checks import (
@@ -17,10 +19,16 @@ from lesto.client.datastream.checks import (
 from lesto.client.datastream.data_stream import DataStream
 from lesto.client.datastream.errors import JobBuildError
 from lesto.client.datastream.location import user_location
+from lesto.common.checking import is_a
+from lesto.common.evaluator import resolve_column
+from lesto.common.evictors import Evictor
 from lesto.common.expressions import Expr
 from lesto.common.functions import (
     AggregateFunction,
+    AllWindowFunction,
+    Function,
     OutputTag,
+    ProcessAllWindowFunction,
     ProcessWindowFunction,
     ReduceFunction,
     WindowFunction,
@@ -44,17 +52,72 @@ if TYPE_CHECKING:
 COLUMNAR_ASSIGNERS = (TumblingEventTimeWindows, SlidingEventTimeWindows, EventTimeSessionWindows)
 
 
-class WindowedStream:
-    """Windows of a keyed stream."""
+class WindowSettings:
+    """What can be set on windows of any stream; each setting returns the windows, to go on with."""
 
-    def __init__(
-        self, keyed_stream: KeyedStream, window_assigner: WindowAssigner[Any, Any]
-    ) -> None:
-        self._keyed = keyed_stream
+    def __init__(self, window_assigner: WindowAssigner[Any, Any]) -> None:
         self._assigner = window_assigner
         self._trigger: Trigger[Any, Any] | None = None
+        self._evictor: Evictor[Any, Any] | None = None
         self._allowed_lateness_ms = 0
         self._late_tag: OutputTag | None = None
+
+    def trigger(self, trigger: Trigger[Any, Any]) -> Self:
+        """When windows give results, in place of the assigner's default.
+
+        Raises:
+            JobBuildError: the windows merge and the trigger cannot.
+        """
+        check_instance("trigger", "a Trigger", trigger, Trigger)
+        if isinstance(self._assigner, MergingWindowAssigner) and not trigger.can_merge():
+            msg = f"{type(trigger).__name__} cannot merge, as session windows need"
+            raise JobBuildError(
+                msg,
+                remedy="give it can_merge() and on_merge(), or use windows that do not merge",
+                location=user_location(),
+            )
+        self._trigger = trigger
+        return self
+
+    def evictor(self, evictor: Evictor[Any, Any]) -> Self:
+        """What leaves a window before or after its function sees it.
+
+        The window then keeps all its records: reduce and aggregate functions run when it fires.
+        """
+        self._evictor = check_instance("evictor", "an Evictor", evictor, Evictor)
+        return self
+
+    def allowed_lateness(self, time_ms: DurationLike) -> Self:
+        """Keep a window this long after its end for late records; each then gives a new result."""
+        self._allowed_lateness_ms = located(
+            lambda: duration_ms(time_ms, "lateness"), "allowed_lateness"
+        )
+        return self
+
+    def side_output_late_data(self, output_tag: OutputTag) -> Self:
+        """Send records that come too late for any window to a side output, instead of dropping
+        them.
+        """
+        self._late_tag = check_instance(
+            "side_output_late_data", "an OutputTag", output_tag, OutputTag
+        )
+        return self
+
+    def _late_id(self) -> str | None:
+        return None if self._late_tag is None else self._late_tag.tag_id
+
+
+class _Windows(WindowSettings):
+    """What both kinds of windowed streams compute."""
+
+    _label = "Window"
+    #: What ``apply`` and ``process`` take.
+    _applied: type[Function]
+    _processed: type[Function]
+
+    def __init__(self, keyed: KeyedStream, window_assigner: WindowAssigner[Any, Any]) -> None:
+        super().__init__(window_assigner)
+        self._keyed = keyed
 
     def get_execution_environment(self) -> StreamExecutionEnvironment:
         """The environment."""
@@ -64,45 +127,12 @@ class WindowedStream:
         """Type of the records."""
         return self._keyed.get_type()
 
-    # ------------------------------------------------------------------------------------ settings
-
-    def trigger(self, trigger: Trigger[Any, Any]) -> WindowedStream:
-        """When windows give results, in place of the assigner's default."""
-        check_instance("trigger", "a Trigger", trigger, Trigger)
-        if isinstance(self._assigner, MergingWindowAssigner) and not trigger.can_merge():
-            msg = f"{type(trigger).__name__} cannot merge, as session windows need"
-            raise JobBuildError(msg, location=user_location())
-        self._trigger = trigger
-        return self
-
-    def allowed_lateness(self, time_ms: DurationLike) -> WindowedStream:
-        """Keep a window this long after its end for late records; each then gives a new result."""
-        self._allowed_lateness_ms = located(
-            lambda: duration_ms(time_ms, "lateness"), "allowed_lateness"
-        )
-        return self
-
-    def side_output_late_data(self, output_tag: OutputTag) -> WindowedStream:
-        """Send records that come too late for any window to a side output, instead of dropping
-        them.
-        """
-        self._late_tag = check_instance(
-            "side_output_late_data", "an OutputTag", output_tag, OutputTag
-        )
-        return self
-
-    def evictor(self, evictor: Any) -> WindowedStream:
-        """Not supported yet."""
-        unsupported("WindowedStream.evictor")
-
     # ------------------------------------------------------------------------------------- results
 
     def reduce(
         self,
         reduce_function: Callable[[Any, Any], Any] | ReduceFunction,
-        window_function: WindowFunction[Any, Any, Any, Any]
-        | ProcessWindowFunction[Any, Any, Any, Any]
-        | None = None,
+        window_function: Any = None,
         output_type: TypeInformation | None = None,
     ) -> DataStream:
         """Reduce each window's records as they come; ``window_function`` sees the one result."""
@@ -118,9 +148,7 @@ class WindowedStream:
     def aggregate(
         self,
         aggregate_function: AggregateFunction[Any, Any, Any],
-        window_function: WindowFunction[Any, Any, Any, Any]
-        | ProcessWindowFunction[Any, Any, Any, Any]
-        | None = None,
+        window_function: Any = None,
         accumulator_type: TypeInformation | None = None,
         output_type: TypeInformation | None = None,
     ) -> DataStream:
@@ -136,27 +164,110 @@ class WindowedStream:
             window_fn=window_function,
         )
 
-    def apply(
-        self,
-        window_function: WindowFunction[Any, Any, Any, Any],
-        output_type: TypeInformation | None = None,
-    ) -> DataStream:
-        """Keep each window's records and give them to the function at its end."""
-        check_function("apply", WindowFunction, window_function, plain=False)
+    def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Keep each window's records and give them to the function when it fires."""
+        check_function("apply", self._applied, window_function, plain=False)
         schema = output_schema("apply", output_type)
         return self._window("apply", schema, output_type, window_fn=window_function)
 
     def process(
-        self,
-        process_window_function: ProcessWindowFunction[Any, Any, Any, Any],
-        output_type: TypeInformation | None = None,
+        self, process_window_function: Any, output_type: TypeInformation | None = None
     ) -> DataStream:
-        """Keep each window's records and give them to the function at its end, with time and
+        """Keep each window's records and give them to the function when it fires, with time and
         state.
         """
-        check_function("process", ProcessWindowFunction, process_window_function, plain=False)
+        check_function("process", self._processed, process_window_function, plain=False)
         schema = output_schema("process", output_type)
         return self._window("process", schema, output_type, window_fn=process_window_function)
+
+    def sum(self, position_to_sum: int | str = 0) -> DataStream:
+        """The window's first record, with the field replaced by the sum."""
+        return self._field("sum", position_to_sum)
+
+    def min(self, position_to_min: int | str = 0) -> DataStream:
+        """The window's first record, with the field replaced by the minimum."""
+        return self._field("min", position_to_min)
+
+    def max(self, position_to_max: int | str = 0) -> DataStream:
+        """The window's first record, with the field replaced by the maximum."""
+        return self._field("max", position_to_max)
+
+    def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
+        """The window's record with the smallest value in the field; the first of equals."""
+        return self._field("min_by", position_to_min_by)
+
+    def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
+        """The window's record with the largest value in the field; the first of equals."""
+        return self._field("max_by", position_to_max_by)
+
+    # ------------------------------------------------------------------------------------- details
+
+    def _field(self, kind: str, field: int | str) -> DataStream:
+        if not is_a(field, int, str) or is_a(field, bool):
+            wrong(kind, "a field position or name", field)
+        keyed = self._keyed
+        schema = keyed.schema
+        if schema is not None:
+            if isinstance(field, int):
+                if not 0 <= field < len(schema):
+                    wrong(kind, f"a position from 0 to {len(schema) - 1}", field)
+                field = str(schema.names[field])
+            resolve_column(field, schema, stream=keyed._stream_name(), location=user_location())
+        from lesto.taskmanager.operators.field_reduce import FieldReduce
+
+        return self._window(kind, schema, keyed._type_info, reduce_fn=FieldReduce(kind, field))
+
+    def _check_window_function(self, method: str, function: Any) -> None:
+        kinds = (self._applied, self._processed)
+        if function is not None and not isinstance(function, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            wrong(method, f"a {names} as second", function)
+
+    def _window(
+        self,
+        method: str,
+        schema: Any,
+        type_info: TypeInformation | None,
+        *,
+        reduce_fn: Any = None,
+        aggregate_fn: Any = None,
+        window_fn: Any = None,
+        functions: tuple[Any, ...] | None = None,
+    ) -> DataStream:
+        factory = operators.window(
+            self._keyed._key,
+            self._assigner,
+            self._trigger,
+            self._allowed_lateness_ms,
+            self._late_id(),
+            reduce_fn,
+            aggregate_fn,
+            window_fn,
+            self._evictor,
+        )
+        given = (reduce_fn, aggregate_fn, window_fn) if functions is None else functions
+        given = (*given, self._trigger, self._evictor, self._assigner)
+        label = f"{self._label}({type(self._assigner).__name__}, {method})"
+        return self._keyed._add(
+            label,
+            factory,
+            schema,
+            functions=tuple(f for f in given if f is not None),
+            keyed=True,
+            type_info=type_info,
+        )
+
+
+class WindowedStream(_Windows):
+    """Windows of a keyed stream."""
+
+    _applied = WindowFunction
+    _processed = ProcessWindowFunction
+
+    def __init__(
+        self, keyed_stream: KeyedStream, window_assigner: WindowAssigner[Any, Any]
+    ) -> None:
+        super().__init__(keyed_stream, window_assigner)
 
     def agg(self, *aggregates: Expr, **named: Expr) -> DataStream:
         """Aggregate columns in each window, without entering Python for a record.
@@ -175,8 +286,9 @@ class WindowedStream:
                 f"agg with {type(self._assigner).__name__}",
                 "use tumbling, sliding or fixed-gap session event-time windows, or aggregate(...)",
             )
-        if self._trigger is not None:
-            unsupported("agg with a trigger", "use aggregate(...) or process(...)")
+        for what, given in (("a trigger", self._trigger), ("an evictor", self._evictor)):
+            if given is not None:
+                unsupported(f"agg with {what}", "use aggregate(...) or process(...)")
         chosen = check_aggregates("agg", aggregates, named)
         keys = self._keyed._key.columns
         result = window_schema(schema, keys, self._assigner, chosen)
@@ -187,44 +299,33 @@ class WindowedStream:
         text = f"{self._assigner}: {', '.join(map(str, chosen))}"
         return self._keyed._add(label, factory, result, keyed=True, description=text)
 
-    # ------------------------------------------------------------------------------------- details
 
-    def _late_id(self) -> str | None:
-        return None if self._late_tag is None else self._late_tag.tag_id
+class AllWindowedStream(_Windows):
+    """Windows of a whole stream: one subtask computes them all."""
 
-    def _check_window_function(self, method: str, function: Any) -> None:
-        if function is not None and not isinstance(
-            function, (WindowFunction, ProcessWindowFunction)
-        ):
-            wrong(method, "a WindowFunction or ProcessWindowFunction as second", function)
+    _label = "AllWindow"
+    _applied = AllWindowFunction
+    _processed = ProcessAllWindowFunction
 
-    def _window(
-        self,
-        method: str,
-        schema: Any,
-        type_info: TypeInformation | None,
-        *,
-        reduce_fn: Any = None,
-        aggregate_fn: Any = None,
-        window_fn: Any = None,
-    ) -> DataStream:
-        factory = operators.window(
-            self._keyed._key,
-            self._assigner,
-            self._trigger,
-            self._allowed_lateness_ms,
-            self._late_id(),
-            reduce_fn,
-            aggregate_fn,
-            window_fn,
-        )
-        given = (reduce_fn, aggregate_fn, window_fn, self._trigger, self._assigner)
-        label = f"Window({type(self._assigner).__name__}, {method})"
-        return self._keyed._add(
-            label,
-            factory,
-            schema,
-            functions=tuple(f for f in given if f is not None),
-            keyed=True,
-            type_info=type_info,
-        )
+    def __init__(self, data_stream: DataStream, window_assigner: WindowAssigner[Any, Any]) -> None:
+        from lesto.client.datastream.whole_stream import whole_stream
+
+        super().__init__(whole_stream(data_stream), window_assigner)
+
+    def _window(self, *args: Any, **kwargs: Any) -> DataStream:
+        return super()._window(*args, **kwargs).force_non_parallel()
+
+
+def count_assigner(method: str, size: int, slide: int) -> WindowAssigner[Any, Any]:
+    """Windows by the number of records."""
+    from lesto.taskmanager.operators.count_windows import (
+        CountSlidingWindowAssigner,
+        CountTumblingWindowAssigner,
+    )
+
+    for name, value, least in (("size", size, 1), ("slide", slide, 0)):
+        if not is_a(value, int) or is_a(value, bool) or value < least:
+            wrong(method, f"a {name} of at least {least}", value)
+    if slide:
+        return CountSlidingWindowAssigner.of(size, slide)
+    return CountTumblingWindowAssigner.of(size)

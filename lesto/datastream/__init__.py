@@ -7,8 +7,13 @@ from lesto.client.datastream.broadcast_stream import BroadcastConnectedStream, B
 from lesto.client.datastream.connected_streams import ConnectedStreams
 from lesto.client.datastream.data_stream import DataStream, DataStreamSink
 from lesto.client.datastream.environment import StreamExecutionEnvironment
+from lesto.client.datastream.environment_sources import (
+    JobListener,
+)
+from lesto.client.datastream.joined_streams import CoGroupedStreams, JoinedStreams
 from lesto.client.datastream.keyed_stream import KeyedStream
 from lesto.client.datastream.missing import missing_names
+from lesto.client.datastream.partition_windowed_stream import PartitionWindowedStream
 from lesto.client.datastream.settings import (
     CheckpointConfig,
     CheckpointStorage,
@@ -25,7 +30,7 @@ from lesto.client.datastream.settings import (
     SlotSharingGroup,
     StateBackend,
 )
-from lesto.client.datastream.windowed_stream import WindowedStream
+from lesto.client.datastream.windowed_stream import AllWindowedStream, WindowedStream
 from lesto.client.results import CloseableIterator
 from lesto.common.async_functions import (
     AsyncFunction,
@@ -40,6 +45,7 @@ from lesto.common.checkpointed import (
     OperatorStateStore,
 )
 from lesto.common.co_functions import KeyedStateFunction, ProcessJoinFunction
+from lesto.common.evictors import Evictor
 from lesto.common.functions import (
     AggregateFunction,
     BroadcastProcessFunction,
@@ -67,6 +73,13 @@ from lesto.common.functions import (
 from lesto.common.options import CheckpointingMode
 from lesto.common.time import TimeDomain
 from lesto.common.triggers import Trigger, TriggerResult
+from lesto.common.window_functions import (
+    CoGroupFunction,
+    FlatJoinFunction,
+    JoinFunction,
+    MapPartitionFunction,
+    Order,
+)
 from lesto.common.windowing import (
     CountWindow,
     GlobalWindow,
@@ -75,12 +88,10 @@ from lesto.common.windowing import (
     Window,
     WindowAssigner,
 )
-from lesto.client.datastream.environment_sources import (
-    JobListener,
-)
 
 __all__ = [
     "AggregateFunction",
+    "AllWindowedStream",
     "AsyncDataStream",
     "AsyncFunction",
     "AsyncRetryPredicate",
@@ -95,6 +106,8 @@ __all__ = [
     "CheckpointingMode",
     "CloseableIterator",
     "CoFlatMapFunction",
+    "CoGroupFunction",
+    "CoGroupedStreams",
     "CoMapFunction",
     "CoProcessFunction",
     "ConnectedStreams",
@@ -104,9 +117,11 @@ __all__ = [
     "DataStream",
     "DataStreamSink",
     "EmbeddedRocksDBStateBackend",
+    "Evictor",
     "ExternalizedCheckpointRetention",
     "FileSystemCheckpointStorage",
     "FilterFunction",
+    "FlatJoinFunction",
     "FlatMapFunction",
     "FunctionInitializationContext",
     "FunctionSnapshotContext",
@@ -114,6 +129,8 @@ __all__ = [
     "HashMapStateBackend",
     "JobListener",
     "JobManagerCheckpointStorage",
+    "JoinFunction",
+    "JoinedStreams",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
@@ -121,10 +138,13 @@ __all__ = [
     "KeyedStateFunction",
     "KeyedStream",
     "MapFunction",
+    "MapPartitionFunction",
     "MemorySize",
     "MergingWindowAssigner",
     "OperatorStateStore",
+    "Order",
     "OutputTag",
+    "PartitionWindowedStream",
     "Partitioner",
     "PredefinedOptions",
     "ProcessFunction",

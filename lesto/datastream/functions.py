@@ -47,6 +47,12 @@ from lesto.common.functions import (
     TimerService,
     WindowFunction,
 )
+from lesto.common.window_functions import (
+    CoGroupFunction,
+    FlatJoinFunction,
+    JoinFunction,
+    MapPartitionFunction,
+)
 
 __all__ = [
     "AggregateFunction",
@@ -60,13 +66,16 @@ __all__ = [
     "CheckpointListener",
     "CheckpointedFunction",
     "CoFlatMapFunction",
+    "CoGroupFunction",
     "CoMapFunction",
     "CoProcessFunction",
     "FilterFunction",
+    "FlatJoinFunction",
     "FlatMapFunction",
     "Function",
     "FunctionInitializationContext",
     "FunctionSnapshotContext",
+    "JoinFunction",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
@@ -74,6 +83,7 @@ __all__ = [
     "KeyedStateFunction",
     "KeyedStateStore",
     "MapFunction",
+    "MapPartitionFunction",
     "NullByteKeySelector",
     "OperatorStateStore",
     "Partitioner",

@@ -1,6 +1,14 @@
 """Windows, assigners and triggers. As in ``pyflink.datastream.window``."""
 
+from lesto.common.evictors import (
+    CountEvictor,
+    DeltaEvictor,
+    Evictor,
+    TimeEvictor,
+    TimestampedValue,
+)
 from lesto.common.triggers import (
+    EndOfStreamTrigger,
     EventTimeTrigger,
     NeverTrigger,
     ProcessingTimeTrigger,
@@ -30,6 +38,7 @@ from lesto.common.windowing import (
     TumblingProcessingTimeWindows,
     Window,
     WindowAssigner,
+    WindowStagger,
 )
 from lesto.taskmanager.operators.count_windows import (
     ContinuousEventTimeTrigger,
@@ -38,19 +47,25 @@ from lesto.taskmanager.operators.count_windows import (
     CountTrigger,
     CountTumblingWindowAssigner,
 )
+from lesto.taskmanager.operators.stateful_triggers import DeltaTrigger, ProcessingTimeoutTrigger
 
 __all__ = [
     "ContinuousEventTimeTrigger",
     "ContinuousProcessingTimeTrigger",
+    "CountEvictor",
     "CountSlidingWindowAssigner",
     "CountTrigger",
     "CountTumblingWindowAssigner",
     "CountWindow",
     "CountWindowSerializer",
+    "DeltaEvictor",
+    "DeltaTrigger",
     "DynamicEventTimeSessionWindows",
     "DynamicProcessingTimeSessionWindows",
+    "EndOfStreamTrigger",
     "EventTimeSessionWindows",
     "EventTimeTrigger",
+    "Evictor",
     "GlobalWindow",
     "GlobalWindowSerializer",
     "GlobalWindows",
@@ -58,16 +73,20 @@ __all__ = [
     "NeverTrigger",
     "ProcessingTimeSessionWindows",
     "ProcessingTimeTrigger",
+    "ProcessingTimeoutTrigger",
     "PurgingTrigger",
     "SessionWindowTimeGapExtractor",
     "SlidingEventTimeWindows",
     "SlidingProcessingTimeWindows",
+    "TimeEvictor",
     "TimeWindow",
     "TimeWindowSerializer",
+    "TimestampedValue",
     "Trigger",
     "TriggerResult",
     "TumblingEventTimeWindows",
     "TumblingProcessingTimeWindows",
     "Window",
     "WindowAssigner",
+    "WindowStagger",
 ]

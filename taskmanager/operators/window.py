@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from lesto.common.elements import Batch, RowBatch, full_timestamps
+from lesto.common.elements import NO_TIMESTAMP, Batch, RowBatch, full_timestamps
 from lesto.common.functions import OutputTag
 from lesto.common.keys import KeySpec
-from lesto.common.triggers import EventTimeTrigger
-from lesto.common.windowing import SlidingEventTimeWindows, TumblingEventTimeWindows
+from lesto.common.triggers import EndOfStreamTrigger, EventTimeTrigger, ProcessingTimeTrigger
+from lesto.common.windowing import (
+    GlobalWindows,
+    SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows,
+    TumblingEventTimeWindows,
+    TumblingProcessingTimeWindows,
+    settled,
+)
 from lesto.state.backend import KeyedStateBackend
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.errors import MissingTimestampError
@@ -18,11 +24,25 @@ from lesto.taskmanager.operators.runtime_context import OperatorRuntimeContext
 from lesto.taskmanager.operators.stateless import UserFunctionOperator
 from lesto.taskmanager.operators.timer_service import InternalTimers
 from lesto.taskmanager.operators.user_functions import close_function, open_function, user_errors
-from lesto.taskmanager.operators.window_aligned import WINDOWS_STATE, AlignedWindows
-from lesto.taskmanager.operators.window_contents import window_contents
-from lesto.taskmanager.operators.window_engine import LateRecords, WindowEngine
+from lesto.taskmanager.operators.window_aligned import AlignedWindows, EndWindows
+from lesto.taskmanager.operators.window_contents import EvictedContents, window_contents
+from lesto.taskmanager.operators.window_engine import EngineParts, LateRecords, WindowEngine
+from lesto.taskmanager.operators.window_firing import Firing
 from lesto.taskmanager.operators.window_general import GeneralWindows, require_timestamps
+from lesto.taskmanager.operators.window_merging import SESSIONS
 from lesto.taskmanager.operators.window_output import WindowContext, WindowResults
+from lesto.taskmanager.operators.window_records import WINDOWS_STATE
+from lesto.taskmanager.operators.window_sessions import RowSessions
+
+#: Windows whose bounds do not depend on the key.
+ALIGNED: Final = frozenset(
+    {
+        TumblingEventTimeWindows,
+        SlidingEventTimeWindows,
+        TumblingProcessingTimeWindows,
+        SlidingProcessingTimeWindows,
+    }
+)
 
 
 class WindowOperator(UserFunctionOperator):
@@ -39,11 +59,16 @@ class WindowOperator(UserFunctionOperator):
         window_fn: ProcessWindowFunction, WindowFunction or callable (key, window, elements). It
             gets the one combined value where there is a reduce or aggregate function, else all
             records. None: the combined value is the result.
+        evictor: takes records out of a window that fires, or None.
     """
 
     _backend: KeyedStateBackend
     _timers: InternalTimers
     _engine: WindowEngine
+    _firing: Firing
+
+    #: Firing very many windows at once is done in steps.
+    concurrent = True
 
     def __init__(
         self,
@@ -55,6 +80,7 @@ class WindowOperator(UserFunctionOperator):
         reduce_fn: Any = None,
         aggregate_fn: Any = None,
         window_fn: Any = None,
+        evictor: Any = None,
     ) -> None:
         super().__init__(window_fn)
         self._keys_of = key_function(key)
@@ -62,8 +88,9 @@ class WindowOperator(UserFunctionOperator):
         self._trigger = assigner.get_default_trigger() if trigger is None else trigger
         self._lateness_ms = allowed_lateness_ms
         self._late_tag = late_tag.tag_id if isinstance(late_tag, OutputTag) else late_tag
-        self._contents = window_contents(reduce_fn, aggregate_fn, window_fn)
+        self._contents = window_contents(reduce_fn, aggregate_fn, window_fn, evictor)
         self._is_event_time: bool = assigner.is_event_time()
+        self._staggers = settled(assigner, 0) is not assigner
 
     def open(self) -> None:
         """Open the functions, then take over the restored windows."""
@@ -75,7 +102,7 @@ class WindowOperator(UserFunctionOperator):
         )
         runtime = OperatorRuntimeContext(context, backend)
         merging = callable(getattr(self._assigner, "merge_windows", None))
-        self._results = WindowResults(
+        self._results = results = WindowResults(
             self._function, name, self.output, WindowContext(backend, timers, merging)
         )
         late = LateRecords(
@@ -86,28 +113,26 @@ class WindowOperator(UserFunctionOperator):
             if function is not None:
                 open_function(function, runtime, name)
         self._contents.open(backend)
-        shared = (self._contents, self._results, late, timers, backend)
-        if self._is_aligned():
-            self._engine = AlignedWindows(self._assigner, *shared, operator=name)
-        else:
-            self._engine = GeneralWindows(
-                self._assigner,
-                self._trigger,
-                self._lateness_ms,
-                *shared,
-                runtime=runtime,
-                operator=name,
-            )
-        self._engine.restore(list(context.restored_list(WINDOWS_STATE)))
+        parts = EngineParts(self._contents, results, late, timers, backend, name)
+        self._engine = engine = self._make_engine(parts, runtime)
+        self._firing = Firing(context, self.output, engine, results)
+        engine.restore(list(context.restored_list(WINDOWS_STATE)))
         timers.open()
+        self._firing.set_alarm()
 
-    def _is_aligned(self) -> bool:
-        kinds = (TumblingEventTimeWindows, SlidingEventTimeWindows)
-        return (
-            type(self._assigner) in kinds
-            and type(self._trigger) is EventTimeTrigger
-            and self._lateness_ms == 0
-        )
+    def _make_engine(self, parts: EngineParts, runtime: OperatorRuntimeContext) -> WindowEngine:
+        """The quickest engine that does what is wanted."""
+        assigner, trigger = self._assigner, type(self._trigger)
+        quick = trigger is (EventTimeTrigger if self._is_event_time else ProcessingTimeTrigger)
+        if isinstance(self._contents, EvictedContents):
+            quick = False
+        elif type(assigner) is GlobalWindows and trigger is EndOfStreamTrigger:
+            return EndWindows(assigner, parts)
+        if quick and type(assigner) in ALIGNED:
+            return AlignedWindows(assigner, self._lateness_ms, parts)
+        if quick and type(assigner) in SESSIONS:
+            return RowSessions(assigner, self._lateness_ms, parts)
+        return GeneralWindows(assigner, self._trigger, self._lateness_ms, parts, runtime)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Add the records to their windows."""
@@ -122,20 +147,39 @@ class WindowOperator(UserFunctionOperator):
                 remedy="give from_source a watermark strategy, "
                 "or call assign_timestamps_and_watermarks",
             )
+        if self._staggers:
+            self._staggers = False
+            self._engine.use(settled(self._assigner, self._timers.now_ms()))
         with user_errors(self.context.operator_name, "the key selector"):
             keys = self._keys_of(values)
         if timestamps is None:
-            timestamps = full_timestamps(len(values), self._timers.now_ms())
+            timestamps = full_timestamps(len(values), NO_TIMESTAMP)
         self._engine.process(keys, values, timestamps)
+        self._firing.set_alarm()
 
     def process_watermark(self, timestamp: int) -> None:
         """Fire windows, then pass the watermark on."""
-        self._engine.advance(timestamp)
-        self.output.emit_watermark(timestamp)
+        self._firing.watermark(timestamp)
+
+    def process_status(self, idle: bool) -> None:
+        """Pass it on, behind what fires."""
+        self._firing.status(idle)
+
+    def poll(self) -> object:
+        """Go on firing."""
+        return self._firing.poll()
+
+    def room(self) -> int:
+        """No records while windows fire: they would come before what fires."""
+        return 0 if self._firing.busy else super().room()
+
+    def in_flight(self) -> bool:
+        """Whether windows have yet to fire."""
+        return self._firing.busy
 
     def _on_processing_timer(self, timestamp: int, key: Any, namespace: Any) -> None:
         engine = self._engine
-        assert isinstance(engine, GeneralWindows), "aligned windows set no processing-time timers"
+        assert isinstance(engine, GeneralWindows), "quick engines set no processing-time timers"
         engine.on_processing_timer(timestamp, key, namespace)
 
     def _flush(self) -> None:
@@ -147,16 +191,13 @@ class WindowOperator(UserFunctionOperator):
         keyed = self._backend.snapshot(checkpoint_id, canonical=canonical)
         return OperatorSnapshot(keyed, union_lists=union_lists)
 
-    def functions(self) -> Sequence[Any]:
-        """That of the contents, and that of the results."""
-        return [f for f in (self._contents.function, self._function) if f is not None]
-
     def close(self) -> None:
-        """Take the alarm back and close the functions."""
+        """Take the alarms back and close the functions."""
         if not self._opened:
             return
         self._opened = False
         self._timers.close()
+        self._firing.close()
         for function in (self._contents.function, self._function):
             if function is not None:
                 close_function(function, self.context.operator_name)

@@ -1,9 +1,10 @@
-"""What the window operator asks of its two engines, and what they share."""
+"""What the window operator asks of its engines, and what they share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -12,18 +13,42 @@ from lesto.taskmanager.operators.base import Output
 
 if TYPE_CHECKING:
     from lesto.common.metrics import Counter
+    from lesto.state.backend import KeyedStateBackend
+    from lesto.taskmanager.operators.timer_service import InternalTimers
+    from lesto.taskmanager.operators.window_contents import WindowContents
+    from lesto.taskmanager.operators.window_output import WindowResults
+
+#: Keys that fire between two looks at the clock.
+FIRED_KEYS_MAX: Final = 512
 
 
 class WindowEngine(ABC):
-    """Keeps windows and fires them."""
+    """Keeps windows and fires them.
+
+    Attributes:
+        by_clock: windows end by the wall clock, and the engine has no timers: the operator calls
+            ``advance`` at the time that ``due_at`` gives.
+    """
+
+    by_clock: bool = False
 
     @abstractmethod
     def process(self, keys: list[Any], values: list[Any], timestamps: Timestamps) -> None:
         """Add a batch; what fires at once is emitted before this returns."""
 
     @abstractmethod
-    def advance(self, watermark: int) -> None:
-        """Event time has moved to ``watermark`` ms; what fires is emitted before this returns."""
+    def advance(self, time: int) -> Iterator[None]:
+        """Time has moved to ``time`` ms: fire, a bounded number of keys at a step.
+
+        Between two steps a snapshot may be taken. What fires is collected; the caller flushes it.
+        """
+
+    def due_at(self) -> int | None:
+        """When the earliest window ends by the wall clock, ms."""
+        return None
+
+    def use(self, assigner: Any) -> None:  # noqa: B027 - most assigners stay as they are
+        """Assign by this assigner from now on; of the same kind as before."""
 
     @abstractmethod
     def save(self) -> dict[str, list[bytes]]:
@@ -55,3 +80,34 @@ class LateRecords:
         else:
             late = [values[i] for i in rows.tolist()]
             self._output.emit_side(self._tag, RowBatch(late, timestamps[rows]))
+
+
+class EngineParts:
+    """What every engine works with.
+
+    Attributes:
+        contents: how contents are kept.
+        results: where windows fire to.
+        late: takes records that come too late.
+        timers: event time, the wall clock and the queues of timers.
+        backend: the keyed state.
+        operator: the operator's name, for errors.
+    """
+
+    __slots__ = ("backend", "contents", "late", "operator", "results", "timers")
+
+    def __init__(
+        self,
+        contents: WindowContents,
+        results: WindowResults,
+        late: LateRecords,
+        timers: InternalTimers,
+        backend: KeyedStateBackend,
+        operator: str,
+    ) -> None:
+        self.contents = contents
+        self.results = results
+        self.late = late
+        self.timers = timers
+        self.backend = backend
+        self.operator = operator

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lesto.common.functions import KeyedStateStore
+from lesto.common.functions import (
+    AllWindowFunction,
+    KeyedStateStore,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+)
 from lesto.common.windowing import CountWindow, GlobalWindow, TimeWindow
 from lesto.taskmanager.operators.base import Output
 from lesto.taskmanager.operators.errors import InvalidFunctionError, KeyedStateUnavailableError
@@ -17,6 +22,9 @@ from lesto.taskmanager.operators.user_functions import function_error, function_
 
 if TYPE_CHECKING:
     from lesto.state.backend import KeyedStateBackend
+
+#: What window functions inherit when they clear nothing.
+NO_CLEAR: Final = (ProcessWindowFunction.clear, ProcessAllWindowFunction.clear)
 
 
 def namespace_of(window: Any) -> Hashable:
@@ -111,9 +119,9 @@ class WindowResults:
         self._output = output
         self._context = context
         self._call = self._caller()
-        self._clear: Callable[[Any], None] | None = (
-            getattr(function, "clear", None) if hasattr(function, "process") else None
-        )
+        self._clear: Callable[[Any], None] | None = None
+        if hasattr(function, "process") and getattr(type(function), "clear", None) not in NO_CLEAR:
+            self._clear = getattr(function, "clear", None)
         self._results: list[Any] = []
         self._counts: list[int] = []
         self._times: list[int] = []
@@ -123,6 +131,11 @@ class WindowResults:
         if function is None:
             return None
         process = getattr(function, "process", None)
+        if isinstance(function, ProcessAllWindowFunction):
+            return lambda key, window, elements: process(context, elements)
+        if isinstance(function, AllWindowFunction):
+            over_all = function.apply
+            return lambda key, window, elements: over_all(window, elements)
         if callable(process):
             return lambda key, window, elements: process(key, context, elements)
         apply = getattr(function, "apply", function)

@@ -274,13 +274,16 @@ def test_allowed_lateness_fires_again_for_each_late_record_then_forgets(harness)
 
 
 def test_nothing_is_left_behind_by_fired_windows(harness):
-    for trigger in (None, SameTrigger()):
+    for trigger, timers in ((None, 0), (SameTrigger(), 2)):
         h = harness(
             WindowOperator(KEY, EventTimeSessionWindows.with_gap(5), trigger, window_fn=Whole())
         )
         h.feed([("a", i) for i in range(9)], [0, 20, 3, 40, 22, 7, 12, 15, 17])
-        assert len(h.backend().timers("event")) == 2
+        assert len(h.backend().timers("event")) == timers
+        h.snapshot()
         h.watermark(100)
+        h.snapshot()
+        assert list(h.backend().keys("_sessions")) == []
         assert len(h.backend().timers("event")) == 0
         assert list(h.backend().keys("_merging_windows")) == []
         assert len(h.output.rows) == 2
