@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from lesto.common.elements import ColumnarBatch, RowBatch, RowKind, RowKinds
 from lesto.common.errors import Domain, LestoError
-from lesto.common.row import Row, columns_from_rows, rows_from_columns
+from lesto.common.row import Row, columns_from_rows, row_class, rows_from_columns
 
 #: A value's text in an error message is cut at this many characters.
 VALUE_TEXT_MAX = 200
@@ -54,6 +55,25 @@ def to_columnar(batch: RowBatch, schema: pa.Schema) -> ColumnarBatch:
     return ColumnarBatch(data, batch.timestamps, _kinds(batch))
 
 
+def to_named_rows(batch: RowBatch, schema: pa.Schema) -> RowBatch:
+    """The batch with each record a :class:`Row` with the columns' names, as after a conversion
+    through columns; the batch itself when they are that already.
+
+    Raises:
+        SchemaMismatchError: a record has other fields.
+    """
+    names = tuple(schema.names)
+    values = batch.values
+    if {*map(type, values)} == {row_class(names)}:
+        return batch
+    kinds = _kinds(batch)
+    rows: list[Any] = rows_from_columns(names, _columns(values, schema))
+    if kinds is not None:
+        for row, kind in zip(rows, kinds.tolist(), strict=True):
+            row.set_row_kind(RowKind(kind))
+    return RowBatch(rows, batch.timestamps, kinds)
+
+
 def conform(batch: ColumnarBatch, schema: pa.Schema) -> ColumnarBatch:
     """The batch with exactly this schema, casting columns of equal names where types differ safely.
 
@@ -87,6 +107,7 @@ def conform(batch: ColumnarBatch, schema: pa.Schema) -> ColumnarBatch:
 def _columns(values: Sequence[Any], schema: pa.Schema) -> list[list[Any]]:
     """One list of values a column."""
     width = len(schema.names)
+    values = _by_name(values, schema)
     if all(isinstance(v, (list, tuple)) for v in values):
         try:
             return (
@@ -103,6 +124,26 @@ def _columns(values: Sequence[Any], schema: pa.Schema) -> list[list[Any]]:
     odd = next(v for v in values if not isinstance(v, (list, tuple, Mapping)))
     msg = f"a record is {_text(odd)}, a {type(odd).__name__}; the stream has {schema.names}"
     raise SchemaMismatchError(msg, remedy="give Rows, tuples or dicts with these fields")
+
+
+def _by_name(values: Sequence[Any], schema: pa.Schema) -> Sequence[Any]:
+    """The values, with the fields of named Rows in the order of the schema."""
+    names = tuple(schema.names)
+    other = {
+        kind
+        for kind in {*map(type, values)}
+        if issubclass(kind, Row) and kind._fields not in (None, names)
+    }
+    if not other:
+        return values
+    odd = next((k for k in other if {*k._fields} != {*names}), None)  # type: ignore[misc]
+    if odd is not None:
+        value = next(v for v in values if type(v) is odd)
+        fields = list(odd._fields or ())
+        msg = f"a Row has the fields {fields}, the stream has {list(names)}: {_text(value)}"
+        raise SchemaMismatchError(msg, remedy="give Rows with the declared fields, or unnamed ones")
+    pick = itemgetter(*(names if len(names) > 1 else (names[0], names[0])))
+    return [pick(v)[: len(names)] if type(v) in other else v for v in values]
 
 
 def _all_wide(values: Sequence[Any], width: int) -> bool:
