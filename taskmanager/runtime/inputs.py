@@ -52,7 +52,7 @@ from lesto.taskmanager.runtime.exchange.wire import ChannelEncoder, Element
 
 _UNNAMED = ChannelName("", 0)
 #: Credit of a channel before anybody knows how quick its task is.
-WINDOW_BYTES_START: Final = 8 << 10
+WINDOW_BYTES_START: Final = 2 << 10
 #: Control elements handled in one step at most; a step also ends behind a batch.
 CONTROL_PER_STEP_MAX = 64
 
