@@ -85,7 +85,7 @@ class WindowOperator(UserFunctionOperator):
         super().__init__(window_fn)
         self._keys_of = key_function(key)
         self._assigner = assigner
-        self._trigger = assigner.get_default_trigger() if trigger is None else trigger
+        self._trigger = assigner.get_default_trigger(None) if trigger is None else trigger
         self._lateness_ms = allowed_lateness_ms
         self._late_tag = late_tag.tag_id if isinstance(late_tag, OutputTag) else late_tag
         self._contents = window_contents(reduce_fn, aggregate_fn, window_fn, evictor)
