@@ -110,6 +110,11 @@ class SplitEnumerator(ABC):
     def snapshot_state(self, checkpoint_id: int) -> bytes:
         """Splits not yet assigned and what is known as done, in the source's format (no pickle)."""
 
+    def handle_reader_event(self, subtask: int, event: bytes) -> None:
+        """A reader has told something by ``ReaderContext.send_event``; may assign splits."""
+        msg = f"{type(self).__name__} takes no events of readers"
+        raise NotImplementedError(msg)
+
     def add_splits_back(self, splits: Sequence[SourceSplit], subtask: int) -> None:
         """A reader starts again from its checkpoint, alone; this enumerator goes on.
 
@@ -162,6 +167,13 @@ class ReaderContext(Protocol):
 
     def request_split(self) -> None:
         """Ask the enumerator for work; answered by ``add_splits`` or ``notify_no_more_splits``."""
+        ...
+
+    def send_event(self, event: bytes) -> None:
+        """Tell the enumerator something (``handle_reader_event``), in order with the requests.
+
+        Not part of a checkpoint: a reader that starts again tells it again.
+        """
         ...
 
     def wakeup(self) -> None:

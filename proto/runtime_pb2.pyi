@@ -295,11 +295,15 @@ Global___CheckpointDecline: typing_extensions.TypeAlias = CheckpointDecline
 
 @typing.final
 class SplitRequest(google.protobuf.message.Message):
+    """With an event it is no request: the reader tells its enumerator something."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     TASK_FIELD_NUMBER: builtins.int
     OPERATOR_UID_FIELD_NUMBER: builtins.int
+    EVENT_FIELD_NUMBER: builtins.int
     operator_uid: builtins.str
+    event: builtins.bytes
     @property
     def task(self) -> Global___TaskRef: ...
     def __init__(
@@ -307,9 +311,10 @@ class SplitRequest(google.protobuf.message.Message):
         *,
         task: Global___TaskRef | None = ...,
         operator_uid: builtins.str = ...,
+        event: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["operator_uid", b"operator_uid", "task", b"task"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event", "operator_uid", b"operator_uid", "task", b"task"]) -> None: ...
 
 Global___SplitRequest: typing_extensions.TypeAlias = SplitRequest
 
@@ -424,6 +429,40 @@ class TaskReport(google.protobuf.message.Message):
 Global___TaskReport: typing_extensions.TypeAlias = TaskReport
 
 @typing.final
+class WatermarkReport(google.protobuf.message.Message):
+    """How far a reader of a source is in event time; answered by AlignWatermarks."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: builtins.int
+    OPERATOR_UID_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    WATERMARK_FIELD_NUMBER: builtins.int
+    MAX_DRIFT_MS_FIELD_NUMBER: builtins.int
+    operator_uid: builtins.str
+    group: builtins.str
+    """sources of one group are aligned"""
+    watermark: builtins.int
+    """ms; int64 max: it holds back nobody (idle, or at its end)"""
+    max_drift_ms: builtins.int
+    """how far it may be ahead of the slowest reader"""
+    @property
+    def task(self) -> Global___TaskRef: ...
+    def __init__(
+        self,
+        *,
+        task: Global___TaskRef | None = ...,
+        operator_uid: builtins.str = ...,
+        group: builtins.str = ...,
+        watermark: builtins.int = ...,
+        max_drift_ms: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["group", b"group", "max_drift_ms", b"max_drift_ms", "operator_uid", b"operator_uid", "task", b"task", "watermark", b"watermark"]) -> None: ...
+
+Global___WatermarkReport: typing_extensions.TypeAlias = WatermarkReport
+
+@typing.final
 class TaskEvent(google.protobuf.message.Message):
     """A committable could not be committed or another asynchronous part needs attention is a TaskFailure."""
 
@@ -436,6 +475,7 @@ class TaskEvent(google.protobuf.message.Message):
     DECLINE_FIELD_NUMBER: builtins.int
     SPLIT_REQUEST_FIELD_NUMBER: builtins.int
     REPORT_FIELD_NUMBER: builtins.int
+    WATERMARK_FIELD_NUMBER: builtins.int
     @property
     def state(self) -> Global___TaskStateChanged: ...
     @property
@@ -450,6 +490,8 @@ class TaskEvent(google.protobuf.message.Message):
     def split_request(self) -> Global___SplitRequest: ...
     @property
     def report(self) -> Global___TaskReport: ...
+    @property
+    def watermark(self) -> Global___WatermarkReport: ...
     def __init__(
         self,
         *,
@@ -460,10 +502,11 @@ class TaskEvent(google.protobuf.message.Message):
         decline: Global___CheckpointDecline | None = ...,
         split_request: Global___SplitRequest | None = ...,
         report: Global___TaskReport | None = ...,
+        watermark: Global___WatermarkReport | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["ack", b"ack", "decline", b"decline", "end_of_data", b"end_of_data", "event", b"event", "failure", b"failure", "report", b"report", "split_request", b"split_request", "state", b"state"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ack", b"ack", "decline", b"decline", "end_of_data", b"end_of_data", "event", b"event", "failure", b"failure", "report", b"report", "split_request", b"split_request", "state", b"state"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["state", "failure", "end_of_data", "ack", "decline", "split_request", "report"] | None: ...
+    def HasField(self, field_name: typing.Literal["ack", b"ack", "decline", b"decline", "end_of_data", b"end_of_data", "event", b"event", "failure", b"failure", "report", b"report", "split_request", b"split_request", "state", b"state", "watermark", b"watermark"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ack", b"ack", "decline", b"decline", "end_of_data", b"end_of_data", "event", b"event", "failure", b"failure", "report", b"report", "split_request", b"split_request", "state", b"state", "watermark", b"watermark"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["state", "failure", "end_of_data", "ack", "decline", "split_request", "report", "watermark"] | None: ...
 
 Global___TaskEvent: typing_extensions.TypeAlias = TaskEvent
 
@@ -830,6 +873,30 @@ class AssignSplits(google.protobuf.message.Message):
 Global___AssignSplits: typing_extensions.TypeAlias = AssignSplits
 
 @typing.final
+class AlignWatermarks(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: builtins.int
+    OPERATOR_UID_FIELD_NUMBER: builtins.int
+    MAX_WATERMARK_FIELD_NUMBER: builtins.int
+    operator_uid: builtins.str
+    max_watermark: builtins.int
+    """ms: splits further than this are paused"""
+    @property
+    def task(self) -> Global___TaskRef: ...
+    def __init__(
+        self,
+        *,
+        task: Global___TaskRef | None = ...,
+        operator_uid: builtins.str = ...,
+        max_watermark: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["max_watermark", b"max_watermark", "operator_uid", b"operator_uid", "task", b"task"]) -> None: ...
+
+Global___AlignWatermarks: typing_extensions.TypeAlias = AlignWatermarks
+
+@typing.final
 class TaskCommand(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -838,6 +905,7 @@ class TaskCommand(google.protobuf.message.Message):
     TRIGGER_FIELD_NUMBER: builtins.int
     NOTIFY_FIELD_NUMBER: builtins.int
     SPLITS_FIELD_NUMBER: builtins.int
+    ALIGN_FIELD_NUMBER: builtins.int
     @property
     def deploy(self) -> Global___DeployTasks: ...
     @property
@@ -848,6 +916,8 @@ class TaskCommand(google.protobuf.message.Message):
     def notify(self) -> Global___NotifyCheckpoint: ...
     @property
     def splits(self) -> Global___AssignSplits: ...
+    @property
+    def align(self) -> Global___AlignWatermarks: ...
     def __init__(
         self,
         *,
@@ -856,10 +926,11 @@ class TaskCommand(google.protobuf.message.Message):
         trigger: Global___TriggerCheckpoint | None = ...,
         notify: Global___NotifyCheckpoint | None = ...,
         splits: Global___AssignSplits | None = ...,
+        align: Global___AlignWatermarks | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["cancel", b"cancel", "command", b"command", "deploy", b"deploy", "notify", b"notify", "splits", b"splits", "trigger", b"trigger"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cancel", b"cancel", "command", b"command", "deploy", b"deploy", "notify", b"notify", "splits", b"splits", "trigger", b"trigger"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["command", b"command"]) -> typing.Literal["deploy", "cancel", "trigger", "notify", "splits"] | None: ...
+    def HasField(self, field_name: typing.Literal["align", b"align", "cancel", b"cancel", "command", b"command", "deploy", b"deploy", "notify", b"notify", "splits", b"splits", "trigger", b"trigger"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["align", b"align", "cancel", b"cancel", "command", b"command", "deploy", b"deploy", "notify", b"notify", "splits", b"splits", "trigger", b"trigger"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["command", b"command"]) -> typing.Literal["deploy", "cancel", "trigger", "notify", "splits", "align"] | None: ...
 
 Global___TaskCommand: typing_extensions.TypeAlias = TaskCommand
 

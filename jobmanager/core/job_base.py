@@ -27,6 +27,7 @@ from lesto.jobmanager.core.rescaling import Bounds
 from lesto.jobmanager.core.restart_strategy import RestartStrategy
 from lesto.jobmanager.core.slots import Slot
 from lesto.jobmanager.core.states import JOB_TRANSITIONS, JobState, StateMachine, TaskState
+from lesto.jobmanager.core.watermark_alignment import AlignmentGroups
 from lesto.proto import client_pb2, job_pb2, runtime_pb2
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class JobBase(abc.ABC):
         self._acquiring = False
         #: Attempt with which the enumerators were made; 0: there are none.
         self._enumerators = 0
+        self._alignment = AlignmentGroups()
         self._rescale: Rescale | None = None
         #: For the adaptive scheduler: what each vertex may have, and slots that nobody has.
         self._bounds: dict[str, Bounds] = {}

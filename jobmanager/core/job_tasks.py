@@ -90,7 +90,25 @@ class TaskMessages(JobBase):
         self, subtask: ExecutionVertex, message: runtime_pb2.SplitRequest, _now: Moment
     ) -> list[Instruction]:
         uid = message.operator_uid
-        return [do.HandleSplitRequest(self._enumerators, uid, subtask.subtask)]
+        return [do.HandleSplitRequest(self._enumerators, uid, subtask.subtask, message.event)]
+
+    def _on_watermark(
+        self, subtask: ExecutionVertex, message: runtime_pb2.WatermarkReport, _now: Moment
+    ) -> list[Instruction]:
+        assert subtask.attempt is not None
+        self._alignment.begin(self._enumerators)
+        uid = message.operator_uid
+        limit = self._alignment.report(
+            message.group,
+            (uid, subtask.subtask),
+            message.watermark,
+            max_drift_ms=message.max_drift_ms,
+        )
+        align = runtime_pb2.AlignWatermarks(
+            task=message.task, operator_uid=uid, max_watermark=limit
+        )
+        slot_id = subtask.attempt.slot.slot_id
+        return [do.SendCommand(slot_id, runtime_pb2.TaskCommand(align=align))]
 
     def _on_report(
         self, subtask: ExecutionVertex, message: runtime_pb2.TaskReport, _now: Moment
@@ -109,4 +127,5 @@ class TaskMessages(JobBase):
         "decline": _on_decline,
         "split_request": _on_split_request,
         "report": _on_report,
+        "watermark": _on_watermark,
     }

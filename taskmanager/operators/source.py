@@ -85,6 +85,10 @@ class OperatorReaderContext:
         """Ask for work."""
         self._context.request_split()
 
+    def send_event(self, event: bytes) -> None:
+        """Tell the enumerator something."""
+        self._context.send_event(event)
+
     def wakeup(self) -> None:
         """Poll again soon; thread-safe."""
         self._context.wakeup()
@@ -133,6 +137,7 @@ class SourceOperator(Operator):
         self._reader_context = OperatorReaderContext(context)
         self._reader = self._source.create_reader(self._reader_context)
         self._opened = True
+        self._align()
         restored = list(context.restored_list(SPLITS_STATE))
         restored += self._unread.restore(context.restored_list(UNREAD_STATE))
         if restored:

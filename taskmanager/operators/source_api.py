@@ -53,6 +53,10 @@ class SourceContext(OperatorContext, Protocol):
         """Ask the enumerator for work; answered by ``add_splits`` or ``no_more_splits``."""
         ...
 
+    def send_event(self, event: bytes) -> None:
+        """Tell the enumerator something, in order with the requests."""
+        ...
+
     def wakeup(self) -> None:
         """Thread-safe: poll again soon, for data has arrived on an I/O thread."""
         ...
@@ -92,10 +96,6 @@ class SourceDriver(Protocol):
         """Splits from the enumerator, as bytes of ``Source.serialize_split``."""
         ...
 
-    def align(self, max_watermark: int) -> None:
-        """The alignment group lets the reader go up to this event time (ms)."""
-        ...
-
     def no_more_splits(self) -> None:
         """No further splits will be assigned."""
         ...
@@ -108,4 +108,13 @@ class SourceDriver(Protocol):
         """Stop reading: a savepoint barrier has been emitted and the job will end. No poll
         follows.
         """
+        ...
+
+
+@runtime_checkable
+class AlignedDriver(Protocol):
+    """A source operator that can be kept with others in event time."""
+
+    def align(self, max_watermark: int) -> None:
+        """The alignment group lets the reader go up to this event time (ms)."""
         ...

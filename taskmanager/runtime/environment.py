@@ -263,6 +263,24 @@ class TaskOperatorContext:
         )
         self._environment.send(runtime_pb2.TaskEvent(split_request=request))
 
+    def report_watermark(self, group: str, watermark: int, max_drift_ms: int) -> None:
+        """Tell the alignment group how far event time (ms) is."""
+        report = runtime_pb2.WatermarkReport(
+            task=self._deployment.task,
+            operator_uid=self.operator_uid,
+            group=group,
+            watermark=watermark,
+            max_drift_ms=max_drift_ms,
+        )
+        self._environment.send(runtime_pb2.TaskEvent(watermark=report))
+
+    def send_event(self, event: bytes) -> None:
+        """Tell the source's enumerator something, in order with the requests for work."""
+        message = runtime_pb2.SplitRequest(
+            task=self._deployment.task, operator_uid=self.operator_uid, event=event
+        )
+        self._environment.send(runtime_pb2.TaskEvent(split_request=message))
+
     def wakeup(self) -> None:
         """Thread-safe: poll again soon."""
         self._environment.mailbox.post(_nothing)

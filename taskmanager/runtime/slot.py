@@ -69,6 +69,8 @@ class Slot:
                 self._notify(command.notify)
             case "splits":
                 self._assign(command.splits)
+            case "align":
+                self._align(command.align)
             case other:
                 msg = f"unknown task command {other!r}"
                 raise InternalError(msg)
@@ -254,6 +256,11 @@ class Slot:
         task = self._tasks.get(task_key(command.task))
         if task is not None:
             task.assign_splits(list(command.splits), no_more=command.no_more_splits)
+
+    def _align(self, command: runtime_pb2.AlignWatermarks) -> None:
+        task = self._tasks.get(task_key(command.task))
+        if task is not None:
+            task.align_watermarks(command.max_watermark)
 
     # ------------------------------------------------------------------------------------ reports
 

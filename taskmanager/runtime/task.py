@@ -19,7 +19,12 @@ from lesto.taskmanager.core.debloating import StepBound
 from lesto.taskmanager.core.pacing import ALL_ROWS
 from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
-from lesto.taskmanager.operators.source_api import BoundedSource, PollStatus, SourceDriver
+from lesto.taskmanager.operators.source_api import (
+    AlignedDriver,
+    BoundedSource,
+    PollStatus,
+    SourceDriver,
+)
 from lesto.taskmanager.runtime.activity import Activity, ActivityClock
 from lesto.taskmanager.runtime.capture import InputCapture, OvertakingSettings
 from lesto.taskmanager.runtime.chain import (
@@ -522,6 +527,18 @@ class Task:
             self._source_wake_ms = None
 
         self.guarded(assign, operator=self.chain.head.name)  # type: ignore[union-attr]
+
+    def align_watermarks(self, max_watermark: int) -> None:
+        """How far (ms) the source's alignment group lets it go."""
+        source = self._source
+        if self._states.state is not TaskState.RUNNING or not isinstance(source, AlignedDriver):
+            return
+
+        def align() -> None:
+            source.align(max_watermark)
+            self._source_wake_ms = None
+
+        self.guarded(align, operator=self.chain.head.name)  # type: ignore[union-attr]
 
     # ---------------------------------------------------------------------------------------- end
 

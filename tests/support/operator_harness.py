@@ -55,8 +55,8 @@ class CollectedOutput:
         self.log.append(("rows", list(self.rows[-len(batch) :])))
 
     def emit_side(self, tag: str, batch: Batch) -> None:
-        assert isinstance(batch, RowBatch)
-        self.sides.setdefault(tag, []).extend(batch.values)
+        values = batch.values if isinstance(batch, RowBatch) else batch.data.to_pylist()
+        self.sides.setdefault(tag, []).extend(values)
 
     def emit_watermark(self, timestamp: int) -> None:
         assert not self.watermarks or timestamp > self.watermarks[-1], "event time went back"
@@ -115,6 +115,7 @@ class HarnessContext:
         self.split_requests = 0
         self.watermark_reports: list[tuple[str, int]] = []
         self.wakeups = 0
+        self.events: list[bytes] = []
         self.woken = threading.Event()
         self._harness = harness
 
@@ -149,6 +150,9 @@ class HarnessContext:
 
     def report_watermark(self, group: str, watermark: int, max_drift_ms: int) -> None:
         self.watermark_reports.append((group, watermark))
+
+    def send_event(self, event: bytes) -> None:
+        self.events.append(event)
 
     def wakeup(self) -> None:
         self.wakeups += 1
