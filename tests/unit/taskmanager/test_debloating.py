@@ -154,8 +154,8 @@ def test_a_barrier_waits_for_about_the_target_and_the_task_for_nothing(
 ):
     """Producers without end in front of one slow task, in virtual time."""
     plane = Plane(row_us, row_bytes, latency_us, producers)
-    start_us = producers * Plane.START * row_us // row_bytes
-    plane.run(until_us=3_000_000 + min(start_us, 60_000_000))
+    start_us = producers * row_us * (FIRST_ROWS + Plane.START // row_bytes)
+    plane.run(until_us=3_000_000 + start_us)
     idle_before, begin_us = plane.idle_us, plane.now_us
     waits = [plane.barrier() for _ in range(3)]
     # A window has a least size, a batch at least one row; where a second's work does not fit into
