@@ -1,11 +1,11 @@
-"""Timers in memory: a heap with lazy deletion and the set of live ones."""
+"""Timers in memory: a heap of times, and the keys that have a timer at each."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Hashable, Iterator
-from heapq import heappop, heappush
-from typing import Any
+from heapq import heapify, heappop, heappush
+from typing import Any, Final
 
 from lesto.state import codec
 from lesto.state.backend import TimerQueue
@@ -17,39 +17,86 @@ _SIGN = 1 << 63
 TIME_BYTES = _TIME.size
 
 
+class _Bucket:
+    """Timers of one timestamp and namespace: their keys, in order of registration.
+
+    Attributes:
+        new: live, not stored.
+        stored: live and stored.
+        gone: stored, not live.
+        queued: the heap has it.
+        changed: it is in the list of changed ones.
+        due: keys that fire at present and are still to be looked at.
+    """
+
+    __slots__ = ("changed", "due", "gone", "namespace", "new", "queued", "stored", "timestamp")
+
+    def __init__(self, timestamp: int, namespace: Any) -> None:
+        self.timestamp = timestamp
+        self.namespace = namespace
+        self.new: dict[Any, None] = {}
+        self.stored: dict[Any, None] = _NO_KEYS
+        self.gone: dict[Any, None] = _NO_KEYS
+        self.queued = False
+        self.changed = False
+        self.due: Iterator[Any] | None = None
+
+
+#: Stands for an empty dict, and is never written to: most buckets need no dict of their own.
+_NO_KEYS: Final[dict[Any, None]] = {}
+
+#: With fewer buckets the heap is never compacted.
+_HEAP_MIN: Final = 64
+
+
 class HeapTimerQueue(TimerQueue):
     """Timers of one kind.
+
+    Timers of one time are a bucket: a heap orders buckets, and who asks again for a timer that is
+    there, as functions do with every record, costs one look-up.
 
     Args:
         track_changes: remember additions and deletions between snapshots (incremental backends).
     """
 
     def __init__(self, *, track_changes: bool = False) -> None:
-        self._heap: list[tuple[int, int, Timer]] = []
-        self._live: set[Timer] = set()
-        self._sequence = 0  # breaks ties in order of registration; keys need not compare
-        # A timer that is not in here is stored exactly when it is live. True: live, not stored.
-        # False: stored, not live.
-        self._changes: dict[Timer, bool] | None = {} if track_changes else None
+        self._heap: list[tuple[int, int, _Bucket]] = []
+        #: By timestamp, or by timestamp and namespace where that is not None.
+        self._buckets: dict[Any, _Bucket] = {}
+        self._count = 0
+        self._sequence = 0  # breaks ties in order of registration; namespaces need not compare
+        self._tracks = track_changes
+        self._changed: list[_Bucket] = []
 
     def register(self, timestamp: int, key: Hashable, namespace: Hashable = None) -> bool:
         """Add a timer; False when it was there already."""
-        timer = (timestamp, key, namespace)
-        if timer in self._live:
+        place = timestamp if namespace is None else (timestamp, namespace)
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = self._buckets[place] = _Bucket(timestamp, namespace)
+        elif key in bucket.new or key in bucket.stored:
             return False
-        self._add(timer)
-        changes = self._changes
-        if changes is not None and changes.pop(timer, None) is None:
-            changes[timer] = True
+        if bucket.gone and key in bucket.gone:
+            del bucket.gone[key]
+            self._keep(bucket, key)
+        else:
+            bucket.new[key] = None
+        self._count += 1
+        if not bucket.queued:
+            self._enqueue(bucket)
+        if not bucket.changed:
+            self._note(bucket)
         return True
 
     def delete(self, timestamp: int, key: Hashable, namespace: Hashable = None) -> bool:
         """Remove a timer; False when it was not there."""
-        timer = (timestamp, key, namespace)
-        if timer not in self._live:
+        place = timestamp if namespace is None else (timestamp, namespace)
+        bucket = self._buckets.get(place)
+        if bucket is None or not self._remove(bucket, key):
             return False
-        self._remove(timer)
-        if len(self._heap) > 64 and len(self._heap) > 4 * len(self._live):
+        if not (bucket.new or bucket.stored or bucket.gone):
+            del self._buckets[place]
+        if len(self._heap) > _HEAP_MIN and len(self._heap) > 4 * len(self._buckets):
             self._compact()
         return True
 
@@ -57,60 +104,134 @@ class HeapTimerQueue(TimerQueue):
         """Smallest timestamp, or None."""
         heap = self._heap
         while heap:
-            if heap[0][2] in self._live:
+            bucket = heap[0][2]
+            if bucket.new or bucket.stored:
                 return heap[0][0]
-            heappop(heap)
+            self._dequeue()
         return None
 
     def pop_until(self, timestamp: int) -> Iterator[Timer]:
         """Remove and give the timers that are due, in time order."""
-        heap = self._heap
         while self._heap and self._heap[0][0] <= timestamp:
-            heap = self._heap  # deletions by the caller may have replaced it
-            timer = heappop(heap)[2]
-            if timer in self._live:
-                self._remove(timer)
-                yield timer
+            entry = self._heap[0]
+            at, _, bucket = entry
+            if bucket.due is None:
+                bucket.due = iter([*bucket.stored, *bucket.new])
+            namespace = bucket.namespace
+            for key in bucket.due:
+                if not self._remove(bucket, key):
+                    continue
+                yield at, key, namespace
+                heap = self._heap  # the caller may have added an earlier timer, or deleted others
+                if not heap or heap[0] is not entry:
+                    break
+            else:
+                bucket.due = None
+                if not (bucket.new or bucket.stored) and self._heap and self._heap[0] is entry:
+                    self._dequeue()
 
     def __len__(self) -> int:
-        return len(self._live)
+        return self._count
 
     def live(self) -> list[Timer]:
         """All timers, in no order."""
-        return list(self._live)
+        return [
+            (bucket.timestamp, key, bucket.namespace)
+            for bucket in self._buckets.values()
+            for key in (*bucket.stored, *bucket.new)
+        ]
 
     def take_changes(self) -> tuple[list[Timer], list[Timer]]:
         """Timers added and deleted since the last call."""
-        changes = self._changes or {}
-        if self._changes is not None:
-            self._changes = {}
-        added = [timer for timer, is_live in changes.items() if is_live]
-        deleted = [timer for timer, is_live in changes.items() if not is_live]
+        added: list[Timer] = []
+        deleted: list[Timer] = []
+        changed, self._changed = self._changed, []
+        for bucket in changed:
+            at, namespace = bucket.timestamp, bucket.namespace
+            bucket.changed = False
+            if bucket.new:
+                added += [(at, key, namespace) for key in bucket.new]
+                if bucket.stored:
+                    bucket.stored.update(bucket.new)
+                else:
+                    bucket.stored = bucket.new
+                bucket.new = {}
+            if bucket.gone:
+                deleted += [(at, key, namespace) for key in bucket.gone]
+                bucket.gone = _NO_KEYS
+            if not bucket.stored:
+                self._forget(bucket)
         return added, deleted
 
     def load(self, timer: Timer) -> None:
         """Add a restored timer, which counts as stored."""
-        if timer not in self._live:
-            self._add(timer)
+        timestamp, key, namespace = timer
+        place = timestamp if namespace is None else (timestamp, namespace)
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = self._buckets[place] = _Bucket(timestamp, namespace)
+        if key not in bucket.stored and key not in bucket.new:
+            self._keep(bucket, key)
+            self._count += 1
+            if not bucket.queued:
+                self._enqueue(bucket)
 
-    def _add(self, timer: Timer) -> None:
-        self._live.add(timer)
+    def _remove(self, bucket: _Bucket, key: Any) -> bool:
+        if key in bucket.new:
+            del bucket.new[key]
+        elif key in bucket.stored:
+            del bucket.stored[key]
+            if self._tracks:
+                if bucket.gone is _NO_KEYS:
+                    bucket.gone = {}
+                bucket.gone[key] = None
+                if not bucket.changed:
+                    self._note(bucket)
+        else:
+            return False
+        self._count -= 1
+        return True
+
+    def _keep(self, bucket: _Bucket, key: Any) -> None:
+        if bucket.stored is _NO_KEYS:
+            bucket.stored = {}
+        bucket.stored[key] = None
+
+    def _note(self, bucket: _Bucket) -> None:
+        if self._tracks:
+            bucket.changed = True
+            self._changed.append(bucket)
+
+    def _enqueue(self, bucket: _Bucket) -> None:
+        bucket.queued = True
         self._sequence += 1
-        heappush(self._heap, (timer[0], self._sequence, timer))
+        heappush(self._heap, (bucket.timestamp, self._sequence, bucket))
 
-    def _remove(self, timer: Timer) -> None:
-        self._live.remove(timer)
-        changes = self._changes
-        if changes is not None and changes.pop(timer, None) is None:
-            changes[timer] = False
+    def _dequeue(self) -> None:
+        """Take the first bucket, an empty one, from the heap."""
+        bucket = heappop(self._heap)[2]
+        bucket.queued = False
+        bucket.due = None
+        if not bucket.gone:
+            self._forget(bucket)
+
+    def _forget(self, bucket: _Bucket) -> None:
+        """Drop an empty bucket from the index, unless another one has its place by now."""
+        timestamp, namespace = bucket.timestamp, bucket.namespace
+        place = timestamp if namespace is None else (timestamp, namespace)
+        if self._buckets.get(place) is bucket:
+            del self._buckets[place]
 
     def _compact(self) -> None:
-        seen: set[Timer] = set()
         kept = []
-        for entry in sorted(self._heap):
-            if entry[2] in self._live and entry[2] not in seen:
-                seen.add(entry[2])
+        for entry in self._heap:
+            bucket = entry[2]
+            if bucket.new or bucket.stored:
                 kept.append(entry)
+            else:
+                bucket.queued = False
+                bucket.due = None
+        heapify(kept)
         self._heap = kept
 
 

@@ -60,6 +60,35 @@ def test_a_timer_deleted_while_firing_does_not_fire():
     assert fired == list(range(10))
 
 
+def test_an_earlier_timer_registered_while_firing_fires_next():
+    queue = HeapTimerQueue()
+    for key in "abc":
+        queue.register(5, key)
+    queue.register(7, "a")
+    fired = []
+    for at, key, _ in queue.pop_until(9):
+        fired.append((at, key))
+        if (at, key) == (5, "a"):
+            queue.register(3, "z")
+            queue.register(5, "d")
+            queue.delete(5, "b")
+    assert fired == [(5, "a"), (3, "z"), (5, "c"), (5, "d"), (7, "a")]
+    assert len(queue) == 0
+    assert not queue._buckets
+
+
+def test_who_stops_firing_loses_no_timer():
+    queue = HeapTimerQueue(track_changes=True)
+    for key in "abc":
+        queue.register(5, key)
+    assert next(queue.pop_until(9)) == (5, "a", None)
+    assert queue.peek() == 5
+    assert queue.take_changes() == ([(5, "b", None), (5, "c", None)], [])
+    assert [key for _, key, _ in queue.pop_until(9)] == ["b", "c"]
+    assert queue.take_changes() == ([], [(5, "b", None), (5, "c", None)])
+    assert not queue._buckets
+
+
 @given(timers)
 def test_bytes_of_a_timer_are_exact(timer):
     assert decode_timer(encode_timer(timer)) == timer
