@@ -7,6 +7,7 @@ ROOMS = (
     "jobmanager",
     "kernels",
     "proto",
+    "sql",
     "state",
     "taskmanager",
     "testing",

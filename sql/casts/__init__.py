@@ -1,0 +1,1 @@
+"""Casts between SQL types, column-wise."""
