@@ -47,6 +47,12 @@ class MergedColumns:
         return MergedColumns(tuple(names), tuple(range(len(left.names))), tuple(kept))
 
     def schema(self, left: pa.Schema, right: pa.Schema) -> pa.Schema:
-        """The result's columns with their types."""
+        """The result's columns with their types; dictionaries have become their values."""
         fields = [left.field(i) for i in self.left] + [right.field(i) for i in self.right]
-        return pa.schema([f.with_name(n) for f, n in zip(fields, self.names, strict=True)])
+        return pa.schema(
+            [pa.field(n, _plain(f.type)) for f, n in zip(fields, self.names, strict=True)]
+        )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -20,6 +20,7 @@ GROUPS = (
     "rows",
     "aggregates",
     "windowing",
+    "intervals",
     "packing",
 )
 """Names of the groups of kernels, each a module in ``lesto.kernels.compiled``."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lesto.state.descriptors import State, StateDescriptor
     from lesto.state.storage import SnapshotStore
     from lesto.state.table import StateTable, TableDescriptor
+    from lesto.state.timed_rows import TimedRows, TimedRowsDescriptor
 
 #: Namespace of state that belongs to the key alone (not to a window).
 VOID_NAMESPACE: None = None
@@ -106,6 +107,10 @@ class KeyedStateBackend(ABC):
     @abstractmethod
     def table(self, descriptor: TableDescriptor) -> StateTable:
         """The columnar state table for a descriptor; the same object at each call."""
+
+    @abstractmethod
+    def timed_rows(self, descriptor: TimedRowsDescriptor) -> TimedRows:
+        """The rows kept by key and time of a descriptor; the same object at each call."""
 
     @abstractmethod
     def timers(self, name: str) -> TimerQueue:

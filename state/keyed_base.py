@@ -37,6 +37,7 @@ from lesto.state.typed_states import typed_list, typed_map, typed_value
 if TYPE_CHECKING:
     from lesto.state.local_backup import LocalBackup
     from lesto.state.table import StateTable, TableDescriptor
+    from lesto.state.timed_rows import TimedRows, TimedRowsDescriptor
 
 TABLE: Final = "table"
 TIMERS: Final = "timers"
@@ -160,10 +161,10 @@ class KeyedBackendBase(KeyedStateBackend):
         if known is not None and known[2].is_of(config):
             return known[2]
         if config.domain == EVENT:
-            life = Lifetime(config, self._now_in_event_time, self._time_of_access)
+            life = Lifetime(config, self._now_at_access, self._time_of_access, self._watermark)
         else:
             now = self.clock.now_ms
-            life = Lifetime(config, now, now)
+            life = Lifetime(config, now, now, now)
         if known is None:
             raw = self._make_raw(cells)
             self._expiring[descriptor.name] = (cells, raw, life)
@@ -186,8 +187,12 @@ class KeyedBackendBase(KeyedStateBackend):
         """Entries that lie on disk, perhaps not in memory: entry key behind the prefix, value."""
         return iter(())
 
-    def _now_in_event_time(self) -> int:
+    def _watermark(self) -> int:
         return self.event_time
+
+    def _now_at_access(self) -> int:
+        time = None if self.element_time is None else self.element_time()
+        return self.event_time if time is None or time < self.event_time else time
 
     def _time_of_access(self) -> int:
         time = None if self.element_time is None else self.element_time()
@@ -249,15 +254,27 @@ class KeyedBackendBase(KeyedStateBackend):
         table = self._tables.get(descriptor.name)
         if table is None:
             table = self._table_factory(descriptor, max_parallelism=self.max_parallelism)
-            stored = self.registry.get(descriptor.name)
-            meta = StateMeta(descriptor.name, TABLE, extra=dict(table.meta()))
-            if stored is not None and stored.kind == TABLE:
-                table.check_meta(stored.extra)
-            state_id = self.registry.register(meta)
-            for keys, values in self._stored_runs(state_id):
-                table.load_entries(table_entries(keys, values))
-            self._tables[descriptor.name] = table
+            self._take_in(descriptor.name, table)
         return cast("StateTable", table)
+
+    def timed_rows(self, descriptor: TimedRowsDescriptor) -> TimedRows:
+        """The rows that an operator keeps by key and time, with those restored."""
+        rows = self._tables.get(descriptor.name)
+        if rows is None:
+            rows = descriptor.create(self.max_parallelism)
+            self._take_in(descriptor.name, rows)
+        return cast("TimedRows", rows)
+
+    def _take_in(self, name: str, table: StoredTable) -> None:
+        """Register a new table and give it its restored entries."""
+        stored = self.registry.get(name)
+        meta = StateMeta(name, TABLE, extra=dict(table.meta()))
+        if stored is not None and stored.kind == TABLE:
+            table.check_meta(stored.extra)
+        state_id = self.registry.register(meta)
+        for keys, values in self._stored_runs(state_id):
+            table.load_entries(table_entries(keys, values))
+        self._tables[name] = table
 
     _tracks_changes = False
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from lesto.client.datastream import operators
 from lesto.client.datastream.checks import (
-    check_function,
     check_instance,
     check_type,
     output_schema,
@@ -188,7 +187,8 @@ class ConnectedStreams:
             if len(func) != 2:
                 wrong(method, f"a {kind.__name__} or a pair of callables", func)
             for one in func:
-                check_function(method, Function, one)
+                if isinstance(one, Function) or not callable(one):
+                    wrong(method, f"a {kind.__name__} or a pair of callables", one)
             return pair(*func)
         if not isinstance(func, kind):
             wrong(method, f"a {kind.__name__} or a pair of callables", func)

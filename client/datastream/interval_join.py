@@ -135,8 +135,9 @@ class IntervalJoined:
             func: a callable, or an object with ``join(left, right)``.
             output_type: of the results; a row type with names gives columns.
         """
-        if not callable(getattr(func, "join", None)):
-            check_function("apply", Function, func)
+        joins = callable(getattr(func, "join", None))
+        if not joins and (isinstance(func, Function) or not callable(func)):
+            wrong("apply", "a callable, or an object with join(left, right)", func)
         return self._rows("apply", func, output_type)
 
     def join(
@@ -177,7 +178,7 @@ class IntervalJoined:
         return add_two_input(
             left,
             right,
-            "Interval Join",
+            "Columnar Interval Join",
             factory,
             schema,
             keyed=True,

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.golden import columnar_jobs, row_jobs, two_input_jobs, window_jobs
+from tests.golden import columnar_jobs, row_jobs, state_jobs, two_input_jobs, window_jobs
 from tests.golden.harness import Run
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.leaks_ok("one cluster serves all golden tests; its end is checked there"),
 ]
-JOBS = [*row_jobs.JOBS, *window_jobs.JOBS, *columnar_jobs.JOBS, *two_input_jobs.JOBS]
+JOBS = [*row_jobs.JOBS, *window_jobs.JOBS, *columnar_jobs.JOBS, *two_input_jobs.JOBS, *state_jobs.JOBS]
 
 
 @pytest.mark.parametrize("golden", JOBS, ids=str)

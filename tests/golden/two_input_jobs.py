@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pyarrow as pa
 
-from lesto.common import Types, WatermarkStrategy
+from lesto.common import Types, WatermarkStrategy, col
 from lesto.datastream import (
     BroadcastProcessFunction,
     CoMapFunction,
@@ -266,6 +266,27 @@ def joined_rows_model():
     return [("far", *r) if r[2] >= 100 else r for r in out]
 
 
+COLUMNS = pa.schema([("k", pa.string()), ("n", pa.string()), ("t", pa.int64())])
+BY_COLUMN = WatermarkStrategy.for_bounded_out_of_orderness(LATE).with_timestamp_column("t")
+
+
+def _rows(events):
+    return [dict(zip(COLUMNS.names, event, strict=True)) for event in events]
+
+
+def joined_columns(stage):
+    clicks = deal(_rows(CLICKS), 2, 5)
+    buys = deal(_rows(BUYS), 3, 4)
+    left = stage.source(clicks, schema=COLUMNS, strategy=BY_COLUMN, name="clicks")
+    right = stage.source(buys, schema=COLUMNS, strategy=BY_COLUMN, name="buys")
+    joined = left.key_by("k").interval_join(right.key_by("k")).between(LOWER, UPPER).join()
+    return joined.uid("join").select("k", "n", "n_right", apart=col("t_right") - col("t"))
+
+
+def joined_columns_model():
+    return [(a[0], a[1], b[1], b[2] - a[2]) for a, b in _pairs(UPPER)]
+
+
 JOBS = [
     Golden("balances", balances, balances_model, backends=("rocksdb", "hashmap"), collect=True),
     Golden("mixed_inputs", mixed, mixed_model, view=mixed_view, from_checkpoint=True,
@@ -273,4 +294,8 @@ JOBS = [
     Golden("broadcasts", broadcasts, broadcasts_model, view=broadcasts_view,
            backends=("hashmap", "rocksdb")),
     Golden("interval_join", joined_rows, joined_rows_model, backends=("rocksdb", "rocksdb")),
+    Golden("interval_join_columns", joined_columns, joined_columns_model, sink="parquet",
+           backends=("rocksdb", "hashmap")),
+    Golden("interval_join_checkpoint", joined_columns, joined_columns_model, sink="parquet",
+           backends=("rocksdb", "rocksdb"), from_checkpoint=True),
 ]  # fmt: skip
