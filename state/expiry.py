@@ -83,7 +83,7 @@ class Sweep:
 
     def _go_round(self) -> Iterator[None]:
         for cells, state, life in list(self._backend.expiring()):
-            if not life.sweeps or (life.event and life.now() == MIN_TIMESTAMP):
+            if not life.sweeps or (life.event and life.horizon() == MIN_TIMESTAMP):
                 continue
             yield from self._in_memory(cells, state, life)
             yield from self._on_disk(cells, state, life)
@@ -107,7 +107,7 @@ class Sweep:
         kind = cells.descriptor.kind
         for where, data in self._backend.stored_cells(cells):
             stamp = first_stamp(data)
-            if stamp is None or stamp == MIN_TIMESTAMP or life.expired(stamp):
+            if stamp is None or stamp == MIN_TIMESTAMP or life.over(stamp):
                 key, at = take_sized(where, 0)
                 namespace, at = take_sized(where, at)
                 self._move(state, codec.decode(namespace), codec.decode(key))
@@ -137,8 +137,8 @@ class Sweep:
             return
         stamp, value = found
         if stamp == MIN_TIMESTAMP:
-            state.update((life.now(), value))
-        elif life.expired(stamp):
+            state.update((life.horizon(), value))
+        elif life.over(stamp):
             state.update(None)
             self.removed += 1
         else:
@@ -146,10 +146,10 @@ class Sweep:
 
     def _look_at_list(self, state: Any, life: Lifetime) -> None:
         items = list(state.get())
-        live = [item for item in items if not life.expired(item[0])]
+        live = [item for item in items if not life.over(item[0])]
         unknown = any(stamp == MIN_TIMESTAMP for stamp, _ in live)
         if unknown:
-            now = life.now()
+            now = life.horizon()
             live = [(now if stamp == MIN_TIMESTAMP else stamp, value) for stamp, value in live]
         if unknown or len(live) < len(items):
             state.update(live)
@@ -162,8 +162,8 @@ class Sweep:
             return
         stamp, value = entry
         if stamp == MIN_TIMESTAMP:
-            state.put(map_key, (life.now(), value))
-        elif life.expired(stamp):
+            state.put(map_key, (life.horizon(), value))
+        elif life.over(stamp):
             state.remove(map_key)
             self.removed += 1
         else:
@@ -172,7 +172,7 @@ class Sweep:
     def _due_at(self, life: Lifetime, stamp: int) -> None:
         if life.event:
             return
-        wait = stamp + life.ttl_ms - life.now()
+        wait = stamp + life.ttl_ms - life.horizon()
         if self._soonest is None or wait < self._soonest:
             self._soonest = wait
 

@@ -40,7 +40,8 @@ class TtlTimeCharacteristic(enum.Enum):
     """The clock state expires by.
 
     ``EventTime`` (Flink has it not): the stamp is the event time of the record that accessed the
-    state, and the watermark decides what has expired.
+    state; a later record finds it expired by its own time or by the watermark, and what the
+    watermark is past is removed.
     """
 
     ProcessingTime = 0
@@ -333,22 +334,41 @@ class Lifetime:
 
     Attributes:
         ttl_ms: how long state lives after its stamp.
-        now: time by which things expire, ms.
+        now: time by which things expire at an access, ms. In event time: the watermark or, if it
+            lags behind, the time of the record at hand, so that what a key's records see does not
+            depend on other keys' records.
         stamp: time of the present access, ms.
+        horizon: time by which things are removed without an access, ms: no record that comes is
+            before it.
         on_read: a read is an access.
         hides: expired state is not seen.
         sweeps: expired state is removed in the background.
     """
 
-    __slots__ = ("_config", "event", "hides", "now", "on_read", "stamp", "sweeps", "ttl_ms")
+    __slots__ = (
+        "_config",
+        "event",
+        "hides",
+        "horizon",
+        "now",
+        "on_read",
+        "stamp",
+        "sweeps",
+        "ttl_ms",
+    )
 
     def __init__(
-        self, config: StateTtlConfig, now: Callable[[], int], stamp: Callable[[], int]
+        self,
+        config: StateTtlConfig,
+        now: Callable[[], int],
+        stamp: Callable[[], int],
+        horizon: Callable[[], int],
     ) -> None:
         self._config = config
         self.ttl_ms = config.ttl_ms
         self.now = now
         self.stamp = stamp
+        self.horizon = horizon
         self.event = config.domain == EVENT
         self.on_read = config.get_update_type() is UpdateType.OnReadAndWrite
         visibility = config.get_state_visibility()
@@ -366,6 +386,10 @@ class Lifetime:
         stamp by the next sweep.
         """
         return stamp + self.ttl_ms <= self.now() and stamp != MIN_TIMESTAMP
+
+    def over(self, stamp: int) -> bool:
+        """Whether what was accessed at ``stamp`` ms has expired for all that is to come."""
+        return stamp + self.ttl_ms <= self.horizon() and stamp != MIN_TIMESTAMP
 
     def restamp(self, old: int) -> int:
         """The stamp behind an access to what had one: a late record does not shorten a life."""

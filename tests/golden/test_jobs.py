@@ -9,7 +9,13 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.leaks_ok("one cluster serves all golden tests; its end is checked there"),
 ]
-JOBS = [*row_jobs.JOBS, *window_jobs.JOBS, *columnar_jobs.JOBS, *two_input_jobs.JOBS, *state_jobs.JOBS]
+JOBS = [
+    *row_jobs.JOBS,
+    *window_jobs.JOBS,
+    *columnar_jobs.JOBS,
+    *two_input_jobs.JOBS,
+    *state_jobs.JOBS,
+]
 
 
 @pytest.mark.parametrize("golden", JOBS, ids=str)

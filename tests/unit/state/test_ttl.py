@@ -192,6 +192,23 @@ def test_event_time_decides_by_watermark_and_the_records_time(opened, kind):
 
 
 @pytest.mark.parametrize("kind", BACKENDS)
+def test_a_record_sees_what_lives_at_its_own_time_but_only_the_watermark_removes(opened, kind):
+    backend = opened(kind)
+    now = {"record": 100}
+    backend.element_time = lambda: now["record"]
+    state = backend.get_state(value(config(use_event_time=1)))
+    state.update("x")
+    sweep = Sweep(backend)
+    now["record"] = 100 + TTL  # the watermark is far behind
+    sweep.step()
+    assert sweep.removed == 0
+    backend.event_time = 100 + TTL - 1
+    sweep.step()
+    assert sweep.removed == 0
+    assert state.value() is None
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
 def test_without_event_time_yet_nothing_expires(opened, kind):
     backend = opened(kind)
     backend.element_time = lambda: None
