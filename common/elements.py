@@ -196,6 +196,15 @@ class Barrier:
     unaligned: bool = False
     full: bool = False
 
+    @property
+    def may_overtake(self) -> bool:
+        """Whether it ever may: savepoints and last checkpoints keep nothing that is in flight.
+
+        >>> Barrier(1, 0).may_overtake, Barrier(1, 0, CheckpointKind.SAVEPOINT).may_overtake
+        (True, False)
+        """
+        return self.kind is CheckpointKind.CHECKPOINT and not self.stop and not self.drain
+
 
 @dataclass(frozen=True, slots=True)
 class EndOfData:

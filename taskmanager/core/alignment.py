@@ -12,7 +12,7 @@ come on all of them.
   What is in front of the barriers of the other channels is *in flight*: it is captured into the
   checkpoint, and processed as usual. A barrier is announced as soon as it is in a channel's queue.
 * Aligned, then unaligned: as aligned until a timer fires or a barrier comes that overtook
-  elsewhere.
+  elsewhere. Never for savepoints and last checkpoints, which keep nothing in flight.
 
 Some edges never let a barrier overtake (``aligned_only``). A task waits for its barriers on those.
 When more bytes would be in flight than allowed, the task waits for alignment too.
@@ -205,7 +205,7 @@ class BarrierAligner:
     ) -> list[Instruction]:
         """The timer of a checkpoint has fired: its barriers overtake from now on."""
         pending = self._pending.get(checkpoint_id)
-        if pending is None:
+        if pending is None or not pending.barrier.may_overtake:
             return []
         pending.unaligned = True
         pending.barrier = replace(pending.barrier, unaligned=True)
@@ -266,7 +266,7 @@ class BarrierAligner:
     def _consider(self, pending: _Pending, now_us: int, queued_bytes: int) -> list[Instruction]:
         """Start without alignment when that is allowed now."""
         if not pending.unaligned:
-            if not self._timed or pending.armed:
+            if not self._timed or pending.armed or not pending.barrier.may_overtake:
                 return []
             pending.armed = True
             return [ArmTimer(pending.barrier)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lesto.common.elements import MIN_TIMESTAMP, Barrier, CheckpointKind
+from lesto.common.elements import MIN_TIMESTAMP, Barrier
 from lesto.proto import job_pb2
 from lesto.taskmanager.runtime.exchange.channels import Frozen
 
@@ -43,8 +43,7 @@ class OvertakingSettings:
 
     def of(self, barrier: Barrier) -> bool:
         """Whether this barrier may: savepoints and last checkpoints are aligned."""
-        regular = barrier.kind is CheckpointKind.CHECKPOINT
-        return self.enabled and regular and not barrier.stop and not barrier.drain
+        return self.enabled and barrier.may_overtake
 
 
 @dataclass(frozen=True, slots=True)

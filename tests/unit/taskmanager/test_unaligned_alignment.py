@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesto.common.elements import Barrier
+from lesto.common.elements import Barrier, CheckpointKind
 from lesto.taskmanager.core.alignment import (
     ArmTimer,
     BarrierAligner,
@@ -79,6 +79,24 @@ def test_a_timer_lets_barriers_overtake_that_are_under_way():
         Captured(1),
     ]
     assert aligner.on_timeout(1, 10) == []
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        Barrier(1, 1, CheckpointKind.SAVEPOINT),
+        Barrier(1, 1, CheckpointKind.FINAL),
+        Barrier(1, 1, stop=True),
+        Barrier(1, 1, drain=True),
+    ],
+)
+def test_savepoints_and_last_checkpoints_stay_aligned_however_long_they_take(never):
+    # Nothing keeps what would be in flight: a restore would lose it.
+    aligner = BarrierAligner(2, timed=True)
+    assert aligner.on_barrier(0, never, 1) == [Block(0)]
+    assert aligner.on_timeout(1, 1000) == []
+    done = StartCheckpoint(never, 1999, 1)
+    assert aligner.on_barrier(1, never, 2000) == [done, Unblock((0,))]
 
 
 def test_without_a_timer_aligned_barriers_stay_aligned():
