@@ -6,6 +6,7 @@ As in Flink, both streams become one of tagged records, and the window's functio
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from lesto.client.datastream.checks import (
@@ -17,7 +18,7 @@ from lesto.client.datastream.checks import (
 )
 from lesto.client.datastream.errors import JobBuildError
 from lesto.client.datastream.location import user_location
-from lesto.client.datastream.windowed_stream import WindowedStream
+from lesto.client.datastream.windowed_stream import WindowedStream, WindowSettings
 from lesto.common.expressions import Column
 from lesto.common.functions import KeySelector, as_callable
 from lesto.common.keys import FieldKeySelector
@@ -27,6 +28,8 @@ from lesto.common.windowing import WindowAssigner
 
 if TYPE_CHECKING:
     from lesto.client.datastream.data_stream import DataStream
+    from lesto.client.datastream.environment import StreamExecutionEnvironment
+    from lesto.client.datastream.keyed_stream import KeyedStream
 
 Key = Callable[[Any], Any] | KeySelector | str | Column | tuple[str, ...]
 
@@ -135,12 +138,24 @@ class _PairWindows(WindowedStream):
         keys: tuple[Callable[[Any], Any], ...],
         assigner: WindowAssigner[Any, Any],
     ) -> None:
+        WindowSettings.__init__(self, assigner)
+        self._streams = streams
+        self._keys = keys
+        self._method = streams._method
+
+    @cached_property
+    def _keyed(self) -> KeyedStream:  # type: ignore[override]
+        """Both streams as one of tagged records; made when it is used."""
         from lesto.taskmanager.operators.window_joins import TagFirst, TaggedKey, TagSecond
 
+        streams = self._streams
         tagged = streams._first.map(TagFirst()).name(f"{streams._method}: first")
         others = streams._second.map(TagSecond()).name(f"{streams._method}: second")
-        super().__init__(tagged.union(others).key_by(TaggedKey(*keys)), assigner)
-        self._method = streams._method
+        return tagged.union(others).key_by(TaggedKey(*self._keys))
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """The environment."""
+        return self._streams._first.get_execution_environment()
 
     def side_output_late_data(self, output_tag: Any) -> Self:
         """Not with two streams, as in Flink: late records are counted and dropped."""
@@ -174,6 +189,34 @@ class JoinedWindows(_PairWindows):
             return self._apply(FlatJoinWindow(window_function), window_function, output_type)
         check_function("apply", JoinFunction, window_function)
         return self._apply(JoinWindow(window_function), window_function, output_type)
+
+    def columns(self, suffix: str = "_right") -> DataStream:
+        """The pairs as columns, without entering Python for a record.
+
+        The first stream's columns, then the second's without its keys of the same names. Both
+        streams need columns, and keys by column name of equal types; windows must be tumbling or
+        sliding in event time, with the default trigger.
+
+        Args:
+            suffix: for columns of the second stream whose names the first has.
+
+        Raises:
+            SchemaRequiredError: a stream carries opaque Python values, or a key is a function.
+            WrongArgumentError: the keys have different types, or two columns get one name.
+            UnsupportedWindowError: the windows are of another kind.
+        """
+        from lesto.client.datastream.column_joins import join_columns
+
+        for what, given in (
+            ("a trigger", self._trigger),
+            ("an evictor", self._evictor),
+            ("allowed lateness", self._allowed_lateness_ms),
+        ):
+            if given:
+                unsupported(f"a join of columns with {what}", "use apply(...)")
+        check_instance("columns", "a text", suffix, str)
+        streams = self._streams
+        return join_columns(streams._first, streams._second, self._keys, self._assigner, suffix)
 
 
 class CoGroupedWindows(_PairWindows):

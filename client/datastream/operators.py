@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from lesto.common.async_functions import AsyncCall
 from lesto.common.expressions import Expr
+from lesto.common.function_forms import FunctionForm
 from lesto.common.keys import KeySpec
 from lesto.common.sink import Sink
 from lesto.common.source import Source
@@ -60,6 +63,13 @@ def async_wait(function: Any, call: AsyncCall) -> Thunk:
 def async_keyed(function: Any, call: AsyncCall, key: KeySpec) -> Thunk:
     """Awaits a request for each record of a keyed stream, one of a key at a time."""
     return _factory("async_keyed", "AsyncKeyedOperator", function, call, key)
+
+
+def batch_function(
+    name: str, function: Any, form: FunctionForm, schema: pa.Schema | None, as_values: bool
+) -> Thunk:
+    """A function of whole batches."""
+    return _factory("columnar.batch_functions", name, function, form, schema, as_values)
 
 
 def dead_letters(inner: Thunk, tag: str) -> Thunk:
@@ -137,6 +147,11 @@ def window(*args: Any) -> Thunk:
 def partition_window(kind: str, function: Any) -> Thunk:
     """All records of a subtask as one window."""
     return _factory("partition_windows", "PartitionWindowOperator", kind, function)
+
+
+def window_join(keys: Sequence[tuple[str, str]], assigner: Any, suffix: str) -> Thunk:
+    """A window join on columns."""
+    return _factory("columnar.window_join", "WindowJoinOperator", tuple(keys), assigner, suffix)
 
 
 def select(exprs: Sequence[Expr]) -> Thunk:
