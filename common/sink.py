@@ -65,6 +65,10 @@ class WriterContext(Protocol):
         """The injected clock."""
         ...
 
+    def wake(self) -> None:
+        """Thread-safe: call ``poll`` soon (of a concurrent sink's writer)."""
+        ...
+
     @property
     def checkpoint_interval_ms(self) -> int | None:
         """From one checkpoint to the next at the least, in ms; None when there are none."""
@@ -81,6 +85,25 @@ class SinkWriter(ABC):
     @abstractmethod
     def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
         """Make all data so far durable and return committables; called at each barrier."""
+
+    def snapshot_state(self, checkpoint_id: int) -> Sequence[bytes]:
+        """State of its own, behind ``prepare_commit``; dealt out anew at another parallelism."""
+        return ()
+
+    def restore_state(self, items: Sequence[bytes]) -> None:  # noqa: B027 - optional hook
+        """Take over what ``snapshot_state`` gave; before any batch."""
+
+    def poll(self) -> bool:
+        """Concurrent sinks: look what has been done; whether anything has."""
+        return False
+
+    def room(self) -> int:
+        """Concurrent sinks: records that it would take now; 0: it exerts backpressure."""
+        return 1 << 40
+
+    def in_flight(self) -> bool:
+        """Concurrent sinks: whether something is under way; the job's end waits for it."""
+        return False
 
     def flush(self) -> None:  # noqa: B027 - optional hook
         """Called when the input is idle: pass on what is buffered (print, sockets)."""
@@ -143,9 +166,11 @@ class Sink(ABC):
 
     Attributes:
         input_form: the form of batch the writer takes.
+        concurrent: its writers have work under way on threads of their own.
     """
 
     input_form: Form = Form.ANY
+    concurrent: bool = False
 
     @abstractmethod
     def create_writer(self, context: WriterContext) -> SinkWriter:

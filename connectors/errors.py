@@ -125,3 +125,17 @@ class SchemaRegistryError(ConnectorError):
     """The schema registry did not answer, or does not know a schema."""
 
     code = "LESTO-3028"
+
+
+class SocketSourceError(LestoError):
+    """A socket source cannot connect, or gets what are no texts."""
+
+    code = "LESTO-3030"
+    domain = Domain.EXTERNAL
+
+
+class AsyncSinkError(LestoError):
+    """A destination has refused a batch at every attempt."""
+
+    code = "LESTO-3031"
+    domain = Domain.EXTERNAL

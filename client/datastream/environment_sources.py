@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lesto.common.types import TypeInformation
 
 PORT_MAX = 65_535
+RETRIES_MAX = 60
 
 
 class JobListener(ABC):
@@ -109,18 +110,21 @@ class EnvironmentSources:
             hostname: of the server.
             port: of the server.
             delimiter: between two texts.
-            max_retry: further attempts to connect, a second apart; -1: for ever.
+            max_retry: further attempts to connect, a second apart.
         """
         from lesto.connectors.sockets import SocketTextSource
 
         check_instance("socket_text_stream", "a host name", hostname, str)
         if not is_a(port, int) or not 0 < port <= PORT_MAX:
             wrong("socket_text_stream", f"a port from 1 to {PORT_MAX}", port)
+        if not is_a(max_retry, int) or not 0 <= max_retry <= RETRIES_MAX:
+            wrong("socket_text_stream", f"a max_retry from 0 to {RETRIES_MAX}", max_retry)
         if not is_a(delimiter, str) or not delimiter:
             wrong("socket_text_stream", "a non-empty delimiter", delimiter)
         source = SocketTextSource(hostname, port, delimiter, max_retry)
         strategy = WatermarkStrategy.no_watermarks()
-        return self.from_source(source, strategy, f"Socket: {hostname}:{port}").set_parallelism(1)
+        stream = self.from_source(source, strategy, f"Socket: {hostname}:{port}")
+        return stream.force_non_parallel()
 
     # -------------------------------------------------------------------------------- cached files
 

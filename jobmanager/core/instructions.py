@@ -121,11 +121,12 @@ class StopEnumerators:
 
 @dataclass(frozen=True, slots=True)
 class HandleSplitRequest:
-    """A reader asks for work."""
+    """A reader asks for work, or (with an event) tells something."""
 
     attempt: int
     operator_uid: str
     subtask: int
+    event: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -356,8 +356,8 @@ class JobRunner:
                 self._sources.start(attempt, states)
             case do.StopEnumerators():
                 self._sources.stop()
-            case do.HandleSplitRequest(attempt, uid, subtask):
-                self._sources.handle_split_request(attempt, uid, subtask)
+            case do.HandleSplitRequest(attempt, uid, subtask, event):
+                self._sources.handle_split_request(attempt, uid, subtask, event)
             case do.ResetReaders():
                 self._sources.reset_readers(instruction)
             case do.SnapshotEnumerators(attempt, checkpoint_id, completed):

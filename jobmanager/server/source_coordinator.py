@@ -136,10 +136,15 @@ class SourceCoordinator:
             self._closed = True
             self._executor.shutdown(wait=False)
 
-    def handle_split_request(self, attempt: int, uid: str, subtask: int) -> None:
-        """A reader asks for work."""
+    def handle_split_request(
+        self, attempt: int, uid: str, subtask: int, event: bytes = b""
+    ) -> None:
+        """A reader asks for work, or (with an event) tells something."""
 
         def call(running: _Running) -> None:
+            if event:
+                running.enumerator.handle_reader_event(subtask, event)
+                return
             running.enumerator.handle_split_request(subtask)
 
         self._submit(lambda: self._call(attempt, uid, call))

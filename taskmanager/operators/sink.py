@@ -28,6 +28,8 @@ from lesto.taskmanager.operators.errors import CommitFailedError
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 COMMITTABLES_STATE: Final = "committables"
+#: List state of the writer's own.
+WRITER_STATE: Final = "writer"
 #: Attempts to commit before the task fails; the restart then commits again.
 COMMIT_ATTEMPTS_MAX: Final = 5
 COMMIT_BACKOFF_FIRST_MS: Final = 100
@@ -84,6 +86,10 @@ class OperatorWriterContext:
         """The injected clock."""
         return self._context.clock
 
+    def wake(self) -> None:
+        """Poll the writer soon; thread-safe."""
+        self._context.wake()
+
     @property
     def checkpoint_interval_ms(self) -> int | None:
         """From one checkpoint to the next at the least."""
@@ -108,6 +114,7 @@ class SinkOperator(Operator):
     def __init__(self, sink: Sink, pause: Callable[[int], None] | None = None) -> None:
         self._sink = sink
         self.input_form = sink.input_form
+        self.concurrent = sink.concurrent
         self._pause = pause or _sleep_ms
         self._committer: Committer | None = None
         #: Uncommitted, ascending by checkpoint id; those being committed stay here until they are.
@@ -134,10 +141,25 @@ class SinkOperator(Operator):
             self._pending = []
         self._writer = self._sink.create_writer(OperatorWriterContext(self.context))
         self._opened = True
+        own = self.context.restored_list(WRITER_STATE)
+        if own:
+            self._writer.restore_state(own)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Hand the batch to the writer."""
         self._writer.write(batch)
+
+    def poll(self) -> bool:
+        """What the writer has under way."""
+        return self._writer.poll()
+
+    def room(self) -> int:
+        """What the writer would take."""
+        return self._writer.room()
+
+    def in_flight(self) -> bool:
+        """Whether the writer has something under way."""
+        return self._writer.in_flight()
 
     def process_watermark(self, timestamp: int) -> None:
         """A sink ends the stream."""
@@ -151,10 +173,10 @@ class SinkOperator(Operator):
         self._pending.extend((checkpoint_id, committable) for committable in committables)
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
-        """All committables not known to be committed."""
-        return OperatorSnapshot(
-            lists={COMMITTABLES_STATE: [_encode(item) for item in self._pending]}
-        )
+        """All committables not known to be committed, and the writer's own state."""
+        lists = {COMMITTABLES_STATE: [_encode(item) for item in self._pending]}
+        own = list(self._writer.snapshot_state(checkpoint_id))
+        return OperatorSnapshot(lists=lists | ({WRITER_STATE: own} if own else {}))
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Commit everything up to this checkpoint on the I/O thread."""
