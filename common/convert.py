@@ -64,10 +64,16 @@ def to_named_rows(batch: RowBatch, schema: pa.Schema) -> RowBatch:
     """
     names = tuple(schema.names)
     values = batch.values
-    if {*map(type, values)} == {row_class(names)}:
+    make = row_class(names)
+    forms = {*map(type, values)}
+    if forms == {make}:
         return batch
     kinds = _kinds(batch)
-    rows: list[Any] = rows_from_columns(names, _columns(values, schema))
+    rows: list[Any]
+    if forms <= {tuple, make} and {*map(len, values)} == {len(names)}:
+        rows = [*map(make, values)]  # the same without a look at each field
+    else:
+        rows = rows_from_columns(names, _columns(values, schema))
     if kinds is not None:
         for row, kind in zip(rows, kinds.tolist(), strict=True):
             row.set_row_kind(RowKind(kind))
