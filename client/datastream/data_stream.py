@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow as pa
 
 from lesto.client.datastream import operators
+from lesto.client.datastream.batch_functions import batch_function
 from lesto.client.datastream.checks import (
     check_function,
     check_instance,
@@ -167,10 +168,16 @@ class DataStream(NodeSettings):
 
         An ``async def`` function has ``capacity`` calls under way at one time, 100 unless told;
         results keep the order of the records. So in flat_map, filter and process.
+
+        On a stream with columns a function may take whole batches or columns, by its type hints
+        (``pa.RecordBatch``, ``pd.DataFrame``, ``np.ndarray``, ...; see
+        :mod:`lesto.common.function_forms`). So in flat_map, filter and process.
         """
         check_function("map", MapFunction, func)
         if awaited := self._async("map", func, output_type, capacity):
             return awaited
+        if whole := self._batched("Map", "map", func, output_type):
+            return whole
         schema = output_schema("map", output_type)
         factory = operators.stateless("MapOperator", func)
         return self._add("Map", factory, schema, functions=(func,), type_info=output_type)
@@ -186,6 +193,8 @@ class DataStream(NodeSettings):
         check_function("flat_map", FlatMapFunction, func)
         if awaited := self._async("flat_map", func, output_type, capacity):
             return awaited
+        if whole := self._batched("Flat Map", "flat_map", func, output_type):
+            return whole
         schema = output_schema("flat_map", output_type)
         factory = operators.stateless("FlatMapOperator", func)
         return self._add("Flat Map", factory, schema, functions=(func,), type_info=output_type)
@@ -209,6 +218,8 @@ class DataStream(NodeSettings):
         check_function("filter", FilterFunction, func)
         if awaited := self._async("filter", func, None, capacity):
             return awaited
+        if whole := self._batched("Filter", "filter", func, None):
+            return whole
         factory = operators.stateless("FilterOperator", func)
         return self._add(
             "Filter", factory, self.schema, functions=(func,), type_info=self._type_info
@@ -225,9 +236,27 @@ class DataStream(NodeSettings):
         check_function("process", ProcessFunction, func, plain=False)
         if awaited := self._async("process_element", func, output_type, capacity):
             return awaited
+        if whole := self._batched("Process", "process_element", func, output_type):
+            return whole
         schema = output_schema("process", output_type)
         factory = operators.stateless("ProcessOperator", func)
         return self._add("Process", factory, schema, functions=(func,), type_info=output_type)
+
+    def _batched(
+        self, label: str, method: str, func: Any, output_type: TypeInformation | None
+    ) -> DataStream | None:
+        """The stream with a function of batches applied; None for a function of records."""
+        found = batch_function(method, func, self.schema, output_type)
+        if found is None:
+            return None
+        kept = self._type_info if method == "filter" else output_type
+        return self._add(
+            f"{label} of batches",
+            found.factory,
+            found.schema,
+            functions=(func,),
+            type_info=kept,
+        )
 
     def _async(
         self, method: str, func: Any, output_type: TypeInformation | None, capacity: int | None

@@ -16,7 +16,7 @@ RECORDS = [
 def update_tel(record):
     data = json.loads(record.data)
     data["tel"] += 1
-    return Row(record.id, json.dumps(data, sort_keys=True))
+    return Row(id=record.id, data=json.dumps(data, sort_keys=True))
 
 
 def main():
