@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lesto.client.datastream.errors import JobBuildError
+from lesto.client.datastream.location import user_location
 from lesto.client.errors import JobManagerCallError
 from lesto.client.job_client import JobClient
 from lesto.common.row import rows_from_columns
@@ -73,6 +75,40 @@ class CloseableIterator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class AsyncRecords:
+    """Records of a stream in a job that something else submits; made by ``collect_async``."""
+
+    def __init__(self) -> None:
+        self._records: Iterator[Any] | None = None
+
+    def begin(self, job: JobClient, operator_uid: str) -> None:
+        """The job was submitted."""
+
+        def read() -> Iterator[Any]:
+            for message in job.client.results(job.job_id, operator_uid):
+                yield from decode(message)
+
+        self._records = read()
+
+    def __iter__(self) -> AsyncRecords:
+        return self
+
+    def __next__(self) -> Any:
+        if self._records is None:
+            msg = "the job of these records was not submitted yet"
+            raise JobBuildError(
+                msg,
+                remedy="call env.execute_async() first, and keep its JobClient open meanwhile",
+                location=user_location(),
+            )
+        return next(self._records)
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._records is not None:
+            self._records.close()  # type: ignore[attr-defined]
 
 
 def decode(message: pb.ResultBatch) -> list[Any]:

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from lesto.client.datastream.keyed_stream import KeyedStream
     from lesto.client.datastream.partition_windowed_stream import PartitionWindowedStream
     from lesto.client.datastream.windowed_stream import AllWindowedStream
-    from lesto.client.results import CloseableIterator
+    from lesto.client.results import AsyncRecords, CloseableIterator
     from lesto.state.descriptors import MapStateDescriptor
 
 
@@ -516,7 +516,7 @@ class DataStream(NodeSettings):
         return PartitionWindowedStream(self)
 
     def cache(self) -> Any:
-        """Not supported yet."""
+        """Not supported: jobs share no intermediate results."""
         unsupported("DataStream.cache", "write the stream to files and read them")
 
     def get_side_output(self, output_tag: OutputTag) -> DataStream:
@@ -608,6 +608,20 @@ class DataStream(NodeSettings):
             return rows
         with rows:
             return [row for row, _ in zip(rows, range(limit), strict=False)]
+
+    def collect_async(self) -> AsyncRecords:
+        """This stream's records, of the job that the environment's next ``execute`` runs.
+
+        Several streams of one job may be collected. Iterate over the result after ``execute_async``
+        (``execute`` ends before); closing it leaves the job alone.
+        """
+        from lesto.client.results import AsyncRecords
+        from lesto.connectors.memory.collect import CollectSink
+
+        sink = self._sink(CollectSink(), "Collect", ())
+        records = AsyncRecords()
+        self._env._collecting.append((sink._node, records))
+        return records
 
     # ------------------------------------------------------------------------------------- details
 

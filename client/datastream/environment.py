@@ -63,6 +63,7 @@ from lesto.common.watermarks import WatermarkStrategy
 
 if TYPE_CHECKING:
     from lesto.client.job_client import JobClient, JobExecutionResult
+    from lesto.client.results import AsyncRecords
     from lesto.proto.job_pb2 import JobGraph
 
 DEFAULT_JOB_NAME = "Lesto Streaming Job"
@@ -84,6 +85,8 @@ class StreamExecutionEnvironment(EnvironmentSources):
         self._next_position = 0
         self._python_paths: list[str] = []
         self._listeners: list[JobListener] = []
+        self._collected: list[tuple[str, AsyncRecords]] = []
+        self._collecting: list[tuple[Transformation, AsyncRecords]] = []
 
     def _base_configuration(self) -> Configuration:
         """Files, environment and -D; ``lesto run`` hands them over already merged."""
@@ -455,11 +458,14 @@ class StreamExecutionEnvironment(EnvironmentSources):
     def _submitted(self, graph: JobGraph) -> JobClient:
         from lesto.client.submit import submit
 
+        collecting, self._collected = self._collected, []
         try:
             job = submit(graph, self._config, self._run_options)
         except Exception as error:
             self._tell_submitted(None, error)
             raise
+        for uid, records in collecting:
+            records.begin(job, uid)
         self._tell_submitted(job, None)
         return job
 
@@ -551,6 +557,8 @@ class StreamExecutionEnvironment(EnvironmentSources):
             Path(self._run_options.plan_path).write_text(self.get_execution_plan(), "utf-8")
             raise PlanWrittenError
         graph = self.get_job_graph(job_name)
+        self._collected = [(self._uid_of(node), rows) for node, rows in self._collecting]
+        self._collecting.clear()
         self._nodes.clear()
         return graph
 

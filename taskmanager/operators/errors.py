@@ -122,3 +122,11 @@ class AsyncLoopBlockedError(LestoError):
     code = "LESTO-6010"
     domain = Domain.USER
     retryable = False
+
+
+class InvalidPartitionError(LestoError):
+    """A partitioner named a subtask that does not exist."""
+
+    code = "LESTO-6013"
+    domain = Domain.USER
+    retryable = False

@@ -10,6 +10,7 @@ import itertools
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import Any
 
 import cloudpickle
@@ -21,6 +22,8 @@ from lesto.common.elements import Batch, ColumnarBatch, RowBatch
 from lesto.common.keys import KeySpec
 from lesto.kernels import hashing, keygroups, partition
 from lesto.proto import job_pb2, runtime_pb2
+from lesto.taskmanager.operators.errors import InvalidPartitionError
+from lesto.taskmanager.operators.user_functions import function_name, user_errors
 from lesto.taskmanager.runtime.errors import DeploymentError
 
 Pieces = Iterable[tuple[int, Batch]]
@@ -148,12 +151,35 @@ class Custom(ByChannel):
 
     def channels(self, batch: Batch) -> Channels:
         """What the function says; it must be in 0..n-1."""
-        keys = _values(batch) if self._key_of is None else map(self._key_of, _values(batch))
-        out = np.fromiter((self._partitioner(k, self.n) for k in keys), np.int32, len(batch))
-        if len(out) and not (int(out.min()) >= 0 and int(out.max()) < self.n):
-            msg = f"the partitioner gave channels {out.min()}..{out.max()}; there are {self.n}"
-            raise ValueError(msg)
-        return out
+        values = _values(batch)
+        n, choose = self.n, self._partitioner
+        name = function_name(choose)
+        with user_errors("partition_custom", name):
+            keys = values if self._key_of is None else [*map(self._key_of, values)]
+            given = [choose(key, n) for key in keys]
+        try:
+            out = np.fromiter(map(index, given), np.int64, len(given))
+        except (TypeError, OverflowError):
+            out = None
+        if out is None or (len(out) and not (int(out.min()) >= 0 and int(out.max()) < n)):
+            raise _wrong_channel(name, n, keys, given)
+        return out.astype(np.int32)
+
+
+def _wrong_channel(name: str, n: int, keys: Sequence[Any], given: Sequence[Any]) -> Exception:
+    """Names the first key that goes nowhere."""
+    key, channel = next(
+        (key, channel)
+        for key, channel in zip(keys, given, strict=True)
+        if not hasattr(channel, "__index__") or not 0 <= index(channel) < n
+    )
+    msg = (
+        f"partition_custom: {name} gave {channel!r:.80} for the key {key!r:.80}, not a number from"
+        f" 0 to {n - 1}"
+    )
+    return InvalidPartitionError(
+        msg, remedy="return a subtask below num_partitions, for instance key % num_partitions"
+    )
 
 
 def create_partitioner(edge: runtime_pb2.OutputEdge, producer: int) -> Partitioner:
