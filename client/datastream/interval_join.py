@@ -37,6 +37,11 @@ class IntervalJoin:
     """Two keyed streams to be joined; ``between`` says how far apart their times may be."""
 
     def __init__(self, stream_one: KeyedStream, stream_two: KeyedStream) -> None:
+        if isinstance(stream_two, DataStream) and not isinstance(stream_two, KeyedStream):
+            msg = "interval_join: the other stream is not keyed"
+            raise WrongArgumentError(
+                msg, remedy="call key_by(...) on it too", location=user_location()
+            )
         check_instance("interval_join", "a KeyedStream", stream_two, KeyedStream)
         check_same_environment("interval_join", stream_one, stream_two)
         check_same_keys("interval_join", stream_one, stream_two)

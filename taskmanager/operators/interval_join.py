@@ -73,7 +73,7 @@ class IntervalJoinOperator(UserFunctionOperator):
         super().__init__(function)
         self._keys_of = (key_function(left_key), key_function(right_key))
         self._sides = (_Side(lower, upper), _Side(-upper, -lower))
-        self._width = max((upper - lower) // 2, BUCKET_MS_MIN)
+        self._width = max(upper - lower, BUCKET_MS_MIN)
         self._event_time = event_time
         self._late_tags = late_tags
 

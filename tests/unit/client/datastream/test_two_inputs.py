@@ -345,7 +345,11 @@ MISTAKES = {
     ),
     "join of a stream that is not keyed": (
         lambda e: values(e).key_by(identity).interval_join(values(e)),
-        "interval_join takes a KeyedStream",
+        "interval_join: the other stream is not keyed",
+    ),
+    "join of no stream": (
+        lambda e: values(e).key_by(identity).interval_join([1]),
+        "interval_join takes a KeyedStream, not",
     ),
     "join of keys of different types": (
         lambda e: columns(e).key_by("k").interval_join(columns(e, OTHER).key_by("id")),
