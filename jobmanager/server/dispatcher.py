@@ -7,6 +7,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from lesto.common import options
 from lesto.common.config import Configuration
@@ -34,6 +35,10 @@ from lesto.jobmanager.server.settings import checkpoint_config, job_config, job_
 from lesto.proto import client_pb2, job_pb2
 
 logger = get_logger("lesto.jobmanager.dispatcher")
+
+#: A new leader lists the jobs again after these pauses: what NFS or an object store lists may be up
+#: to a minute old.
+LISTED_AGAIN_SECONDS: Final = (2, 10, 60)
 
 
 @dataclass(slots=True)
@@ -111,6 +116,7 @@ class Dispatcher:
         self._durable = durable(self) if durable is not None else None
         self._submitting: dict[str, asyncio.Event] = {}
         self._watchers: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
         self._stopped = False
         self._lost: LestoError | None = None
 
@@ -166,15 +172,38 @@ class Dispatcher:
         """
         if self._durable is None:
             return
-        found = await self._durable.find_all()
-        found.sort(key=lambda job: job.log.state.submitted.at_ms if job.log.state.submitted else 0)
-        for one in found:
-            try:
-                self._take_over(one)
-            except LestoError as error:  # it must not keep the others from going on
-                logger.error("job.unrecoverable", job=one.graph.job_id, error=str(error))
-                self._take_over(unrecoverable(one.log, one.graph.job_id, error))
+        await self._take_over_unknown(self._durable)
         await self._forget()
+        self._looking = asyncio.create_task(self._look_again(self._durable))
+
+    async def _look_again(self, durable: DurableJobs) -> None:
+        """A listing may be old: a job that it does not show yet would be nobody's."""
+        for seconds in LISTED_AGAIN_SECONDS:
+            await asyncio.sleep(seconds)
+            if self._stopped:
+                return
+            try:
+                await self._take_over_unknown(durable)
+            except LestoError as error:  # what is known runs; who leads is decided elsewhere
+                logger.warning("recovery.not_listed_again", error=str(error))
+
+    async def _take_over_unknown(self, durable: DurableJobs) -> None:
+        ids = await durable.job_ids()
+        unknown = [i for i in ids if i not in self.jobs and i not in self._submitting]
+        # A client that sends its submission again waits.
+        self._submitting.update((job_id, asyncio.Event()) for job_id in unknown)
+        try:
+            found = await durable.find(unknown)
+            found.sort(key=lambda j: j.log.state.submitted.at_ms if j.log.state.submitted else 0)
+            for one in () if self._stopped else found:
+                try:
+                    self._take_over(one)
+                except LestoError as error:  # it must not keep the others from going on
+                    logger.error("job.unrecoverable", job=one.graph.job_id, error=str(error))
+                    self._take_over(unrecoverable(one.log, one.graph.job_id, error))
+        finally:
+            for job_id in unknown:
+                self._submitting.pop(job_id).set()
 
     def _take_over(self, found: FoundJob) -> None:
         graph = found.graph
@@ -386,6 +415,9 @@ class Dispatcher:
         for job in list(self.jobs.values()):
             if job.runner is not None:
                 await job.runner.abort(reason)
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         if self._watchers:
             await asyncio.wait(self._watchers)
 

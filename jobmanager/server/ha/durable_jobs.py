@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -87,13 +87,20 @@ class DurableJobs:
         own = self._leadership
         return await self._off_loop(lambda: log.claim(own.leader, own.term))
 
-    async def find_all(self) -> list[FoundJob]:
-        """Every job; those that have not ended are claimed for this leader.
+    async def job_ids(self) -> list[str]:
+        """Every job that the storage lists; one that was made a moment ago may be missing.
+
+        Raises:
+            LestoError: the storage refuses again and again.
+        """
+        return await self._patiently(self._store.job_ids)
+
+    async def find(self, job_ids: Sequence[str]) -> list[FoundJob]:
+        """Read jobs; those that have not ended are claimed for this leader.
 
         Raises:
             LestoError: the storage refuses again and again, or a later leader is at work.
         """
-        job_ids = await self._patiently(self._store.job_ids)
         # Those that cannot be read hide no other.
         found = await asyncio.gather(*(self._find(job_id) for job_id in job_ids))
         return [job for job in found if job is not None]
