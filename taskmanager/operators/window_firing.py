@@ -7,14 +7,37 @@ the next one, and takes no input before all has fired. The watermark follows beh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from lesto.taskmanager.core.pacing import STEP_NS
 from lesto.taskmanager.operators.base import OperatorContext, Output
-from lesto.taskmanager.operators.window_engine import WindowEngine
-from lesto.taskmanager.operators.window_output import WindowResults
 
 STEP_MS: Final = STEP_NS // 1_000_000
+
+
+class Fires(Protocol):
+    """What keeps windows; an engine, or an operator of columns."""
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether windows end by the wall clock."""
+        ...
+
+    def advance(self, time: int) -> Iterator[None]:
+        """Fire, a step at a time."""
+        ...
+
+    def due_at(self) -> int | None:
+        """When the earliest window ends by the wall clock, ms."""
+        ...
+
+
+class Flushes(Protocol):
+    """What collects results."""
+
+    def flush(self) -> None:
+        """Emit what was collected."""
+        ...
 
 
 class Firing:
@@ -28,7 +51,7 @@ class Firing:
     """
 
     def __init__(
-        self, context: OperatorContext, output: Output, engine: WindowEngine, results: WindowResults
+        self, context: OperatorContext, output: Output, engine: Fires, results: Flushes
     ) -> None:
         self._context = context
         self._output = output

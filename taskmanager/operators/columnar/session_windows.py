@@ -12,6 +12,7 @@ in it. ``first`` and ``last`` of sessions that become one go by event time of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,11 @@ from lesto.state.table import AccumulatorSpec, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Slots
 from lesto.taskmanager.operators.columnar.distinct import Distinct
 from lesto.taskmanager.operators.columnar.due_slots import DueSlots
-from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
+from lesto.taskmanager.operators.columnar.window_results import (
+    RESULT_ROWS_MAX,
+    LateRows,
+    WindowResults,
+)
 
 START: Final = "session_start"
 END: Final = "session_end"
@@ -106,8 +111,10 @@ class SessionWindows:
         self._update(slots[touched], merged.starts[touched], merged.ends[touched], watermark)
         self._by_key.drop_empty(present)
 
-    def advance(self, watermark: int) -> None:
-        """Fire the sessions that have ended; drop those past their lateness."""
+    def advance(self, watermark: int) -> Iterator[None]:
+        """Fire the sessions that have ended, a batch of results at a step; drop those past their
+        lateness.
+        """
         found = self._due.until(watermark)
         if len(found) == 0:
             return
@@ -115,15 +122,15 @@ class SessionWindows:
         extended = now > watermark
         self._due.add(found[extended], now[extended])
         slots = found[~extended]
-        ends = self._column(END)[slots]
-        order = np.argsort(ends, kind="stable")
-        slots, ends = slots[order], ends[order]
-        unfired = self._column(FIRED)[slots] == 0
-        self._emit(slots[unfired])
-        gone = self._is_gone(ends, watermark)
-        stays = slots[~gone]
-        self._due.add(stays, self._due_times(stays))
-        self._remove(slots[gone])
+        slots = slots[np.argsort(self._column(END)[slots], kind="stable")]
+        for at in range(0, len(slots), RESULT_ROWS_MAX):
+            some = slots[at : at + RESULT_ROWS_MAX]
+            self._emit(some[self._column(FIRED)[some] == 0])
+            gone = self._is_gone(self._column(END)[some], watermark)
+            stays = some[~gone]
+            self._due.add(stays, self._due_times(stays))
+            self._remove(some[gone])
+            yield
 
     def _column(self, name: str) -> npt.NDArray[np.int64]:
         return self._table.accumulator(name).values

@@ -7,7 +7,7 @@ lists are not stored: after a restore they are made from the table.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,11 @@ from lesto.kernels.partition import take_array
 from lesto.state.table import AccumulatorSpec, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Folded, Slots
 from lesto.taskmanager.operators.columnar.distinct import Distinct
-from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
+from lesto.taskmanager.operators.columnar.window_results import (
+    RESULT_ROWS_MAX,
+    LateRows,
+    WindowResults,
+)
 
 #: Accumulator that is 1 while the row's window has fired with its present content.
 FIRED: Final = "fired"
@@ -52,7 +56,7 @@ class TimeWindows:
         self._results = results
         self._late = late
         self._distinct = Distinct()
-        self._open = _Lists()  # windows by start, from their first record to their removal
+        self._open = Lists()  # windows by start, from their first record to their removal
         # With lateness: of these, those that have something to give when the watermark passes them.
         self._unfired: set[int] = set()
         live = table.live_slots()
@@ -83,7 +87,7 @@ class TimeWindows:
         if rows is not None:
             keys = [take_array(k, rows) for k in keys]
             hashes = hashes[rows]
-            values = [_take(v, rows) for v in values]
+            values = [taken(v, rows) for v in values]
         slots, new_rows = self._table.upsert(keys, starts, hashes)
         if len(new_rows):
             self._open.add(starts[new_rows], slots[new_rows])
@@ -91,18 +95,37 @@ class TimeWindows:
         if self._lateness_ms:
             self._refire(slots, starts, watermark)
 
-    def advance(self, watermark: int) -> None:
-        """Fire the windows the watermark has passed; drop those past their lateness."""
+    def advance(self, watermark: int) -> Iterator[None]:
+        """Fire the windows the watermark has passed, a batch of results at a step; drop those past
+        their lateness.
+        """
         ended = self._open.until(watermark - self._size + 1)
-        due = gone = ended
-        if self._lateness_ms:
-            due = [s for s in ended if s in self._unfired]
-            gone = [s for s in ended if self._cleanup_time(s) <= watermark]
-            self._unfired.difference_update(due)
-        if due:
-            self._fire(due)
+        if not self._lateness_ms:
+            for some in self._batches(ended):
+                self._fire(some)
+                self._table.remove(np.concatenate([self._open.pop(s) for s in some]))
+                yield
+            return
+        for some in self._batches([s for s in ended if s in self._unfired]):
+            self._unfired.difference_update(some)
+            self._fire(some)
+            yield
+        gone = [s for s in ended if self._cleanup_time(s) <= watermark]
         if gone:
             self._table.remove(np.concatenate([self._open.pop(s) for s in gone]))
+
+    def _batches(self, due: Sequence[int]) -> Iterator[list[int]]:
+        """Windows in turn, as many as fill a batch of results."""
+        some: list[int] = []
+        rows = 0
+        for start in due:
+            some.append(start)
+            rows += len(self._open.slots(start))
+            if rows >= RESULT_ROWS_MAX:
+                yield some
+                some, rows = [], 0
+        if some:
+            yield some
 
     def _fire(self, due: Sequence[int]) -> None:
         parts = [self._open.slots(s) for s in due]
@@ -157,17 +180,21 @@ class TimeWindows:
         return rows, starts[kept]
 
 
-def _take(values: Folded, rows: Slots) -> Folded:
+def taken(values: Folded, rows: Slots) -> Folded:
+    """Some rows of an input."""
     numbers, valid = values
     return numbers[rows] if len(numbers) else numbers, None if valid is None else valid[rows]
 
 
-class _Lists:
+class Lists:
     """Slots by window start; the starts in order."""
 
     def __init__(self) -> None:
         self.starts: list[int] = []
         self._parts: dict[int, list[Slots]] = {}
+
+    def __contains__(self, start: int) -> bool:
+        return start in self._parts
 
     def add(self, starts: Timestamps, slots: Slots) -> None:
         """Enter new slots of any windows."""

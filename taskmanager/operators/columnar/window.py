@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import gcd
 from typing import Any
 
 import pyarrow as pa
@@ -13,17 +14,24 @@ from lesto.common.windowing import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
+    settled,
 )
 from lesto.kernels import jit
-from lesto.state.table import StateTable, TableDescriptor
+from lesto.state.table import AccumulatorSpec, StateTable, TableDescriptor
 from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan
 from lesto.taskmanager.operators.columnar.columns import input_schema, require_insertions
 from lesto.taskmanager.operators.columnar.errors import UnsupportedWindowError
 from lesto.taskmanager.operators.columnar.session_windows import SessionWindows
+from lesto.taskmanager.operators.columnar.sliced_windows import (
+    FIRED_STATE,
+    SlicedWindows,
+    can_slice,
+)
 from lesto.taskmanager.operators.columnar.time_windows import TimeWindows
 from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
 from lesto.taskmanager.operators.errors import MissingTimestampError
+from lesto.taskmanager.operators.window_firing import Firing
 
 
 class WindowAggregateOperator(Operator):
@@ -43,6 +51,9 @@ class WindowAggregateOperator(Operator):
     """
 
     input_form = Form.COLUMNAR
+    #: Firing very many windows at once is done in steps.
+    concurrent = True
+    by_clock = False
     table: StateTable
 
     def __init__(
@@ -71,36 +82,48 @@ class WindowAggregateOperator(Operator):
         )
         jit.warm()
         self._backend = self.context.keyed_backend()
-        assigner = self._assigner
-        session = isinstance(assigner, EventTimeSessionWindows)
-        kind: type[SessionWindows] | type[TimeWindows] = SessionWindows if session else TimeWindows
+        self._windows = self._make_windows(plan)
+        self._firing = Firing(self.context, self.output, self, self)
+
+    def _make_windows(self, plan: AggregatePlan) -> SessionWindows | SlicedWindows | TimeWindows:
+        context, assigner, lateness = self.context, self._assigner, self._lateness_ms
+        late = LateRows(
+            self.output, self._late_tag, context.metrics.counter("num_late_records_dropped")
+        )
+        if isinstance(assigner, EventTimeSessionWindows):
+            table = self._table(plan, SessionWindows.extra_accumulators(lateness), None)
+            results = WindowResults(plan, table, self.output)
+            return SessionWindows(assigner.session_gap, lateness, plan, table, results, late)
+        assigner = settled(assigner, context.clock.now_ms())
+        shape = (assigner.size, getattr(assigner, "slide", assigner.size), assigner.offset)
+        if can_slice(shape, lateness, plan):
+            table = self._table(plan, (), gcd(shape[0], shape[1]), "window_slices")
+            results = WindowResults(plan, table, self.output)
+            backend = self._backend
+            groups = (backend.key_group_start, backend.key_group_end, backend.max_parallelism)
+            saved = context.restored_list(FIRED_STATE)
+            return SlicedWindows(shape, plan, table, results, late, groups, saved)
+        table = self._table(plan, TimeWindows.extra_accumulators(lateness), assigner.size)
+        results = WindowResults(plan, table, self.output)
+        return TimeWindows(shape, lateness, plan, table, results, late)
+
+    def _table(
+        self,
+        plan: AggregatePlan,
+        extra: tuple[AccumulatorSpec, ...],
+        window_ms: int | None,
+        name: str = "window_aggregate",
+    ) -> StateTable:
         self.table = self._backend.table(
             TableDescriptor(
-                "window_aggregate",
+                name,
                 plan.key_schema,
-                (*plan.accumulators(), *kind.extra_accumulators(self._lateness_ms)),
+                (*plan.accumulators(), *extra),
                 namespaced=True,
-                window_ms=None if session else assigner.size,
+                window_ms=window_ms,
             )
         )
-        dropped = self.context.metrics.counter("num_late_records_dropped")
-        late = LateRows(self.output, self._late_tag, dropped)
-        results = WindowResults(plan, self.table, self.output)
-        self._windows: SessionWindows | TimeWindows
-        if session:
-            self._windows = SessionWindows(
-                assigner.session_gap, self._lateness_ms, plan, self.table, results, late
-            )
-        else:
-            slide = getattr(assigner, "slide", assigner.size)
-            self._windows = TimeWindows(
-                (assigner.size, slide, assigner.offset),
-                self._lateness_ms,
-                plan,
-                self.table,
-                results,
-                late,
-            )
+        return self.table
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Put the records into their windows."""
@@ -118,14 +141,43 @@ class WindowAggregateOperator(Operator):
         self._windows.add(batch, times, self._watermark)
 
     def process_watermark(self, timestamp: int) -> None:
-        """Fire the windows that have ended."""
-        self._watermark = timestamp
-        self._windows.advance(timestamp)
-        self.output.emit_watermark(timestamp)
+        """Fire the windows that have ended, then pass the watermark on."""
+        self._firing.watermark(timestamp)
+
+    def process_status(self, idle: bool) -> None:
+        """Pass it on, behind what fires."""
+        self._firing.status(idle)
+
+    def advance(self, time: int) -> Iterator[None]:
+        """Fire, a step at a time."""
+        self._watermark = time
+        yield from self._windows.advance(time)
+
+    def due_at(self) -> int | None:
+        """Never by the wall clock."""
+        return None
+
+    def flush(self) -> None:
+        """Nothing is collected."""
+
+    def poll(self) -> object:
+        """Go on firing."""
+        return self._firing.poll()
+
+    def room(self) -> int:
+        """No records while windows fire."""
+        return 0 if self._firing.busy else super().room()
+
+    def in_flight(self) -> bool:
+        """Whether windows have yet to fire."""
+        return self._firing.busy
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """State by the keyed backend."""
-        return OperatorSnapshot(self._backend.snapshot(checkpoint_id, canonical=canonical))
+        windows = self._windows
+        union_lists = windows.save() if isinstance(windows, SlicedWindows) else {}
+        keyed = self._backend.snapshot(checkpoint_id, canonical=canonical)
+        return OperatorSnapshot(keyed, union_lists=union_lists)
 
 
 def window_output_schema(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,12 @@ from lesto.common.metrics import Counter
 from lesto.kernels.partition import take_batch
 from lesto.state.table import StateTable
 from lesto.taskmanager.operators.base import Output
-from lesto.taskmanager.operators.columnar.aggregates import WINDOW_BOUND_TYPE, AggregatePlan, Slots
+from lesto.taskmanager.operators.columnar.aggregates import (
+    WINDOW_BOUND_TYPE,
+    AggregatePlan,
+    Folded,
+    Slots,
+)
 
 #: Rows of a result batch at most.
 RESULT_ROWS_MAX: Final = 65_536
@@ -42,6 +48,26 @@ class WindowResults:
             folded = self._plan.read(self._table, chosen)
             data = self._plan.output(self._table.keys(chosen), folded, bounds)
             self._output.emit(ColumnarBatch(data, ends[part] - 1))
+
+    def emit_folded(
+        self, keys: Sequence[pa.Array], folded: Sequence[Folded], start: int, end: int
+    ) -> None:
+        """Emit results of one window.
+
+        Args:
+            keys: the key columns, n rows.
+            folded: the accumulators, n rows each.
+            start: of the window, ms, inclusive.
+            end: exclusive.
+        """
+        rows = len(keys[0])
+        for at in range(0, rows, RESULT_ROWS_MAX):
+            part = slice(at, at + RESULT_ROWS_MAX)
+            count = min(rows - at, RESULT_ROWS_MAX)
+            bounds = [_bound(np.full(count, time, np.int64)) for time in (start, end)]
+            some = [(v[part], None if valid is None else valid[part]) for v, valid in folded]
+            data = self._plan.output([k.slice(at, count) for k in keys], some, bounds)
+            self._output.emit(ColumnarBatch(data, np.full(count, end - 1, np.int64)))
 
 
 def _bound(times: Timestamps) -> pa.Array:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 import lesto.kernels
+from lesto.common.clock import VirtualClock
 from lesto.common.elements import ColumnarBatch
 from lesto.common.metrics import MetricRegistry
 from lesto.kernels import keygroups
@@ -27,6 +28,7 @@ class Store:
     def __init__(self) -> None:
         self.tables: dict[str, dict[bytes, tuple[int, bytes]]] = {}
         self.metas: dict[str, dict] = {}
+        self.lists: dict[str, list[bytes]] = {}
 
     def apply(self, name: str, table: StateTable) -> None:
         """One incremental snapshot; checks it against the table's full content."""
@@ -63,6 +65,8 @@ class Backend:
     def __init__(self, store: Store | None, key_groups: tuple[int, int]) -> None:
         self.store, self.key_groups = store, key_groups
         self.live: dict[str, StateTable] = {}
+        self.key_group_start, self.key_group_end = key_groups
+        self.max_parallelism = MAX_PARALLELISM
 
     def table(self, descriptor):
         if descriptor.name not in self.live:
@@ -72,6 +76,9 @@ class Backend:
                 table.load_entries(self.store.entries(descriptor.name, *self.key_groups))
             self.live[descriptor.name] = table
         return self.live[descriptor.name]
+
+    def snapshot(self, checkpoint_id, *, canonical):
+        """Nothing: the rig's store takes the tables' changes."""
 
     def snapshot_into(self, store: Store) -> None:
         for name, table in self.live.items():
@@ -114,9 +121,14 @@ class Context:
     backend: Backend
     operator_name: str = "op"
     metrics: object = field(default_factory=lambda: MetricRegistry().group())
+    clock: VirtualClock = field(default_factory=lambda: VirtualClock(0))
+    lists: dict = field(default_factory=dict)
 
     def keyed_backend(self):
         return self.backend
+
+    def restored_list(self, name):
+        return self.lists.get(name, ())
 
 
 class Rig:
@@ -128,6 +140,8 @@ class Rig:
         groups = keygroups.key_group_range(MAX_PARALLELISM, parallelism, subtask)
         self.backend = backend or Backend(store, groups)
         self.context = Context([schema], self.backend)
+        if store is not None:
+            self.context.lists = store.lists
         self.operator, self.schema, self.out = operator, schema, Recorder()
         operator.setup(self.context, self.out)
         operator.open()
@@ -149,6 +163,11 @@ class Rig:
 
     def watermark(self, timestamp) -> None:
         self.operator.process_watermark(timestamp)
+
+    def snapshot_into(self, store: Store) -> None:
+        """A snapshot of the operator; its list state replaces what the store has."""
+        store.lists = self.operator.snapshot(1, False).union_lists
+        self.backend.snapshot_into(store)
 
     def counted(self, name) -> float:
         return self.context.metrics.counter(name).get_count()
