@@ -5,7 +5,6 @@ from pyflink.datastream import (
     CheckpointingMode,
     FilterFunction,
     FlatMapFunction,
-    HashMapStateBackend,
     MapFunction,
     Partitioner,
     RuntimeExecutionMode,
@@ -43,12 +42,12 @@ def main():
     config = Configuration()
     config.set_string("pipeline.name", "basic operations")
     config.set_integer("parallelism.default", 1)
+    config.set_string("state.backend.type", "hashmap")
     env = StreamExecutionEnvironment.get_execution_environment(config)
     env.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     env.enable_checkpointing(10_000, CheckpointingMode.EXACTLY_ONCE)
     env.get_checkpoint_config().set_min_pause_between_checkpoints(1_000)
     env.get_checkpoint_config().set_checkpoint_timeout(60_000)
-    env.set_state_backend(HashMapStateBackend())
     env.set_buffer_timeout(50)
     env.get_config().set_auto_watermark_interval(100)
 
