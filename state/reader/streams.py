@@ -14,6 +14,7 @@ from lesto.common.scratch import ScratchDirectory
 from lesto.kernels import jit
 from lesto.proto.checkpoint_pb2 import KeyedStateHandle
 from lesto.state import codec
+from lesto.state.chunked_lists import ListJoiner
 from lesto.state.reader.columns import to_array
 from lesto.state.reader.decoding import (
     Cells,
@@ -103,16 +104,31 @@ class StateSource:
                     return
 
     def cells(self) -> Iterator[Cells]:
-        """Decoded entries."""
+        """Decoded entries up to the limit."""
+        left = self._limit
+        for handle in self._handles:
+            joiner = ListJoiner()
+            for keys, values in handle.runs(self._meta.name):
+                if left is not None and self._meta.kind != "list":
+                    keys, values = keys[:left], values[:left]  # noqa: PLW2901
+                cells = self._decoded(keys, values, joiner)
+                if left is not None:
+                    cells = cells.first(left)
+                    left -= len(cells)
+                yield cells
+                if left == 0:
+                    return
+            joiner.end()
+
+    def _decoded(self, keys: pa.Array, values: pa.Array, joiner: ListJoiner) -> Cells:
         kind = self._meta.kind
-        for keys, values in self.runs():
-            if kind == "timers":
-                cells = decode_timers(keys, self._decode)
-            else:
-                cells = decode_cells(kind, keys, values, self._decode)
-                unwrap(self._meta, cells)
-            cells.stored_bytes = keys.nbytes + values.nbytes
-            yield cells
+        if kind == "timers":
+            cells = decode_timers(keys, self._decode)
+        else:
+            cells = decode_cells(kind, keys, values, self._decode, joiner)
+            unwrap(self._meta, cells)
+        cells.stored_bytes = keys.nbytes + values.nbytes
+        return cells
 
 
 class CellColumns:
@@ -261,6 +277,34 @@ def table_reader(meta: StateMeta, source: StateSource, **content: Any) -> pa.Rec
     return _reader(schema, batches, source)
 
 
+def rows_reader(
+    meta: StateMeta, source: StateSource, *, limit: int | None, **content: Any
+) -> pa.RecordBatchReader:
+    """Rows that an operator keeps by key and time: their columns, and their time in the last."""
+    from lesto.state.timed_rows import decode_chunk, stored_schema
+
+    stored = stored_schema(meta.extra)
+    fields = [*list(stored)[:-1], pa.field(TIMESTAMP, pa.timestamp("ms"))]
+    keys = list(meta.extra["key_columns"])
+    schema = described(fields, keys=keys, key_columns=keys, namespace="none", **content)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        left = limit
+        for _, values in source.runs():
+            for value in values.to_pylist():
+                rows = decode_chunk(value, stored, meta.name)
+                if left is not None:
+                    rows = rows.slice(0, left)
+                    left -= len(rows)
+                if not len(rows):
+                    continue
+                times = rows.column(rows.num_columns - 1).cast(pa.timestamp("ms"))
+                columns = [*rows.columns[:-1], times]
+                yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+    return _reader(schema, batches(), source)
+
+
 class _Batches:
     """Record batches of one state; local copies go with the last reference, read or not."""
 
@@ -316,6 +360,8 @@ def read_state(
     source = StateSource(handles, store, meta, limit=limit, load_pickles=load_pickles)
     content |= {"state": meta.name, "kind": meta.kind, "pickles_loaded": load_pickles}
     try:
+        if meta.kind == "table" and "rows_schema" in meta.extra:
+            return rows_reader(meta, source, limit=limit, **content | {"kind": "rows"})
         if meta.kind == "table":
             return table_reader(meta, source, **content)
         return cell_reader(meta, source, last_access=last_access, **content)

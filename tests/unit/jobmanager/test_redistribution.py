@@ -62,6 +62,18 @@ def test_with_the_same_parallelism_each_subtask_gets_its_own_lists_back():
     assert list(own.items) == [b"1-0", b"1-1"]
 
 
+@given(st.integers(1, MAX), st.integers(1, MAX))
+def test_state_that_is_the_same_everywhere_is_copied_whole_from_one_subtask(before, after):
+    metadata = checkpoint(before)
+    for subtask in metadata.operators[0].subtasks:
+        items = [b"%d" % subtask.subtask, b"rules"]
+        subtask.lists.add(name="broadcast", items=items, broadcast=True)
+    restores = redistribute(metadata, graph(after))
+    for index in range(after):
+        (own,) = [lst for lst in restores["v-total", index][0].lists if lst.name == "broadcast"]
+        assert list(own.items) == [b"%d" % (index % before), b"rules"]
+
+
 def test_operators_without_state_are_listed_too():
     restores = redistribute(checkpoint(1), graph(2))
     (source,) = restores["v-numbers", 0]

@@ -5,6 +5,7 @@ import datetime as dt
 import pickle
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -32,6 +33,7 @@ from lesto.state.reader import SavepointReader
 from lesto.state.reader.columns import to_array, to_values
 from lesto.state.reader.shapes import Census
 from lesto.state.reader.streams import about
+from lesto.state.timed_rows import TimedRowsDescriptor, key_hashes, sorted_run
 
 
 class _Concat:
@@ -99,6 +101,30 @@ def test_every_kind_of_keyed_state(tmp_path, kind, canonical):
     assert {(r["timestamp"], r["key"]) for r in timers.to_pylist()} == {
         (1_000 + i, f"k{i}") for i in range(200)
     }
+
+
+@pytest.mark.parametrize(("kind", "canonical"), KINDS)
+def test_rows_kept_by_key_and_time_are_a_table(tmp_path, kind, canonical):
+    schema = pa.schema([("k", pa.string()), ("v", pa.int64())])
+
+    def fill(backend):
+        rows = backend.timed_rows(TimedRowsDescriptor("left-rows", schema, ("k",)))
+        data = pa.RecordBatch.from_pylist(
+            [{"k": f"k{i % 7}", "v": i} for i in range(50)], schema=schema
+        )
+        times = np.arange(1_000, 1_050, dtype=np.int64)
+        rows.add(sorted_run(data, key_hashes(data, ["k"]), times))
+
+    reader = SavepointReader.read(write_snapshot(tmp_path, kind, fill, canonical=canonical))
+    found = reader.read_state("uid", "left-rows").read_all()
+    assert found.schema.names == ["k", "v", "timestamp"]
+    rows = found.cast(found.schema.set(2, pa.field("timestamp", pa.int64()))).to_pylist()
+    assert sorted(rows, key=lambda r: r["v"]) == [
+        {"k": f"k{i % 7}", "v": i, "timestamp": 1_000 + i} for i in range(50)
+    ]
+    few = reader.read_state("uid", "left-rows", limit=9).read_all()
+    assert len(few) == 9
+    assert about(found.schema)["kind"] == "rows"
 
 
 @pytest.mark.parametrize(("kind", "canonical"), KINDS)
