@@ -17,7 +17,7 @@ def _told(report, strikes):
 def _leader(what):
     def run(folder, form, seed, more):
         report = jobmanager_kills.one_run(
-            folder, jobmanager_kills.SCENARIOS[what], faults=form.strikes, rows=form.rows,
+            folder, [jobmanager_kills.SCENARIOS[what]] * form.strikes, rows=form.rows,
             rate=form.rate, seed=seed, more=tuple(more.items()),
         )  # fmt: skip
         return _told(report, [{"what": what, **figures} for figures in report.pop("figures")])
