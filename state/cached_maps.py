@@ -79,7 +79,7 @@ class CachedMapCells(CachedCells):
 
     def _capture_space(
         self, namespace: Hashable, dirty: Any, deleted: list[tuple[Hashable, Any, Any]]
-    ) -> Captured:
+    ) -> tuple[Captured, Any]:
         space = self.spaces[namespace]
         keys: list[bytes] = []
         values: list[bytes | None] = []
@@ -94,7 +94,7 @@ class CachedMapCells(CachedCells):
                     deleted.append((namespace, key, map_key))
                 else:
                     values.append(codec.encode(value))
-        return CapturedBytes(keys, values)
+        return CapturedBytes(keys, values), dirty
 
     def _forget_deletion(self, namespace: Hashable, key: Any, map_key: Any) -> None:
         cell = self.spaces.get(namespace, {}).get(key)

@@ -22,6 +22,8 @@ class CachedValueState(ValueState[Any]):
         "_get",
         "_namespace",
         "_owner",
+        "_recent",
+        "_recently",
         "_space",
     )
 
@@ -39,6 +41,8 @@ class CachedValueState(ValueState[Any]):
         self._get = self._space.get
         self._dirty = self._cells.dirty_in(self._namespace)
         self._changed = self._dirty.get
+        self._recent = self._cells.recent_in(self._namespace)
+        self._recently = self._recent.get
 
     def set_namespace(self, namespace: Hashable) -> None:
         """Move to another namespace."""
@@ -50,16 +54,23 @@ class CachedValueState(ValueState[Any]):
         key = self._owner.current_key
         value = self._changed(key, MISSING)
         if value is MISSING:
-            value = self._get(key, MISSING)
+            value = self._recently(key, MISSING)
             if value is MISSING:
-                return self._cells.load(self._namespace, key)
+                value = self._get(key, MISSING)
+                if value is MISSING:
+                    return self._cells.load(self._namespace, key)
         return value
 
     def update(self, value: Any) -> None:
         """Set the value; None clears it."""
         key = self._owner.current_key
         dirty = self._dirty
-        if key in dirty or key in self._space:
+        if key in dirty:
+            dirty[key] = value
+        elif key in self._recent:
+            del self._recent[key]
+            dirty[key] = value
+        elif key in self._space:
             dirty[key] = value
         elif value is not None or not self._cells.complete:
             self._space[key] = dirty[key] = value
