@@ -18,6 +18,8 @@ from lesto.common.config import Configuration
 from lesto.common.rpc import leader_from_metadata
 from lesto.common.source import Source, SplitEnumerator
 from lesto.jobmanager import errors
+from lesto.jobmanager.server import dispatcher
+from lesto.jobmanager.server.ha.job_store import JobStore
 from lesto.jobmanager.server.ha.process_identity import is_gone, process_identity
 from lesto.jobmanager.server.service import JobManager
 from lesto.proto import client_pb2 as pb
@@ -151,6 +153,32 @@ def test_the_next_leader_goes_on_from_the_newest_checkpoint_in_a_new_epoch(tmp_p
             assert known.state == pb.JOB_STATE_CANCELED
             await asyncio.sleep(0.1)
             assert not worker.deployments, "an ended job was run again"
+
+    run(scenario())
+
+
+def test_a_job_that_the_first_listing_does_not_show_is_taken_over_later(tmp_path, monkeypatch):
+    listed, pauses = JobStore.job_ids, [0.1, 0.1]
+    old = []  # answers that the storage gives before it shows the job
+
+    def job_ids(self):
+        return old.pop() if old else listed(self)
+
+    monkeypatch.setattr(JobStore, "job_ids", job_ids)
+    monkeypatch.setattr(dispatcher, "LISTED_AGAIN_SECONDS", pauses)
+
+    async def scenario():
+        async with leading(tmp_path) as (_, client, worker):
+            await submit(client)
+            await until(lambda: len(worker.deployments) == 4)
+        old[:] = [[], []]
+        async with leading(tmp_path) as (manager, client, worker):
+            await until(lambda: len(worker.deployments) == 4)
+            assert not old
+            assert {d.task.epoch for d in worker.deployments} == {2}
+            assert list(manager.cluster.dispatcher.jobs) == [JOB_ID]
+            await asyncio.sleep(0.2)
+            assert len(worker.deployments) == 4, "it was taken over twice"
 
     run(scenario())
 
