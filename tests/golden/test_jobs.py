@@ -2,7 +2,14 @@
 
 import pytest
 
-from tests.golden import columnar_jobs, row_jobs, state_jobs, two_input_jobs, window_jobs
+from tests.golden import (
+    columnar_jobs,
+    function_jobs,
+    row_jobs,
+    state_jobs,
+    two_input_jobs,
+    window_jobs,
+)
 from tests.golden.harness import Run
 
 pytestmark = [
@@ -14,6 +21,7 @@ JOBS = [
     *window_jobs.JOBS,
     *columnar_jobs.JOBS,
     *two_input_jobs.JOBS,
+    *function_jobs.JOBS,
     *state_jobs.JOBS,
 ]
 
