@@ -92,6 +92,10 @@ class ListState(MergingState[T, Iterable[T]]):
     def update(self, values: Iterable[T]) -> None:
         """Replace all values."""
 
+    def is_empty(self) -> bool:
+        """Whether there is no value."""
+        return not list(self.get())
+
     def __iter__(self) -> Iterator[T]:
         return iter(self.get())
 

@@ -8,7 +8,7 @@ finds nothing due for some time, the next one waits for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lesto.common.elements import MIN_TIMESTAMP
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Entries looked at in one turn of the mailbox: 1 to 10 ms.
 STEP_ENTRIES: Final = 1_000
+#: Elements of a list that count as one entry more.
+ITEMS_A_LOOK: Final = 8
 #: Pause between two turns of one round, ms: at most a twentieth of the slot's time.
 STEP_PAUSE_MS: Final = 200
 #: Shortest and longest pause between two rounds, ms.
@@ -95,8 +97,8 @@ class Sweep:
             for key in list(cells.spaces.get(namespace, ())):
                 self._move(state, namespace, key)
                 if kind != "map":
-                    self._look(kind, state, life)
-                    yield
+                    looked = self._look(kind, state, life)
+                    yield from repeat(None, looked)
                     continue
                 for map_key, entry in state.loaded():
                     self._move(state, namespace, key)
@@ -106,6 +108,9 @@ class Sweep:
     def _on_disk(self, cells: Cells, state: Any, life: Lifetime) -> Iterator[None]:
         kind = cells.descriptor.kind
         for where, data in self._backend.stored_cells(cells):
+            if kind == "list":
+                yield from self._stored_part(state, life, where, data)
+                continue
             stamp = first_stamp(data)
             if stamp is None or stamp == MIN_TIMESTAMP or life.over(stamp):
                 key, at = take_sized(where, 0)
@@ -120,16 +125,30 @@ class Sweep:
                 self._due_at(life, stamp)
             yield
 
+    def _stored_part(self, state: Any, life: Lifetime, where: bytes, data: bytes) -> Iterator[None]:
+        """A list, or a part of one."""
+        part = codec.decode(data)
+        items = part[1] if isinstance(part, tuple) else part
+        if any(stamp == MIN_TIMESTAMP or life.over(stamp) for stamp, _ in items):
+            key, at = take_sized(where, 0)
+            namespace, _ = take_sized(where, at)
+            self._move(state, codec.decode(namespace), codec.decode(key))
+            self._look_at_list(state, life)
+        elif items:
+            self._due_at(life, min(stamp for stamp, _ in items))
+        yield from repeat(None, 1 + len(items) // ITEMS_A_LOOK)
+
     def _move(self, state: Any, namespace: Any, key: Any) -> None:
         """To a cell; others may have used the state since."""
         self._backend.current_key = key
         state.set_namespace(namespace)
 
-    def _look(self, kind: str, state: Any, life: Lifetime) -> None:
+    def _look(self, kind: str, state: Any, life: Lifetime) -> int:
+        """Look at a cell; gives how many entries that counts for."""
         if kind == "list":
-            self._look_at_list(state, life)
-        else:
-            self._look_at_value(state, life)
+            return 1 + self._look_at_list(state, life) // ITEMS_A_LOOK
+        self._look_at_value(state, life)
+        return 1
 
     def _look_at_value(self, state: Any, life: Lifetime) -> None:
         found = state.value()
@@ -144,7 +163,7 @@ class Sweep:
         else:
             self._due_at(life, stamp)
 
-    def _look_at_list(self, state: Any, life: Lifetime) -> None:
+    def _look_at_list(self, state: Any, life: Lifetime) -> int:
         items = list(state.get())
         live = [item for item in items if not life.over(item[0])]
         unknown = any(stamp == MIN_TIMESTAMP for stamp, _ in live)
@@ -156,6 +175,7 @@ class Sweep:
             self.removed += len(items) - len(live)
         if live:
             self._due_at(life, min(stamp for stamp, _ in live))
+        return len(items)
 
     def _look_at_entry(self, state: Any, life: Lifetime, map_key: Any, entry: Any) -> None:
         if entry is None:

@@ -11,7 +11,9 @@ from lesto.proto.checkpoint_pb2 import KeyedStateHandle, NamedFile
 from lesto.state import codec
 from lesto.state.canonical import canonical_bytes, drop_deleted
 from lesto.state.cells import Cells, Space
-from lesto.state.descriptors import StateDescriptor, ValueState
+from lesto.state.chunked_lists import ListJoiner
+from lesto.state.composed_states import CellListState
+from lesto.state.descriptors import ListState, StateDescriptor, ValueState
 from lesto.state.entries import (
     Captured,
     CapturedBytes,
@@ -60,6 +62,9 @@ class HashMapBackend(KeyedBackendBase):
 
     def _make_value(self, cells: Cells, namespace: Hashable) -> ValueState[Any]:
         return HeapValueState(cells, namespace)
+
+    def _make_list(self, cells: Cells, namespace: Hashable) -> ListState[Any]:
+        return CellListState(HeapValueState(cells, namespace), namespace)
 
     def _make_map(self, cells: Cells, namespace: Hashable) -> HeapMapState:
         return HeapMapState(cells, namespace)
@@ -121,12 +126,16 @@ class HashMapBackend(KeyedBackendBase):
     def restore(self, handles: Sequence[KeyedStateHandle], store: SnapshotStore) -> None:
         """Load the parts of the handles that fall in the own key groups."""
         for handle in handles:
+            joiner = ListJoiner()  # a list may lie in two runs of a handle
             for states, keys, values in read_entries(
                 handle, store, self.key_group_start, self.key_group_end
             ):
-                self._load(states, keys, values)
+                self._load(states, keys, values, joiner)
+            joiner.end()
 
-    def _load(self, states: dict[int, StateMeta], keys: pa.Array, values: pa.Array) -> None:
+    def _load(
+        self, states: dict[int, StateMeta], keys: pa.Array, values: pa.Array, joiner: ListJoiner
+    ) -> None:
         numbers = self.registry.adopt(states)
         for key_group, stored_id, start, end in split_by_prefix(keys):
             meta = states[stored_id]
@@ -139,7 +148,7 @@ class HashMapBackend(KeyedBackendBase):
                 self._stored.setdefault(own, []).append((whole, content))
                 continue
             spaces = self._unclaimed.setdefault(meta.name, {})
-            cells = decode_cells(meta.kind, tails.to_pylist(), content.to_pylist())
+            cells = decode_cells(meta.kind, tails.to_pylist(), content.to_pylist(), joiner)
             for namespace, key, map_key, value in cells:
                 space = spaces.setdefault(namespace, {})
                 if meta.kind == "map":

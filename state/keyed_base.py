@@ -14,9 +14,11 @@ from lesto.common.elements import MIN_TIMESTAMP
 from lesto.state import codec
 from lesto.state.backend import KeyedStateBackend
 from lesto.state.cells import NO_KEY, Cells
-from lesto.state.composed_states import CellAggregatingState, CellListState, CellReducingState
+from lesto.state.chunked_lists import ListJoiner
+from lesto.state.composed_states import CellAggregatingState, CellReducingState
 from lesto.state.descriptors import (
     AggregatingStateDescriptor,
+    ListState,
     ListStateDescriptor,
     MapStateDescriptor,
     ReducingStateDescriptor,
@@ -133,7 +135,7 @@ class KeyedBackendBase(KeyedStateBackend):
                 a_map = TtlMapState(a_map, life)
             return typed_map(a_map, form.map_key, form.value)
         if isinstance(descriptor, ListStateDescriptor):
-            a_list: Any = CellListState(self._make_value(cells, namespace), namespace)
+            a_list: Any = self._make_list(cells, namespace)
             if life is not None:
                 a_list = TtlListState(a_list, life)
             return typed_list(a_list, form.value)
@@ -176,8 +178,9 @@ class KeyedBackendBase(KeyedStateBackend):
         """The state as its cells hold it."""
         if cells.descriptor.kind == "map":
             return self._make_map(cells, None)
-        cell = self._make_value(cells, None)
-        return CellListState(cell, None) if cells.descriptor.kind == "list" else cell
+        if cells.descriptor.kind == "list":
+            return self._make_list(cells, None)
+        return self._make_value(cells, None)
 
     def expiring(self) -> Iterable[tuple[Cells, Any, Lifetime]]:
         """States that expire: cells, a raw state object for them, and their lifetime."""
@@ -210,6 +213,9 @@ class KeyedBackendBase(KeyedStateBackend):
 
     @abstractmethod
     def _make_value(self, cells: Cells, namespace: Hashable) -> ValueState[Any]: ...
+
+    @abstractmethod
+    def _make_list(self, cells: Cells, namespace: Hashable) -> ListState[Any]: ...
 
     @abstractmethod
     def _make_map(self, cells: Cells, namespace: Hashable) -> State: ...
@@ -316,17 +322,24 @@ def table_entries(keys: pa.Array, values: pa.Array) -> TableEntries:
 
 
 def decode_cells(
-    kind: str, keys: Iterable[bytes], values: Iterable[bytes]
+    kind: str, keys: Iterable[bytes], values: Iterable[bytes], joiner: ListJoiner
 ) -> Iterator[tuple[Any, Any, Any, Any]]:
-    """Cells of entries whose prefix is cut off: (namespace, key, map key or None, value)."""
+    """Cells of entries whose prefix is cut off: (namespace, key, map key or None, value).
+
+    ``joiner`` has what is there of a list that goes on in the next run.
+    """
     decode: Callable[[bytes], Any] = codec.decode
     namespaces: dict[bytes, Any] = {}
     is_map = kind == "map"
-    for data, value in zip(keys, values, strict=True):
+    entries: Iterable[tuple[bytes, Any]] = zip(keys, map(decode, values), strict=True)
+    if kind == "list":
+        joined = (joiner.add(data, value) for data, value in entries)
+        entries = (done for done in joined if done is not None)
+    for data, value in entries:
         key, at = take_sized(data, 0)
         raw, at = take_sized(data, at)
         if raw in namespaces:
             namespace = namespaces[raw]
         else:
             namespace = namespaces[raw] = decode(raw)
-        yield namespace, decode(key), decode(data[at:]) if is_map else None, decode(value)
+        yield namespace, decode(key), decode(data[at:]) if is_map else None, value

@@ -22,10 +22,11 @@ from lesto.kernels.hashing import hash_value
 from lesto.proto.checkpoint_pb2 import KeyedStateHandle
 from lesto.state import codec
 from lesto.state.cached import CachedCells
+from lesto.state.cached_lists import CachedListCells, CachedListState
 from lesto.state.cached_maps import CachedMapCells
 from lesto.state.cached_states import CachedMapState, CachedValueState
 from lesto.state.cells import Cells
-from lesto.state.descriptors import StateDescriptor, ValueState
+from lesto.state.descriptors import ListState, StateDescriptor, ValueState
 from lesto.state.entries import Captured, CapturedTable, CapturedTimers
 from lesto.state.entry_keys import PREFIX_BYTES, prefix, with_state_ids
 from lesto.state.formats import CellChange
@@ -45,6 +46,9 @@ ENTRIES_MIN: Final = 64
 RESTORE_ROWS: Final = 262_144
 #: Rows that a sweep reads at once.
 SWEPT_ROWS: Final = 256
+
+
+_CELLS: Final[dict[str, type[CachedCells]]] = {"map": CachedMapCells, "list": CachedListCells}
 
 
 class RocksDBBackend(KeyedBackendBase):
@@ -138,12 +142,14 @@ class RocksDBBackend(KeyedBackendBase):
     # -- state objects
 
     def _make_cells(self, descriptor: StateDescriptor, state_id: int) -> Cells:
-        kind = CachedMapCells if descriptor.kind == "map" else CachedCells
+        kind = _CELLS.get(descriptor.kind, CachedCells)
         return kind(self, descriptor, state_id, complete=state_id not in self._restored_ids)
 
     def _rewrite(self, cells: Cells, change: CellChange) -> None:
         # What was captured before belongs to snapshots that know the state as it was.
         self._queue.drain(self._queue.next_number - 1)
+        if cells.descriptor.kind == "list":
+            change = _of_chunks(change)
         for keys, values in self._stored_runs(cells.state_id):
             changed = [codec.encode(change(codec.decode(data))) for data in values.to_pylist()]
             self._queue.put(keys, pa.array(changed, pa.large_binary()))
@@ -165,6 +171,10 @@ class RocksDBBackend(KeyedBackendBase):
         assert isinstance(cells, CachedCells)
         return CachedValueState(cells, namespace)
 
+    def _make_list(self, cells: Cells, namespace: Hashable) -> ListState[Any]:
+        assert isinstance(cells, CachedListCells)
+        return CachedListState(cells, namespace)
+
     def _make_map(self, cells: Cells, namespace: Hashable) -> CachedMapState:
         assert isinstance(cells, CachedMapCells)
         return CachedMapState(cells, namespace)
@@ -177,7 +187,7 @@ class RocksDBBackend(KeyedBackendBase):
             if meta is None:
                 return iter(())
             unnamed = StateDescriptor(state_name)
-            kind = CachedMapCells if meta.kind == "map" else CachedCells
+            kind = _CELLS.get(meta.kind, CachedCells)
             cells = kind(self, unnamed, self._id_of(state_name), complete=False)
         return cells.keys(namespace)
 
@@ -308,3 +318,12 @@ class RocksDBBackend(KeyedBackendBase):
         self._queue.close()
         super().close()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _of_chunks(change: CellChange) -> CellChange:
+    """The change of a list's parts: a chunk, or how many there are and the rest."""
+
+    def changed(part: Any) -> Any:
+        return (part[0], change(part[1])) if isinstance(part, tuple) else change(part)
+
+    return changed

@@ -89,6 +89,10 @@ class TtlListState(ListState[Any]):
             self._state.update(live)
         return [value for _, value in (live if life.hides else stored)]
 
+    def is_empty(self) -> bool:
+        """Whether no element lives."""
+        return not self.get()
+
     def add(self, value: Any) -> None:
         """Add a value."""
         self._state.add((self._life.stamp(), value))

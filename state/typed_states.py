@@ -84,6 +84,10 @@ class TypedListState(ListState[Any]):
         """The elements."""
         return list(map(self._unpack, self._state.get()))
 
+    def is_empty(self) -> bool:
+        """Whether there is no element."""
+        return self._state.is_empty()
+
     def add(self, value: Any) -> None:
         """Add a value."""
         self._state.add(self._pack(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 from lesto.common.row import Row, row_class
 from lesto.kernels import arrow, keycodec
 from lesto.state import codec
+from lesto.state.chunked_lists import ListJoiner
 from lesto.state.codec import Opaque
 from lesto.state.entry_keys import take_sized, without_prefix
 from lesto.state.errors import CorruptFileError, UnreadableStateError
@@ -48,19 +49,42 @@ class Cells:
     last_access: list[Any] | None = None
     stored_bytes: int = 0
 
+    def first(self, rows: int) -> Cells:
+        """The first rows at most."""
+        parts = (self.keys, self.namespaces, self.map_keys, self.values, self.times)
+        cut = [None if part is None else part[:rows] for part in (*parts, self.last_access)]
+        return Cells(*cut, self.stored_bytes)  # type: ignore[arg-type]
+
     def __len__(self) -> int:
         return len(self.keys)
 
 
-def decode_cells(kind: str, keys: pa.Array, values: pa.Array, decode: Decode) -> Cells:
+def decode_cells(
+    kind: str, keys: pa.Array, values: pa.Array, decode: Decode, joiner: ListJoiner
+) -> Cells:
     """Entries of value, list, map, reducing or aggregating state.
+
+    Args:
+        kind: of the state.
+        keys: entry keys.
+        values: aligned with the keys.
+        decode: makes values of bytes.
+        joiner: has what is there of a list that goes on in the next run.
 
     Raises:
         CorruptFileError: the bytes are no such entries.
     """
     cells = Cells([], [], [] if kind == "map" else None)
     known: dict[bytes, Any] = {}
-    for data in without_prefix(keys).to_pylist():
+    entries: Iterable[tuple[bytes, Any]] = zip(
+        without_prefix(keys).to_pylist(), map(decode, values.to_pylist()), strict=True
+    )
+    if kind == "list":
+        joined = (joiner.add(data, value) for data, value in entries)
+        entries = (done for done in joined if done is not None)
+    cells.values = []
+    for data, value in entries:
+        cells.values.append(value)
         key, namespace, at = _take_two(data)
         cells.keys.append(decode(key))
         if namespace not in known:
@@ -68,7 +92,6 @@ def decode_cells(kind: str, keys: pa.Array, values: pa.Array, decode: Decode) ->
         cells.namespaces.append(known[namespace])
         if cells.map_keys is not None:
             cells.map_keys.append(decode(data[at:]))
-    cells.values = [decode(value) for value in values.to_pylist()]
     return cells
 
 
