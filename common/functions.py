@@ -508,6 +508,14 @@ class PassThroughWindowFunction(WindowFunction[IN, IN, KEY, W]):
         return inputs
 
 
+class PassThroughAllWindowFunction(AllWindowFunction[IN, IN, W]):
+    """Gives the contents as they are."""
+
+    def apply(self, window: W, inputs: Iterable[IN]) -> Iterable[IN]:
+        """The inputs."""
+        return inputs
+
+
 #: The one method by which each single-method function is called.
 _METHOD: dict[type[Function], str] = {
     MapFunction: "map",

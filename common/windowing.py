@@ -459,7 +459,7 @@ class EventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner[Any, T
 class DynamicEventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner[Any, TimeWindow]):
     """Sessions whose gap each record gives."""
 
-    extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
+    session_window_time_gap_extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
 
     @staticmethod
     def with_dynamic_gap(
@@ -472,7 +472,12 @@ class DynamicEventTimeSessionWindows(_EventTime, _Merging, MergingWindowAssigner
     def assign_windows(self, element: Any, timestamp: int, context: Any) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
         _require_timestamp(timestamp)
-        return (TimeWindow(timestamp, timestamp + session_gap_of(self.extractor, element)),)
+        return (
+            TimeWindow(
+                timestamp,
+                timestamp + session_gap_of(self.session_window_time_gap_extractor, element),
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -509,7 +514,7 @@ class DynamicProcessingTimeSessionWindows(
 ):
     """Sessions by the wall clock whose gap each record gives."""
 
-    extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
+    session_window_time_gap_extractor: SessionWindowTimeGapExtractor | Callable[[Any], int]
 
     @staticmethod
     def with_dynamic_gap(
@@ -524,7 +529,9 @@ class DynamicProcessingTimeSessionWindows(
     ) -> Collection[TimeWindow]:
         """A session of this record alone, to be merged."""
         now = context.get_current_processing_time()
-        return (TimeWindow(now, now + session_gap_of(self.extractor, element)),)
+        return (
+            TimeWindow(now, now + session_gap_of(self.session_window_time_gap_extractor, element)),
+        )
 
 
 @dataclass(frozen=True)

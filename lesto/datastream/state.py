@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lesto.client.datastream.missing import missing_names
+from lesto.common.checkpointed import OperatorStateStore
 from lesto.state.broadcast import BroadcastState, ReadOnlyBroadcastState
 from lesto.state.descriptors import (
     AggregatingState,
@@ -11,6 +12,7 @@ from lesto.state.descriptors import (
     ListStateDescriptor,
     MapState,
     MapStateDescriptor,
+    MergingState,
     ReducingState,
     ReducingStateDescriptor,
     State,
@@ -21,15 +23,21 @@ from lesto.state.descriptors import (
 from lesto.state.ttl import StateTtlConfig
 from lesto.state.typed import Alias
 
+#: State that values are added to; each kind of it can also be merged.
+AppendingState = MergingState
+
 __all__ = [
     "AggregatingState",
     "AggregatingStateDescriptor",
     "Alias",
+    "AppendingState",
     "BroadcastState",
     "ListState",
     "ListStateDescriptor",
     "MapState",
     "MapStateDescriptor",
+    "MergingState",
+    "OperatorStateStore",
     "ReadOnlyBroadcastState",
     "ReducingState",
     "ReducingStateDescriptor",

@@ -73,9 +73,9 @@ class RowSessions(WindowEngine):
         self._gap: int | None = getattr(assigner, "session_gap", None)
         self._parts = parts
         self._state: Any = None
-        #: Of keys with one session that has not ended: the session.
-        self._single: dict[Any, Session] = {}
-        #: Of all other keys: their sessions.
+        #: The latest session of each key, if it has not ended.
+        self._latest: dict[Any, Session] = {}
+        #: All sessions of the keys that have others.
         self._several: dict[Any, list[Session]] = {}
         self._width = BUCKET_MS if self._gap is None else max(1, self._gap // 16)
         self._buckets: dict[int, list[Session]] = {}
@@ -100,17 +100,18 @@ class RowSessions(WindowEngine):
         self._assigned = assigned = []
         self._folded = 0
         self._values = values
-        append, single, place = assigned.append, self._single.get, self._place
+        append, latest, place = assigned.append, self._latest.get, self._place
         for key, start, end in zip(keys, timestamps.tolist(), ends, strict=True):
-            session = single(key)
-            if session is not None and start <= session.end and session.start <= end:
-                session.end = max(session.end, end)
-                session.start = min(session.start, start)
+            session = latest(key)
+            # Nothing lies behind the latest: to grow there, it need not be compared with others.
+            if session is not None and session.start <= start <= session.end:
+                if end > session.end:
+                    session.end = end
                 append(session)
-            else:
-                append(place(key, start, end))
-                if self._fires_at_once(session := assigned[-1]):
-                    self._refire(session)
+                continue
+            append(place(key, start, end))
+            if self._lateness and self._fires_at_once(assigned[-1]):
+                self._refire(assigned[-1])
         self._fold()
         if self._unsaved is not None:
             self._unsaved.update(keys)
@@ -121,8 +122,8 @@ class RowSessions(WindowEngine):
         self._parts.results.flush()
 
     def _dynamic_ends(self, values: list[Any], timestamps: Timestamps) -> list[int]:
-        name = function_name(self._assigner.extractor)
-        extractor = self._assigner.extractor
+        name = function_name(self._assigner.session_window_time_gap_extractor)
+        extractor = self._assigner.session_window_time_gap_extractor
         rows = iter(values)
         try:
             gaps = [session_gap_of(extractor, value) for value in rows]
@@ -132,9 +133,8 @@ class RowSessions(WindowEngine):
         return [time + gap for time, gap in zip(timestamps.tolist(), gaps, strict=True)]
 
     def _place(self, key: Any, start: int, end: int) -> Session | None:
-        """The session of a record that does not fall into its key's only one; None: too late."""
-        only = self._single.get(key)
-        sessions = self._several.get(key, []) if only is None else [only]
+        """The session of a record that does not begin in its key's latest; None: too late."""
+        sessions = self._all_of(key)
         touched = [s for s in sessions if start <= s.end and s.start <= end]
         for session in touched:
             start, end = min(start, session.start), max(end, session.end)
@@ -159,11 +159,17 @@ class RowSessions(WindowEngine):
 
     def _keep(self, key: Any, sessions: list[Session]) -> None:
         """These are a key's sessions."""
-        if len(sessions) == 1 and not self._has_ended(sessions[0]):
-            self._single[key] = sessions[0]
-            self._several.pop(key, None)
-            return
-        self._single.pop(key, None)
+        last = None
+        for session in sessions:
+            if last is None or session.start > last.start:
+                last = session
+        if last is None or self._has_ended(last):
+            self._latest.pop(key, None)
+        else:
+            self._latest[key] = last
+            if len(sessions) == 1:
+                self._several.pop(key, None)
+                return
         if sessions:
             self._several[key] = sessions
         else:
@@ -208,7 +214,7 @@ class RowSessions(WindowEngine):
             raise function_error(self._parts.operator, contents.name, error, row) from error
 
     def _fires_at_once(self, session: Session | None) -> bool:
-        return session is not None and self._lateness > 0 and self._has_ended(session)
+        return session is not None and self._has_ended(session)
 
     def _refire(self, session: Session | None) -> None:
         """A late record has come into a session that has ended and is kept: a result at once."""
@@ -304,8 +310,7 @@ class RowSessions(WindowEngine):
         """Forget fired sessions that are over, keep the others for late records."""
         for session in sessions:
             key = session.key
-            only = self._single.get(key)
-            kept = self._several.get(key, []) if only is None else [only]
+            kept = self._all_of(key)
             cleanup = min(session.end - 1 + self._lateness, MAX_TIMESTAMP)
             if cleanup <= time:
                 session.alive = False
@@ -319,13 +324,16 @@ class RowSessions(WindowEngine):
     # -- state
 
     def _all_of(self, key: Any) -> list[Session]:
-        only = self._single.get(key)
-        return self._several.get(key, []) if only is None else [only]
+        sessions = self._several.get(key)
+        if sessions is None:
+            only = self._latest.get(key)
+            return [] if only is None else [only]
+        return sessions
 
     def save(self) -> dict[str, list[bytes]]:
         """Write the sessions of the keys that have changed."""
         backend, contents, state = self._parts.backend, self._parts.contents, self._open_state()
-        keys = [*self._single, *self._several] if self._unsaved is None else self._unsaved
+        keys = {**self._latest, **self._several} if self._unsaved is None else self._unsaved
         for backend.current_key in keys:
             sessions = self._all_of(backend.current_key)
             stored = [(s.start, s.end, s.fired, contents.checked(s.content)) for s in sessions]
