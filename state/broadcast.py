@@ -8,13 +8,20 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 from lesto.common.errors import did_you_mean
 from lesto.state import codec
 from lesto.state.descriptors import MapStateDescriptor, State
-from lesto.state.errors import ReadOnlyBroadcastStateError, UndeclaredBroadcastStateError
+from lesto.state.errors import (
+    BroadcastStateTooLargeError,
+    ReadOnlyBroadcastStateError,
+    UndeclaredBroadcastStateError,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 #: Entries of one item of a snapshot at most.
 ENTRIES_PER_ITEM: Final = 4_096
+#: Encoded bytes of an operator's broadcast states at most: each subtask's travel in its
+#: acknowledgement and lie in the checkpoint's metadata.
+BROADCAST_BYTES_MAX: Final = 16 << 20
 
 
 class ReadOnlyBroadcastState(State, Generic[K, V]):
@@ -169,10 +176,26 @@ class BroadcastStates:
         self._saved.pop(name, None)
 
     def save(self) -> list[bytes]:
-        """The states, encoded; one that has not changed since the last call is not encoded anew."""
+        """The states, encoded; one that has not changed since the last call is not encoded anew.
+
+        Raises:
+            BroadcastStateTooLargeError: names the largest.
+        """
         for name, entries in self._entries.items():
             if name not in self._saved:
                 self._saved[name] = _encoded(name, entries)
+        sizes = {name: sum(map(len, items)) for name, items in self._saved.items()}
+        if sum(sizes.values()) > BROADCAST_BYTES_MAX:
+            largest = max(sizes, key=lambda name: sizes[name])
+            msg = (
+                f"broadcast state '{largest}' has {sizes[largest] / 2**20:.1f} MiB;"
+                f" an operator's may have {BROADCAST_BYTES_MAX >> 20} MiB in all"
+            )
+            raise BroadcastStateTooLargeError(
+                msg,
+                remedy="remove entries that are not needed any more, or key both streams by what"
+                " they have in common and connect them: keyed state may be of any size",
+            )
         return [item for items in self._saved.values() for item in items]
 
     def _undeclared(self, descriptor: MapStateDescriptor) -> NoReturn:

@@ -156,3 +156,11 @@ class UndeclaredBroadcastStateError(StateError):
     code = "LESTO-5031"
     domain = Domain.USER
     retryable = False
+
+
+class BroadcastStateTooLargeError(StateError):
+    """Broadcast state is larger than what a checkpoint takes of it."""
+
+    code = "LESTO-5032"
+    domain = Domain.USER
+    retryable = False

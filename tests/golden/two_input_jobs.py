@@ -25,7 +25,8 @@ TIME = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(lam
 #: (key, amount, time); the sides of a key never depend on which comes first.
 PAYMENTS = [(f"user-{i % 13}", i % 7, 10 * i) for i in range(420)]
 #: (amount, key, time)
-REFUNDS = [(-(i % 5), f"user-{i % 17}", 14 * i) for i in range(300)]
+#: They go on long after the payments have ended.
+REFUNDS = [(-(i % 5), f"user-{i % 17}", 24 * i) for i in range(300)]
 DAY = 1_000
 
 
@@ -287,8 +288,14 @@ def joined_columns_model():
     return [(a[0], a[1], b[1], b[2] - a[2]) for a, b in _pairs(UPPER)]
 
 
+#: Broadcast edges stay aligned beside others that are not.
+UNALIGNED = {"execution.checkpointing.unaligned.enabled": "true"}
 JOBS = [
     Golden("balances", balances, balances_model, backends=("rocksdb", "hashmap"), collect=True),
+    Golden("balances_unaligned", balances, balances_model, backends=("rocksdb", "rocksdb"),
+           from_checkpoint=True, options=UNALIGNED),
+    Golden("broadcasts_unaligned", broadcasts, broadcasts_model, view=broadcasts_view,
+           backends=("rocksdb", "hashmap"), from_checkpoint=True, options=UNALIGNED),
     Golden("mixed_inputs", mixed, mixed_model, view=mixed_view, from_checkpoint=True,
            backends=("rocksdb", "rocksdb")),
     Golden("broadcasts", broadcasts, broadcasts_model, view=broadcasts_view,

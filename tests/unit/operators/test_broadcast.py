@@ -11,7 +11,11 @@ from lesto.common.keys import KeySpec
 from lesto.common.time import TimeDomain
 from lesto.state.broadcast import ENTRIES_PER_ITEM, BroadcastStates
 from lesto.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
-from lesto.state.errors import ReadOnlyBroadcastStateError, UndeclaredBroadcastStateError
+from lesto.state.errors import (
+    BroadcastStateTooLargeError,
+    ReadOnlyBroadcastStateError,
+    UndeclaredBroadcastStateError,
+)
 from lesto.taskmanager.operators.broadcast import (
     BroadcastProcessOperator,
     KeyedBroadcastProcessOperator,
@@ -291,6 +295,19 @@ def test_a_state_that_is_declared_no_more_stays_in_checkpoints():
     with pytest.raises(UndeclaredBroadcastStateError):
         without.view(RULES)
     assert BroadcastStates([RULES], without.save()).view(RULES)["a"] == 1
+
+
+def test_a_state_that_is_too_large_for_checkpoints_is_told():
+    states = BroadcastStates([RULES, OTHER])
+    states.writable = True
+    states.state(OTHER)["a"] = b"x" * (4 << 20)
+    for i in range(3):
+        states.state(RULES)[i] = b"x" * (4 << 20)
+    with pytest.raises(BroadcastStateTooLargeError, match=r"'rules' has 12\.0 MiB") as told:
+        states.save()
+    assert "keyed state" in told.value.remedy
+    states.state(RULES).remove(0)
+    assert sum(map(len, states.save())) > 12 << 20
 
 
 def test_a_descriptor_of_another_kind_is_told():
