@@ -229,6 +229,9 @@ class TaskBuilder:
             wake=self._environment.mailbox.wake,
             failed=self._failure_mail(task),
         )
+        exchange = self._environment.exchange
+        exchange.watch(channel)
+        self._hooks.append(lambda: exchange.unwatch(channel))
         self._hooks.append(lambda: channel.close(graceful=False))
         return channel
 

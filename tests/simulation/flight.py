@@ -65,6 +65,13 @@ class _Pipe:
         self.unread += size
         self.end.send(((body, size), metadata))
 
+    def cancel(self):
+        """End the stream at both ends, from any thread."""
+        if self.end.broken is None:
+            self.end.send(EOF)
+            self.end.broken = "cancelled"
+            self._wake()
+
     def read(self):
         k = kernel()
         end = self.end
@@ -112,6 +119,7 @@ class _Writer:
 class _Reader:
     def __init__(self, pipe):
         self.read_chunk = pipe.read
+        self.cancel = pipe.cancel
 
 
 class FlightClient:

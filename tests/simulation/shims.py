@@ -431,7 +431,12 @@ class _Random(types.ModuleType):
 sim_random = _Random("random")
 sim_random.Random = random.Random
 sim_random.SystemRandom = lambda: kernel().rng
-sim_gc = types.SimpleNamespace(collect=lambda *_: 0, set_threshold=lambda *_: None)
+sim_gc = types.SimpleNamespace(
+    collect=lambda *_: 0,
+    set_threshold=lambda *_: None,
+    freeze=lambda: None,
+    unfreeze=lambda: None,
+)
 
 #: Real object -> its stand-in; found in modules by identity.
 STAND_INS = [

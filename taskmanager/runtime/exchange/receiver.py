@@ -7,12 +7,13 @@ network.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -30,8 +31,13 @@ from lesto.taskmanager.runtime.exchange.wire import (
     Element,
 )
 
+if TYPE_CHECKING:
+    from lesto.taskmanager.runtime.exchange.sender import RemoteOutput
+
 #: A producer may be deployed before its consumer; it is refused when none appears in this time.
 CONSUMER_WAIT_SECONDS = 30.0
+#: How often a producer hears what has come when there is nothing else to tell it.
+BEAT_SECONDS: Final = 5.0
 
 
 class RemoteInput(InputChannel):
@@ -76,6 +82,7 @@ class RemoteInput(InputChannel):
         # thread.
         self._writer: Any = None
         self._write_lock = threading.Lock()
+        self._told = False  # something, since the last beat
 
     @property
     def queued_bytes(self) -> int:
@@ -135,11 +142,23 @@ class RemoteInput(InputChannel):
         self._failed(error)
 
     def grant(self, nbytes: int) -> None:
-        """Write credit to the producer (I/O thread); nothing when it is not connected."""
-        message = msgspec.msgpack.encode((nbytes, self._account.narrowed))
+        """Write credit and what has come to the producer (I/O thread); nothing when it is not
+        connected.
+        """
         with self._write_lock:
-            if self._writer is not None:
-                self._writer.write_metadata(seal(message))
+            if self._writer is None:
+                return
+            assert self._decoder is not None, "a writer before a decoder"
+            message = (nbytes, self._account.narrowed, self._decoder.decoded)
+            self._writer.write_metadata(seal(msgspec.msgpack.encode(message)))
+            self._told = True
+
+    def beat(self) -> None:
+        """Say what has come, unless something was said since the last beat (I/O thread)."""
+        told, self._told = self._told, False
+        if not told:
+            self.grant(0)
+            self._told = False
 
     def close(self) -> None:
         """The consumer is gone."""
@@ -170,6 +189,7 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
         self._channels: dict[ChannelKey, RemoteInput] = {}
         self._cond = threading.Condition()
         self._stopped = False
+        self._watched: set[RemoteOutput] = set()
         self._returns: queue.SimpleQueue[tuple[RemoteInput, int] | None] = queue.SimpleQueue()
         self._credit_thread = threading.Thread(
             target=self._return_credit, name="exchange-returns", daemon=True
@@ -191,6 +211,16 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
                 del self._channels[channel.key]
             self._cond.notify_all()
         channel.close()
+
+    def watch(self, channel: RemoteOutput) -> None:
+        """Look regularly whether a channel of this process still carries what is sent."""
+        with self._cond:
+            self._watched.add(channel)
+
+    def unwatch(self, channel: RemoteOutput) -> None:
+        """Look no longer."""
+        with self._cond:
+            self._watched.discard(channel)
 
     def give_back(self, channel: RemoteInput, nbytes: int) -> None:
         """Send credit on the channel, from the credit thread."""
@@ -269,9 +299,34 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
                 raise fl.FlightUnauthorizedError(msg)
 
     def _return_credit(self) -> None:
-        while (item := self._returns.get()) is not None:
-            channel, nbytes = item
+        beat_at = time.monotonic() + BEAT_SECONDS
+        while True:
+            left = beat_at - time.monotonic()
+            if left <= 0:
+                self._beat()
+                beat_at = time.monotonic() + BEAT_SECONDS
+                continue
             try:
-                channel.grant(nbytes)
-            except (fl.FlightError, pa.ArrowException, OSError):
-                continue  # the stream broke: its reading thread reports it
+                item = self._returns.get(timeout=left)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            channel, nbytes = item
+            _write(channel.grant, nbytes)
+
+    def _beat(self) -> None:
+        """Tell producers what has come; look at what consumers have told."""
+        with self._cond:
+            channels, watched = list(self._channels.values()), list(self._watched)
+        for channel in channels:
+            _write(channel.beat)
+        now_ms = time.monotonic_ns() // 1_000_000
+        for output in watched:
+            output.check(now_ms)
+
+
+def _write(write: Callable[..., None], *args: int) -> None:
+    # Should the stream have broken, its reading thread reports it.
+    with contextlib.suppress(fl.FlightError, pa.ArrowException, OSError):
+        write(*args)

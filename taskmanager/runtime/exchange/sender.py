@@ -17,6 +17,7 @@ import pyarrow.flight as fl
 
 from lesto.common.elements import Barrier, EndOfData, LatencyMarker
 from lesto.taskmanager.core.credit import CreditSender
+from lesto.taskmanager.core.receipts import Receipts
 from lesto.taskmanager.runtime.errors import (
     ChannelLostError,
     ChannelProtocolError,
@@ -69,6 +70,8 @@ class RemoteOutput(OutputChannel):
         self._failed = failed
         self._encoder = ChannelEncoder(schema)
         self._credit = CreditSender()
+        self._receipts = Receipts()
+        self._reader: Any = None
         # No credit yet; only a barrier passes in front of it.
         self._held: deque[Frozen] = deque()
         self._held_bytes = 0
@@ -157,6 +160,19 @@ class RemoteOutput(OutputChannel):
             self._aborted = self._aborted or not graceful
             self._cond.notify()
 
+    def check(self, now_ms: int) -> None:
+        """Fail the channel when it carries nothing any more; thread-safe, every few seconds."""
+        with self._cond:
+            over = self._aborted or (self._closing and not self._held and not self._outbox)
+            if over or not self._receipts.is_lost(self._encoder.encoded, now_ms):
+                return
+            reader = self._reader
+        msg = f"nothing sent on channel {self._key} arrives at {self._uri} any more"
+        remedy = "the job restarts by itself; if it comes again, look for broken hardware"
+        self._fail(ChannelLostError(msg, remedy=remedy))
+        if reader is not None:
+            reader.cancel()  # both threads may wait in it for what will not come
+
     def join(self) -> None:
         """Wait a short while for the I/O threads."""
         self._writer_thread.join(JOIN_SECONDS)
@@ -195,6 +211,7 @@ class RemoteOutput(OutputChannel):
             )
             descriptor = fl.FlightDescriptor.for_command(msgspec.msgpack.encode(command))
             writer, reader = client.do_exchange(descriptor)
+            self._reader = reader
             credits = threading.Thread(
                 target=self._read_credits,
                 args=(reader,),
@@ -238,10 +255,13 @@ class RemoteOutput(OutputChannel):
         try:
             while True:
                 sealed = reader.read_chunk().app_metadata.to_pybytes()
-                granted, window = msgspec.msgpack.decode(unseal(sealed, str(self._key)))
+                message = msgspec.msgpack.decode(unseal(sealed, str(self._key)))
+                granted, window, received = message
                 with self._cond:
+                    self._receipts.heard(received)
                     was_writable = self.writable
-                    self._credit.grant(granted, window)
+                    if granted:
+                        self._credit.grant(granted, window)
                     if self._release():
                         self._cond.notify()
                     now_writable = self.writable

@@ -80,6 +80,11 @@ class ChannelEncoder:
         self._sequence = 0
         self._dumps: Any = pickle.dumps
 
+    @property
+    def encoded(self) -> int:
+        """Messages so far."""
+        return self._sequence
+
     def freeze(self, element: Element) -> tuple[Any, int]:
         """The element in a form nobody changes, and its size in bytes (0 for control elements)."""
         if isinstance(element, ColumnarBatch):
@@ -165,6 +170,11 @@ class ChannelDecoder:
         self._schema = schema
         self._name = name
         self._next = 0
+
+    @property
+    def decoded(self) -> int:
+        """Messages so far."""
+        return self._next
 
     def decode(self, metadata: bytes, body: pa.RecordBatch | None) -> tuple[Element, int]:
         """The element and its size in bytes.
