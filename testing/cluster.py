@@ -23,23 +23,16 @@ ENVIRONMENT_DEFAULTS: Mapping[str, str] = {
 
 
 class TestCluster(MiniCluster):
-    """A mini-cluster which waits until its slots are ready, and makes environments.
+    """A mini-cluster which makes environments.
+
+    It is there in some milliseconds; its slots come up in the background (half a second), and the
+    first job waits for them.
 
     >>> with TestCluster(slots=2) as cluster:  # doctest: +SKIP
     ...     env = cluster.environment(parallelism=2)
     """
 
     __test__ = False
-
-    def start(self) -> TestCluster:
-        """Start everything; return once every slot is free."""
-        super().start()
-        try:
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def environment(
         self,
