@@ -21,9 +21,12 @@ from lesto.taskmanager.core.pacing import ALL_ROWS, FIRST_ROWS
 UNBOUNDED_BYTES: Final = 1 << 40
 #: A channel keeps at least so much, however slow its task.
 WINDOW_BYTES_MIN: Final = 256
-#: Throughput is measured over so long, but for the first time.
+#: Throughput is measured over so long.
 INTERVAL_NS: Final = 50_000_000
-#: The newest measurement's part in the estimate.
+#: The first measurements are shorter, twice as long each time: a task that loads something with its
+#: first records must not be taken for a slow one.
+INTERVAL_FIRST_NS: Final = 1_000_000
+#: The newest measurement's part in the estimate, but for those shorter ones.
 WEIGHT: Final = 0.5
 #: A window that would change by less than this part of it is left alone.
 CHANGE_MIN: Final = 1 / 8
@@ -43,12 +46,21 @@ class Debloater:
     5000
     """
 
-    __slots__ = ("_began_ns", "_bytes", "_bytes_per_ns", "_idle_since_ns", "_target_ns", "_window")
+    __slots__ = (
+        "_began_ns",
+        "_bytes",
+        "_bytes_per_ns",
+        "_idle_since_ns",
+        "_interval_ns",
+        "_target_ns",
+        "_window",
+    )
 
     def __init__(self, target_ns: int) -> None:
         self._target_ns = target_ns
         self._began_ns: int | None = None  # of the interval, later by the time without input
         self._idle_since_ns: int | None = None
+        self._interval_ns = 0
         self._bytes = 0  # worked off in the interval
         self._bytes_per_ns: float | None = None
         self._window = 0  # told last
@@ -71,12 +83,13 @@ class Debloater:
         assert self._began_ns is not None, "worked before took"
         self._bytes += nbytes
         elapsed_ns = now_ns - self._began_ns
-        rate = self._bytes_per_ns
-        if elapsed_ns < INTERVAL_NS and rate is not None:
+        if elapsed_ns < self._interval_ns:
             return False
-        measured = self._bytes / max(elapsed_ns, 1)
-        rate = measured if rate is None else WEIGHT * measured + (1 - WEIGHT) * rate
+        rate = self._bytes / max(elapsed_ns, 1)
+        if self._bytes_per_ns is not None and self._interval_ns == INTERVAL_NS:
+            rate = WEIGHT * rate + (1 - WEIGHT) * self._bytes_per_ns
         self._bytes_per_ns = rate
+        self._interval_ns = min(max(2 * self._interval_ns, INTERVAL_FIRST_NS), INTERVAL_NS)
         self._began_ns, self._bytes = now_ns, 0
         return True
 

@@ -3,6 +3,7 @@ larger than what waits.
 """
 
 from collections import deque
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,12 +45,26 @@ def test_the_first_piece_of_work_is_a_measurement_already():
     assert debloater.window(1) == 1_000_000
 
 
-def test_later_ones_last_an_interval():
+def test_later_ones_last_longer_up_to_an_interval():
     debloater = Debloater(SECOND)
-    measured(debloater, 1_000, 0, MS)
-    debloater.took(MS)
-    assert not debloater.worked(1_000, 2 * MS)
-    assert debloater.worked(1_000, MS + INTERVAL_NS)
+    debloater.took(0)
+    now_ns, ends = 0, []
+    while now_ns < SECOND:
+        now_ns += MS // 2
+        debloater.took(now_ns - MS // 2)
+        if debloater.worked(1_000, now_ns):
+            ends.append(now_ns)
+    assert [b - a for a, b in pairwise(ends)][:8] == [
+        MS, 2 * MS, 4 * MS, 8 * MS, 16 * MS, 32 * MS, INTERVAL_NS, INTERVAL_NS,
+    ]  # fmt: skip
+
+
+def test_a_task_that_loads_something_at_first_is_not_slow_for_long():
+    debloater = Debloater(SECOND)
+    measured(debloater, 500, 0, 300 * MS)
+    assert debloater.window(1) < 2_000
+    measured(debloater, 500, 300 * MS, MS)
+    assert debloater.window(1) == 500_000
 
 
 def test_channels_share_what_may_wait():
