@@ -222,7 +222,7 @@ def _hints(cls: type) -> dict[str, Any]:
         msg = f"the types of the fields of {cls.__qualname__} cannot be found: {error}"
         raise StateTypeError(
             msg, remedy="import what its annotations name, at the top of its module"
-        ) from error
+        ) from None  # its frames are of the text of an annotation
 
 
 def _aliases(hint: Any, declared: Any = ()) -> tuple[str, ...]:

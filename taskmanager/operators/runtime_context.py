@@ -36,7 +36,7 @@ class OperatorRuntimeContext:
         self._context = context
         self._backend = backend
         self._metrics: UserMetricGroup | None = None
-        self._states: dict[tuple[str, str], Any] = {}
+        self._states: dict[tuple[str, str], tuple[Any, Any]] = {}
 
     def get_job_id(self) -> str:
         """Hex id of the job."""
@@ -194,7 +194,14 @@ class OperatorRuntimeContext:
         if descriptor.kind not in _PLAIN_KINDS:
             return self._backend.get_state(descriptor)
         found = self._states.get((descriptor.kind, descriptor.name))
+        if found is not None:
+            known, state = found
+            if known is descriptor or (
+                known.type_info == descriptor.type_info
+                and known.ttl_config is descriptor.ttl_config
+            ):
+                return state
+        state = self._backend.get_state(descriptor)  # refuses one that differs from the first
         if found is None:
-            found = self._backend.get_state(descriptor)
-            self._states[descriptor.kind, descriptor.name] = found
-        return found
+            self._states[descriptor.kind, descriptor.name] = descriptor, state
+        return state

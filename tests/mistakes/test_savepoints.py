@@ -195,6 +195,20 @@ def test_a_state_of_another_kind(restore, savepoint):
     )
 
 
+def test_a_state_of_another_type(restore, savepoint):
+    done = restore(VALUE.replace("Types.LONG()", "Types.STRING()"), savepoint)
+    lines = done.script.read_text().splitlines()
+    (line,) = (n for n, text in enumerate(lines, 1) if "self.count = " in text)
+    done.is_clear(
+        FAILED,
+        "LESTO-5012",
+        "state 'count': the value was stored as int64 and is declared as str now",
+        remedy="declare it as int64",
+        traceback="StateMigrationError",
+        at=f"{done.script}:{line}",
+    )
+
+
 def test_another_max_parallelism(restore, savepoint):
     changed = VALUE.replace('"128"', '"64"')
     done = restore(changed, savepoint)
