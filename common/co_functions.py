@@ -123,19 +123,19 @@ class _Pair:
 class CallablesCoMap(_Pair, CoMapFunction):
     """Two callables as a CoMapFunction."""
 
-    map1 = property(_Pair._first)  # type: ignore[assignment]
-    map2 = property(_Pair._second)  # type: ignore[assignment]
+    map1 = property(_Pair._first)
+    map2 = property(_Pair._second)
 
 
 class CallablesCoFlatMap(_Pair, CoFlatMapFunction):
     """Two callables as a CoFlatMapFunction."""
 
-    flat_map1 = property(_Pair._first)  # type: ignore[assignment]
-    flat_map2 = property(_Pair._second)  # type: ignore[assignment]
+    flat_map1 = property(_Pair._first)
+    flat_map2 = property(_Pair._second)
 
 
 class CallablesCoProcess(_Pair, CoProcessFunction):
     """Two callables of a value and the context as a CoProcessFunction."""
 
-    process_element1 = property(_Pair._first)  # type: ignore[assignment]
-    process_element2 = property(_Pair._second)  # type: ignore[assignment]
+    process_element1 = property(_Pair._first)
+    process_element2 = property(_Pair._second)

@@ -298,7 +298,8 @@ class TimedRows:
     def _encoded(self, run: Run) -> bytes:
         columns = [*run.data.columns, pa.array(run.times)]
         batch = pa.RecordBatch.from_arrays(columns, schema=self._stored_schema)
-        return batch.serialize().to_pybytes()
+        data: bytes = batch.serialize().to_pybytes()
+        return data
 
 
 def decode_chunk(value: bytes, schema: pa.Schema, state: str) -> pa.RecordBatch:

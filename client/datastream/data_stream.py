@@ -412,7 +412,9 @@ class DataStream(NodeSettings):
             return moved
         from lesto.client.datastream.broadcast_stream import BroadcastStream
 
-        descriptors = [broadcast_state_descriptor, *other_broadcast_state_descriptors]
+        descriptors = list(other_broadcast_state_descriptors)
+        if broadcast_state_descriptor is not None:
+            descriptors.insert(0, broadcast_state_descriptor)
         return BroadcastStream(moved, descriptors)
 
     def partition_custom(
@@ -566,7 +568,9 @@ class DataStream(NodeSettings):
         return self._sink(sink, "Sink", ())
 
     def add_sink(self, sink_func: Any) -> DataStreamSink:
-        """Flink's old interface: not supported; use ``sink_to``."""
+        """Flink's old name of ``sink_to``; takes a Sink, as ``JdbcSink.sink(...)`` is one."""
+        if isinstance(sink_func, Sink):
+            return self.sink_to(sink_func)
         unsupported("DataStream.add_sink (SinkFunction)", "use sink_to with a Sink")
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:

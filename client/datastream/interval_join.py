@@ -24,6 +24,7 @@ from lesto.client.datastream.two_inputs import (
     check_same_environment,
     check_same_keys,
 )
+from lesto.common.checking import is_a
 from lesto.common.co_functions import ProcessJoinFunction
 from lesto.common.functions import Function, OutputTag
 from lesto.common.time import DurationLike, signed_duration_ms
@@ -37,7 +38,7 @@ class IntervalJoin:
     """Two keyed streams to be joined; ``between`` says how far apart their times may be."""
 
     def __init__(self, stream_one: KeyedStream, stream_two: KeyedStream) -> None:
-        if isinstance(stream_two, DataStream) and not isinstance(stream_two, KeyedStream):
+        if is_a(stream_two, DataStream) and not is_a(stream_two, KeyedStream):
             msg = "interval_join: the other stream is not keyed"
             raise WrongArgumentError(
                 msg, remedy="call key_by(...) on it too", location=user_location()
@@ -141,7 +142,7 @@ class IntervalJoined:
             output_type: of the results; a row type with names gives columns.
         """
         joins = callable(getattr(func, "join", None))
-        if not joins and (isinstance(func, Function) or not callable(func)):
+        if not joins and (is_a(func, Function) or not callable(func)):
             wrong("apply", "a callable, or an object with join(left, right)", func)
         return self._rows("apply", func, output_type)
 
@@ -243,7 +244,7 @@ def _merged(left: KeyedStream, right: KeyedStream, suffixes: tuple[str, str]) ->
     """Which columns the pairs have, and under which names."""
     from lesto.common.merged_columns import MergedColumns
 
-    ok = isinstance(suffixes, tuple) and [type(s) for s in suffixes] == [str, str]
+    ok = is_a(suffixes, tuple) and [type(s) for s in suffixes] == [str, str]
     if not ok:
         wrong("join", "a pair of texts as suffixes", suffixes)
     schemas: tuple[pa.Schema, pa.Schema] = (left.schema, right.schema)
