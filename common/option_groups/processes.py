@@ -54,7 +54,7 @@ BUFFER_DEBLOAT_TARGET = ConfigOption(
     "taskmanager.network.memory.buffer-debloat.target",
     timedelta,
     timedelta(seconds=1),
-    "Time in which a task should be through with what waits in one of its channels.",
+    "Time in which a task should be through with what waits in its channels.",
     minimum=timedelta(milliseconds=1),
 )
 BATCH_ROWS = ConfigOption(

@@ -119,8 +119,7 @@ class EdgeWriter:
         fullest = 0
         for index, piece in self._partitioner.split(self._in_form(batch)):
             nbytes = self._append(index, piece)
-            if nbytes > fullest:
-                fullest = nbytes
+            fullest = max(fullest, nbytes)
         self.fullest_bytes += fullest
 
     def control(self, element: StreamElement) -> None:
