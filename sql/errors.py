@@ -52,6 +52,12 @@ class InvalidPatternError(SqlExpressionError):
     code = "LESTO-2126"
 
 
+class MalformedPatternError(InvalidPatternError):
+    """A regular expression is malformed; some functions give NULL for it, as Flink does."""
+
+    code = "LESTO-2127"
+
+
 class SqlEvaluationError(LestoError):
     """An expression cannot be computed on a row."""
 

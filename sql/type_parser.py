@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from lesto.common.errors import did_you_mean
 from lesto.sql import types as t
@@ -80,7 +80,7 @@ class _Parser:
             self._tokens.append((kind, match.group(kind), match.start(kind)))
             position = match.end()
 
-    def _fail(self, what: str, position: int | None = None) -> InvalidTypeError:
+    def _fail(self, what: str, position: int | None = None) -> NoReturn:
         if position is None:
             position = self._tokens[self._at][2] if self._at < len(self._tokens) else -1
         where = "its end" if position < 0 else f"character {position + 1}"
@@ -178,7 +178,7 @@ class _Parser:
         if word in _MISSING or word == "TIMESTAMP_TZ":
             self._fail(f"Lesto has no {word} type")
         unknown = f"{word} is no data type{did_you_mean(word, _NAMES)}"
-        raise self._fail(unknown)
+        self._fail(unknown)
 
     def _decimal(self) -> SqlType:
         if not self._take("("):

@@ -175,7 +175,9 @@ def per_row(function: Callable[..., Any], kind: pa.DataType, *, strict: bool = T
         args = [v for v in values if v is not None]
         arrays = [i for i, v in enumerate(args) if not is_scalar(v)]
         if not arrays:
-            return compute([[_python(to_physical(v))] for v in args])[0]
+            row = [_python(to_physical(v)) for v in args]
+            found = None if strict and None in row else function(*row)
+            return from_physical(pa.array([found], inner), kind)[0]
         if len(arrays) == 1 and strict and ev.rows > _FEW_ROWS:
             distinct = _distinct(args[arrays[0]])
             if distinct is not None:

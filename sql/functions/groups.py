@@ -11,7 +11,11 @@ MODULES: Final = (
     "arithmetic",
     "mathematics",
     "strings",
+    "matching",
+    "temporal",
+    "formats",
     "collections",
+    "json_functions",
 )
 
 
