@@ -139,3 +139,17 @@ class AsyncSinkError(LestoError):
 
     code = "LESTO-3031"
     domain = Domain.EXTERNAL
+
+
+class DatabaseError(ConnectorError):
+    """A database is not there or does not answer."""
+
+    code = "LESTO-3041"
+
+
+class DatabaseRefusedError(ConnectorError):
+    """A database refuses records: a constraint, a type, a statement that it does not take."""
+
+    code = "LESTO-3042"
+    domain = Domain.USER
+    retryable = False
