@@ -89,7 +89,10 @@ def _key_types(stream: KeyedStream) -> list[pa.DataType] | None:
         return [stream.schema.field(name).type for name in stream._key.columns]
     declared = stream._declared_key_type
     kind = None if declared is None else declared.to_arrow()
-    return None if kind is None else [kind]
+    if kind is None:
+        return None
+    # Keys of several columns are tuples, as a tuple type says.
+    return [field.type for field in kind] if pa.types.is_struct(kind) else [kind]
 
 
 def _family(kind: pa.DataType) -> str:

@@ -203,12 +203,8 @@ def test_a_source_that_cannot_be_parallel_stays_so(env):
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda e, s: s.connect(s), "connect"),
-        (lambda e, s: s.window_all(TumblingEventTimeWindows.of("1s")), "window_all"),
-        (lambda e, s: s.join(s), "join"),
         (lambda e, s: s.add_sink(None), "add_sink"),
         (lambda e, s: s.cache(), "cache"),
-        (lambda e, s: s.key_by("carrier").interval_join(s), "interval_join"),
         (lambda e, s: e.add_source(None), "add_source"),
         (lambda e, s: e.add_jars("x.jar"), "add_jars"),
         (lambda e, s: e.set_runtime_mode(RuntimeExecutionMode.BATCH), "BATCH"),

@@ -158,6 +158,20 @@ def test_keys_before_connect_do_as_well_and_key_by_replaces_them(env):
     built(env, again.map(Maps()))
 
 
+@pytest.mark.parametrize(
+    ("declared", "columns_of_key"),
+    [
+        (Types.TUPLE([Types.INT(), Types.STRING()]), ["k", "v"]),
+        (Types.DOUBLE(), ["k"]),
+        (Types.PICKLED_BYTE_ARRAY(), ["v"]),
+        (None, ["k", "v"]),
+    ],
+)
+def test_a_declared_key_type_may_meet_columns(env, declared, columns_of_key):
+    keyed = values(env).key_by(identity, declared)
+    assert keyed.connect(columns(env).key_by(*columns_of_key))._is_keyed_stream()
+
+
 def test_a_broadcast_stream_goes_to_all_as_the_second_input(env):
     broadcast = values(env, "b").broadcast(RULES, MapStateDescriptor("more"))
     assert [d.name for d in broadcast.broadcast_state_descriptors] == ["rules", "more"]
