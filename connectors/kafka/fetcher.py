@@ -101,6 +101,7 @@ class Fetcher:
         self._error: ConnectorError | None = None
         self._closing = False
         self._stops: dict[Key, int] = {}
+        self._paused: frozenset[Key] = frozenset()
         self._record_bytes = 100.0
         self._heard_at = time.monotonic()
         self._thread: threading.Thread | None = None
@@ -121,6 +122,23 @@ class Fetcher:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="kafka-fetch", daemon=True)
             self._thread.start()
+
+    def pause(self, keys: frozenset[Key]) -> None:
+        """Fetch nothing of these partitions, and of all others again."""
+        kafka = library()
+
+        def switch(consumer: Any) -> None:
+            there = self._stops.keys()
+            wanted = keys & there
+            for call, changed in (
+                (consumer.pause, wanted - self._paused),
+                (consumer.resume, (self._paused - wanted) & there),
+            ):
+                if changed:
+                    call([kafka.TopicPartition(*key) for key in changed])
+            self._paused = frozenset(wanted)
+
+        self._command(switch)
 
     def commit(self, offsets: Mapping[Key, int]) -> None:
         """Commit offsets to the group, for monitoring: a failure is logged, and nothing else."""

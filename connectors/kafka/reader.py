@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -33,6 +34,10 @@ class FetcherLike(Protocol):
         """The next batch."""
         ...
 
+    def pause(self, keys: frozenset[Key]) -> None:
+        """Fetch nothing of these, and of all others again."""
+        ...
+
     def commit(self, offsets: Mapping[Key, int]) -> None:
         """Commit to the group."""
         ...
@@ -61,6 +66,9 @@ class KafkaReader(SourceReader):
         self._no_more = False
         self._snapshots: dict[int, dict[Key, int]] = {}
         self._committed: dict[Key, int] = {}
+        self._paused: frozenset[Key] = frozenset()
+        # Fetched before the pause; at most what the fetcher's queue holds.
+        self._held: deque[Fetched] = deque()
 
     def start(self) -> None:
         """Ask for partitions; those restored are being read already."""
@@ -90,7 +98,7 @@ class KafkaReader(SourceReader):
                 return SplitFinished(self._ended.pop())
             if self._no_more and not self._splits:
                 return EndOfSplits.END
-            item = self._fetcher.take()
+            item = self._take()
             if item is None:
                 return NoData()
             split = self._splits.get(item.key)
@@ -104,6 +112,25 @@ class KafkaReader(SourceReader):
                 self._splits[item.key] = split.advanced_to(item.next)
             if item.batch is not None and len(item.batch):
                 return SourceBatch(item.batch, split.split_id)
+
+    def pause_splits(self, split_ids: frozenset[str]) -> bool:
+        """Give nothing of these partitions, and fetch nothing."""
+        self._paused = frozenset(
+            key for key, split in self._splits.items() if split.split_id in split_ids
+        )
+        self._fetcher.pause(self._paused)
+        return True
+
+    def _take(self) -> Fetched | None:
+        for at, held in enumerate(self._held):
+            if held.key not in self._paused:
+                del self._held[at]
+                return held
+        while (item := self._fetcher.take()) is not None:
+            if item.key not in self._paused:
+                return item
+            self._held.append(item)
+        return None
 
     def snapshot_state(self, checkpoint_id: int) -> Sequence[SourceSplit]:
         """The partitions with the offsets behind the last batch given out."""
