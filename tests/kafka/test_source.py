@@ -320,3 +320,19 @@ def test_flinks_builder(broker, filled, bounded):
         assert sorted(map(int, driven.all())) == list(range(100))
     with pytest.raises(ConnectorConfigError, match="told once where to stop"):
         stop(KafkaOffsetsInitializer.latest())
+
+
+def test_a_paused_partition_waits_and_loses_nothing(broker, topic):
+    for partition in (0, 1):
+        numbers = [str(n).encode() for n in range(partition, 4_000, 2)]
+        broker.produce(topic, numbers, partition=partition)
+    with Driven(source(broker, topic), batch_rows=50) as driven:
+        seen = [int(n) for n in driven.take(100)]
+        assert driven.reader.pause_splits(frozenset({f"{topic}-0"}))
+        odd = [int(n) for n in driven.take(2_000 - sum(n % 2 for n in seen))]
+        assert all(n % 2 for n in odd)
+        assert driven.reader.pause_splits(frozenset())
+        rest = [int(n) for n in driven.all()]
+    found = seen + odd + rest
+    assert [n for n in found if n % 2 == 0] == list(range(0, 4_000, 2))
+    assert [n for n in found if n % 2] == list(range(1, 4_000, 2))
