@@ -82,7 +82,7 @@ def evolve(state: str, what: str, old: Spec, new: FieldType) -> Convert | None:
 def _evolve(old: Spec, new: FieldType) -> Convert | None:
     if new.record is not None and isinstance(old, dict) and "record" in old:
         return _evolve_record(old, new.record)
-    if old == new.spec or new.spec == "any":
+    if new.spec in (old, "any"):
         return None
     if isinstance(old, str) and isinstance(new.spec, str):
         return _widen(old, new.spec)

@@ -1,7 +1,8 @@
 """Time-to-live of state: how it is configured (PyFlink's names), and how stamps are compared.
 
-What expires carries a stamp, the time of its last access: a pair ``(stamp, value)``. Value, reducing
-and aggregating state have one for the value, a list one for each element, a map one for each entry.
+What expires carries a stamp, the time of its last access: a pair ``(stamp, value)``. Value,
+reducing and aggregating state have one for the value, a list one for each element, a map one for
+each entry.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lesto.common.time import Duration, DurationLike, Time, duration_ms
 PROCESSING, EVENT = "processing", "event"
 _ENTRIES_AN_ACCESS: Final = 5
 _ENTRIES_A_CLOCK: Final = 1000
-_COMPACTION_DAYS: Final = 30
+_COMPACTION: Final = Duration.of_days(30)
 
 
 class UpdateType(enum.Enum):
@@ -83,7 +84,7 @@ class _RocksdbCompactFilterCleanupStrategy(_CleanupStrategy):
     """Flink's clean-up while RocksDB compacts."""
 
     query_time_after_num_entries: int
-    periodic_compaction_time: Duration = Duration.of_days(_COMPACTION_DAYS)
+    periodic_compaction_time: Duration = _COMPACTION
 
     def get_query_time_after_num_entries(self) -> int:
         """Entries after which the clock is asked again."""
@@ -292,7 +293,7 @@ class TtlConfigBuilder:
         periodic_compaction_time: DurationLike | None = None,
     ) -> TtlConfigBuilder:
         """Taken as a wish for clean-up: the background sweep fulfils it, on both backends."""
-        period = Duration.of_days(_COMPACTION_DAYS)
+        period = _COMPACTION
         if periodic_compaction_time is not None:
             millis = duration_ms(periodic_compaction_time, "periodic_compaction_time")
             period = Duration.of_millis(millis)

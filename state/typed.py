@@ -218,7 +218,7 @@ def record_type(given: Any) -> RecordType | None:
 def _hints(cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls, include_extras=True)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an annotation is any expression
         msg = f"the types of the fields of {cls.__qualname__} cannot be found: {error}"
         raise StateTypeError(
             msg, remedy="import what its annotations name, at the top of its module"

@@ -38,7 +38,7 @@ class SourceAlignment:
         self._watermarks = watermarks
         self._reader = reader
         self._report_at_ms = context.clock.monotonic_ms()
-        self._limit = MAX_TIMESTAMP
+        self._limit: int | None = None  # until the group has answered
         self._by_split = True
         self._paused: frozenset[str] = _NOTHING
         self.waits = False
@@ -52,7 +52,7 @@ class SourceAlignment:
     def drift_ms(self) -> int | None:
         """How far the reader is ahead of its group; None while nothing is known."""
         here = self._watermarks.watermark
-        if self._limit == MAX_TIMESTAMP or here == MIN_TIMESTAMP:
+        if self._limit is None or self._limit == MAX_TIMESTAMP or here == MIN_TIMESTAMP:
             return None
         return max(0, here - (self._limit - self._alignment.max_drift_ms))
 
@@ -80,6 +80,9 @@ class SourceAlignment:
 
     def _hold_back(self) -> None:
         limit = self._limit
+        if limit is None:
+            self.waits = True
+            return
         ahead = _NOTHING if limit == MAX_TIMESTAMP else self._watermarks.ahead_of(limit)
         if ahead != self._paused:
             self._paused = ahead

@@ -359,3 +359,29 @@ def test_histories_are_bounded():
     assert driver.master.failures[0].failure.message == "failure 59"
     assert len(driver.master.states.story) == 100
     assert driver.master.restarts == 60
+
+
+def limit_told(driver, watermark):
+    report = {
+        "operator_uid": "numbers",
+        "group": "g",
+        "watermark": watermark,
+        "max_drift_ms": 100,
+    }
+    (told,) = driver.task("numbers", watermark=report)
+    assert told.slot_id == "s0"
+    assert told.command.align.operator_uid == "numbers"
+    return told.command.align.max_watermark
+
+
+def test_a_reader_of_an_alignment_group_is_told_how_far_it_may_go():
+    driver = Driver()
+    driver.running()
+    assert limit_told(driver, 1_000) == 1_100
+    driver.master._alignment.report("g", ("others", 1), 500, max_drift_ms=100)
+    assert limit_told(driver, 1_100) == 600
+    assert limit_told(driver, 2**63 - 1) == 600  # at its end; the other one goes on
+    # The whole job starts again: nobody is held back by readers that are no more.
+    driver.master._enumerators += 1
+    assert limit_told(driver, 1_100) == 1_200
+    assert limit_told(driver, 2**63 - 1) == 2**63 - 1

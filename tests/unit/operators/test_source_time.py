@@ -140,8 +140,10 @@ def test_a_reader_reports_at_its_interval_and_waits_while_it_is_ahead(harness):
         SourceOperator(ScriptedSource(rows("a", 5_000), rows("a", 30_000), rows("a", 9)), ALIGNED)
     )
     h.operator.add_splits([b"a:0"])
-    poll_all(h, 2)
+    assert poll_all(h, 1) == [PollStatus.IDLE]  # until the group has answered
     assert h.context.watermark_reports == [("group", -(2**63))]
+    h.operator.align(MAX)
+    poll_all(h, 2)
     h.operator.align(20_000)
     outcome = h.operator.poll()
     assert outcome.status is PollStatus.IDLE
@@ -158,6 +160,7 @@ def test_splits_that_can_be_paused_are_paused_alone_and_are_not_idle(harness):
     source = PausingSource(rows("a", 50_000), rows("b", 1_000), rows("a", 60_000))
     h = harness(SourceOperator(source, ALIGNED))
     two_splits(h)
+    h.operator.align(MAX)
     poll_all(h, 2)
     h.operator.align(11_000)
     assert poll_all(h, 1) == [PollStatus.IDLE]
@@ -173,12 +176,14 @@ def test_splits_that_can_be_paused_are_paused_alone_and_are_not_idle(harness):
 
 def test_a_reader_that_is_idle_or_at_its_end_holds_back_nobody(harness):
     h = harness(SourceOperator(ScriptedSource(), ALIGNED))
+    h.operator.align(MAX)
     h.clock.advance(IDLE_MS)
     poll_all(h, 1)
     h.clock.advance(1_000)
     poll_all(h, 1)
     assert h.context.watermark_reports[-1] == ("group", MAX)
     h = harness(SourceOperator(ScriptedSource(rows("a", 5), EndOfSplits.END), ALIGNED))
+    h.operator.align(MAX)
     assert poll_all(h, 2)[-1] is PollStatus.END
     assert h.context.watermark_reports[-1] == ("group", MAX)
 

@@ -252,9 +252,16 @@ def test_expired_state_disappears_without_being_looked_at(opened, store, kind, f
     }[form]("s")
     descriptor.enable_time_to_live(config())
     state = backend.get_state(descriptor)
-    write = {"value": lambda n: state.update(n), "list": lambda n: state.add(n)}.get(
-        form, lambda n: [state.put(f"{n}-{i}", i) for i in range(3)]
-    )
+
+    def write(n):
+        match form:
+            case "value":
+                state.update(n)
+            case "list":
+                state.add(n)
+            case _:
+                state.put_all({f"{n}-{i}": i for i in range(3)})
+
     sweep = Sweep(backend)
     for n in range(1_000):
         backend.current_key = n
@@ -358,8 +365,9 @@ def test_lives_go_on_when_key_groups_move(opened, make, store, kind):
     seen = 0
     for third in thirds:
         state = third.get_state(value(config()))
-        for third.current_key in list(third.keys("v")):
-            assert state.value() == third.current_key
+        for key in list(third.keys("v")):
+            third.current_key = key
+            assert state.value() == key
             seen += 1
     assert seen == 100
     clock.advance(TTL)

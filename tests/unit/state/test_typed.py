@@ -260,7 +260,7 @@ def test_a_field_deep_inside_is_named_with_its_path(make, again):
 
 @pytest.mark.parametrize("kind", BACKENDS)
 def test_declared_types_are_checked_where_nothing_else_is_typed(make, again, kind):
-    with pytest.raises(StateMigrationError, match="value was stored as int32 and is .* str now"):
+    with pytest.raises(StateMigrationError, match=r"value was stored as int32 and is .* str now"):
         evolve(make, again, kind, Types.INT(), 1, Types.STRING())
     with pytest.raises(StateMigrationError, match="element was stored as int64"):
         evolve(make, again, kind, Types.LONG(), 1, Types.STRING(), ListStateDescriptor)
