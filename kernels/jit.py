@@ -22,6 +22,7 @@ GROUPS = (
     "windowing",
     "intervals",
     "packing",
+    "blocks",
 )
 """Names of the groups of kernels, each a module in ``lesto.kernels.compiled``."""
 

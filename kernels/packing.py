@@ -19,6 +19,8 @@ Sizes = npt.NDArray[np.int64]
 FIELDS_MAX = 15
 #: Longer byte strings are sorted by Arrow.
 SORTED_BYTES_MAX = 64
+#: Fewer too: a process may not have loaded the compiled loops yet.
+SORTED_ROWS_MIN = 32
 
 _TYPES: dict[type, Any] = {
     str: pa.large_string(),
@@ -194,7 +196,7 @@ def sort_indices(keys: pa.Array) -> pa.Array:
     offsets, data = arrow.offsets_and_data(keys)
     count = len(keys)
     longest = int(np.diff(offsets).max()) if count else 0
-    if keys.null_count or longest > SORTED_BYTES_MAX:
+    if keys.null_count or longest > SORTED_BYTES_MAX or count < SORTED_ROWS_MIN:
         return pc.array_sort_indices(keys).cast(pa.int64())
     loops = native("packing")
     width = (longest + 7) // 8

@@ -27,6 +27,8 @@ from rocksdict import (
 )
 
 from lesto.proto.checkpoint_pb2 import KeyedStateHandle
+from lesto.state import sst
+from lesto.state.entries import FEW
 from lesto.state.errors import CorruptFileError, StorageError
 from lesto.state.storage import SnapshotStore
 
@@ -129,20 +131,16 @@ class LocalDb:
 
 def write_run(path: Path, keys: pa.Array, values: pa.Array) -> None:
     """Write a sorted run as an SST file."""
+    if len(keys) > FEW:
+        sst.write_run(path, keys, values)
+        return
     writer = SstFileWriter(_options())
     writer.open(str(path))
-    # In steps, so that not all become Python objects at once.
-    for at in range(0, len(keys), SCAN_ROWS):
-        part = zip(
-            keys.slice(at, SCAN_ROWS).to_pylist(),
-            values.slice(at, SCAN_ROWS).to_pylist(),
-            strict=True,
-        )
-        for key, value in part:
-            if value is None:
-                del writer[key]
-            else:
-                writer[key] = value
+    for key, value in zip(keys.to_pylist(), values.to_pylist(), strict=True):
+        if value is None:
+            del writer[key]
+        else:
+            writer[key] = value
     writer.finish()
 
 
