@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lesto.common.checking import is_a
 from lesto.common.functions import ReduceFunction
@@ -26,12 +26,8 @@ class _Min(ReduceFunction):
         return min(value1, value2)
 
 
-def _count() -> ReducingStateDescriptor:
-    return ReducingStateDescriptor("trigger-count", _Sum())
-
-
-def _next_fire() -> ReducingStateDescriptor:
-    return ReducingStateDescriptor("trigger-next-fire", _Min())
+_COUNT: Final = ReducingStateDescriptor("trigger-count", _Sum())
+_NEXT_FIRE: Final = ReducingStateDescriptor("trigger-next-fire", _Min())
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class CountTrigger(Trigger[Any, Window]):
         self, element: Any, timestamp: int, window: Window, ctx: Trigger.TriggerContext
     ) -> TriggerResult:
         """Count; fire when full."""
-        count = ctx.get_partitioned_state(_count())
+        count = ctx.get_partitioned_state(_COUNT)
         count.add(1)
         if count.get() < self.window_size:
             return TriggerResult.CONTINUE
@@ -77,11 +73,11 @@ class CountTrigger(Trigger[Any, Window]):
 
     def on_merge(self, window: Window, ctx: Trigger.OnMergeContext) -> None:
         """Add up the counts."""
-        ctx.merge_partitioned_state(_count())
+        ctx.merge_partitioned_state(_COUNT)
 
     def clear(self, window: Window, ctx: Trigger.TriggerContext) -> None:
         """Forget the count."""
-        ctx.get_partitioned_state(_count()).clear()
+        ctx.get_partitioned_state(_COUNT).clear()
 
 
 def _interval(value: DurationLike) -> int:
@@ -109,14 +105,17 @@ class ContinuousEventTimeTrigger(Trigger[Any, TimeWindow]):
         """Timers for the window's end and the first firing."""
         if window.max_timestamp() <= ctx.get_current_watermark():
             return TriggerResult.FIRE
-        ctx.register_event_time_timer(window.max_timestamp())
-        if ctx.get_partitioned_state(_next_fire()).get() is None:
-            self._register(timestamp - timestamp % self.interval, window, ctx)
+        state = ctx.get_partitioned_state(_NEXT_FIRE)
+        if state.get() is None:
+            ctx.register_event_time_timer(window.max_timestamp())
+            self._register(timestamp - timestamp % self.interval, window, ctx, state)
         return TriggerResult.CONTINUE
 
-    def _register(self, base: int, window: TimeWindow, ctx: Trigger.TriggerContext) -> None:
+    def _register(
+        self, base: int, window: TimeWindow, ctx: Trigger.TriggerContext, state: Any
+    ) -> None:
         time = min(base + self.interval, window.max_timestamp())
-        ctx.get_partitioned_state(_next_fire()).add(time)
+        state.add(time)
         ctx.register_event_time_timer(time)
 
     def on_event_time(
@@ -125,11 +124,11 @@ class ContinuousEventTimeTrigger(Trigger[Any, TimeWindow]):
         """Fire at the end and at each interval; set the next timer."""
         if time == window.max_timestamp():
             return TriggerResult.FIRE
-        state = ctx.get_partitioned_state(_next_fire())
+        state = ctx.get_partitioned_state(_NEXT_FIRE)
         if state.get() != time:
             return TriggerResult.CONTINUE
         state.clear()
-        self._register(time, window, ctx)
+        self._register(time, window, ctx, state)
         return TriggerResult.FIRE
 
     def on_processing_time(
@@ -144,8 +143,8 @@ class ContinuousEventTimeTrigger(Trigger[Any, TimeWindow]):
 
     def on_merge(self, window: TimeWindow, ctx: Trigger.OnMergeContext) -> None:
         """The earliest of the next firings."""
-        ctx.merge_partitioned_state(_next_fire())
-        time = ctx.get_partitioned_state(_next_fire()).get()
+        ctx.merge_partitioned_state(_NEXT_FIRE)
+        time = ctx.get_partitioned_state(_NEXT_FIRE).get()
         if time is not None:
             ctx.register_event_time_timer(time)
         if window.max_timestamp() > ctx.get_current_watermark():
@@ -153,7 +152,7 @@ class ContinuousEventTimeTrigger(Trigger[Any, TimeWindow]):
 
     def clear(self, window: TimeWindow, ctx: Trigger.TriggerContext) -> None:
         """Forget the timers."""
-        state = ctx.get_partitioned_state(_next_fire())
+        state = ctx.get_partitioned_state(_NEXT_FIRE)
         time = state.get()
         if time is not None:
             ctx.delete_event_time_timer(time)
@@ -176,21 +175,21 @@ class ContinuousProcessingTimeTrigger(Trigger[Any, Window]):
         self, element: Any, timestamp: int, window: Window, ctx: Trigger.TriggerContext
     ) -> TriggerResult:
         """A timer for the first firing."""
-        if ctx.get_partitioned_state(_next_fire()).get() is None:
+        if ctx.get_partitioned_state(_NEXT_FIRE).get() is None:
             now = ctx.get_current_processing_time()
             self._register(now - now % self.interval, window, ctx)
         return TriggerResult.CONTINUE
 
     def _register(self, base: int, window: Window, ctx: Trigger.TriggerContext) -> None:
         time = min(base + self.interval, window.max_timestamp())
-        ctx.get_partitioned_state(_next_fire()).add(time)
+        ctx.get_partitioned_state(_NEXT_FIRE).add(time)
         ctx.register_processing_time_timer(time)
 
     def on_processing_time(
         self, time: int, window: Window, ctx: Trigger.TriggerContext
     ) -> TriggerResult:
         """Fire; set the next timer."""
-        state = ctx.get_partitioned_state(_next_fire())
+        state = ctx.get_partitioned_state(_NEXT_FIRE)
         if state.get() != time:
             return TriggerResult.CONTINUE
         state.clear()
@@ -209,18 +208,25 @@ class ContinuousProcessingTimeTrigger(Trigger[Any, Window]):
 
     def on_merge(self, window: Window, ctx: Trigger.OnMergeContext) -> None:
         """The earliest of the next firings."""
-        ctx.merge_partitioned_state(_next_fire())
-        time = ctx.get_partitioned_state(_next_fire()).get()
+        ctx.merge_partitioned_state(_NEXT_FIRE)
+        time = ctx.get_partitioned_state(_NEXT_FIRE).get()
         if time is not None:
             ctx.register_processing_time_timer(time)
 
     def clear(self, window: Window, ctx: Trigger.TriggerContext) -> None:
         """Forget the timer."""
-        state = ctx.get_partitioned_state(_next_fire())
+        state = ctx.get_partitioned_state(_NEXT_FIRE)
         time = state.get()
         if time is not None:
             ctx.delete_processing_time_timer(time)
             state.clear()
+
+
+def _whole(value: int, what: str) -> int:
+    if not is_a(value, int) or is_a(value, bool) or value < 1:
+        msg = f"the {what} of a count window must be a whole number of at least 1, not {value!r}"
+        raise ValueError(msg)
+    return value
 
 
 class _CountAssigner(WindowAssigner[Any, CountWindow]):
@@ -251,7 +257,7 @@ class CountTumblingWindowAssigner(_CountAssigner):
     @staticmethod
     def of(window_size: int) -> CountTumblingWindowAssigner:
         """Windows of ``window_size`` records."""
-        return CountTumblingWindowAssigner(window_size)
+        return CountTumblingWindowAssigner(_whole(window_size, "size"))
 
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
@@ -270,7 +276,9 @@ class CountSlidingWindowAssigner(_CountAssigner):
     @staticmethod
     def of(window_size: int, window_slide: int) -> CountSlidingWindowAssigner:
         """Windows of ``window_size`` records, one every ``window_slide``."""
-        return CountSlidingWindowAssigner(window_size, window_slide)
+        return CountSlidingWindowAssigner(
+            _whole(window_size, "size"), _whole(window_slide, "slide")
+        )
 
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
