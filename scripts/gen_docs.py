@@ -27,6 +27,7 @@ AREAS = {
     "4": "Scheduling and processes",
     "5": "Checkpoints and state",
     "6": "User functions",
+    "7": "Test kit",
     "9": "Internal",
 }
 
