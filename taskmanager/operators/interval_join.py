@@ -121,7 +121,8 @@ class IntervalJoinOperator(UserFunctionOperator):
                 remedy="give from_source a watermark strategy, or call"
                 " assign_timestamps_and_watermarks; or join in_processing_time()",
             )
-        return times.tolist()
+        found: list[int] = times.tolist()
+        return found
 
     def _without_late(
         self, keys: list[Any], values: list[Any], times: list[int], watermark: int, side: int
