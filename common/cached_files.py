@@ -16,8 +16,16 @@ from lesto.common.errors import Domain, LestoError, did_you_mean
 _EXECUTABLE: Final = "executable:"
 
 
+class UnknownCachedFileError(LestoError):
+    """A function asks for a file that was not registered."""
+
+    code = "LESTO-6014"
+    domain = Domain.USER
+    retryable = False
+
+
 class CachedFileError(LestoError):
-    """A file that the job registered is not there, or was not registered."""
+    """A file that the job registered is not there."""
 
     code = "LESTO-3902"
     domain = Domain.EXTERNAL
@@ -44,12 +52,13 @@ class DistributedCache:
         """Local path of the file; the first call copies it from remote storage if it is there.
 
         Raises:
-            CachedFileError: no file of that name was registered, or it cannot be read.
+            UnknownCachedFileError: no file of that name was registered.
+            CachedFileError: it cannot be read.
         """
         found = self._files.get(name)
         if found is None:
             msg = f"no cached file {name!r} was registered{did_you_mean(name, self._files)}"
-            raise CachedFileError(
+            raise UnknownCachedFileError(
                 msg, remedy="call env.register_cached_file(path, name) before execute()"
             )
         executable = found.startswith(_EXECUTABLE)

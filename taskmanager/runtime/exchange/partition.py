@@ -190,7 +190,11 @@ def create_partitioner(edge: runtime_pb2.OutputEdge, producer: int) -> Partition
     if kind in {job_pb2.PARTITION_KIND_FORWARD, job_pb2.PARTITION_KIND_GLOBAL}:
         return ToOne(n)
     if kind == job_pb2.PARTITION_KIND_CUSTOM:
-        key_of = cloudpickle.loads(spec.key_selector_pickle) if spec.key_selector_pickle else None
+        key_of = None
+        if spec.key_columns:
+            key_of = KeySpec(columns=tuple(spec.key_columns)).row_function()
+        elif spec.key_selector_pickle:
+            key_of = cloudpickle.loads(spec.key_selector_pickle)
         return Custom(n, cloudpickle.loads(spec.partitioner_pickle), key_of)
     if n == 1:
         return ToOne(n)
