@@ -222,9 +222,10 @@ class CachedListState(ListState[Any]):
         self._changed(cell, 1 + len(items))
 
     def update(self, values: Iterable[Any]) -> None:
-        """Replace all values; none or None clears."""
+        """Replace all values; none clears."""
         cell = self._find()
-        new = [] if values is None else list(values)
+        given: Any = values
+        new = [] if given is None else list(given)
         if cell is not None:
             self._set(new, cell.chunks)
         elif new:

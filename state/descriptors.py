@@ -220,7 +220,7 @@ class StateDescriptor:
         if not isinstance(given, StateTtlConfig):
             msg = f"state '{self.name}': expected a StateTtlConfig, not {ttl_config!r}"
             raise TypeError(msg)
-        self.ttl_config = ttl_config if ttl_config.is_enabled() else None
+        self.ttl_config = given if given.is_enabled() else None
         self._format = None
 
     @property

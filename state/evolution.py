@@ -87,7 +87,7 @@ def _evolve(old: Spec, new: FieldType) -> Convert | None:
     if isinstance(old, str) and isinstance(new.spec, str):
         return _widen(old, new.spec)
     if isinstance(new.spec, dict):
-        found = _evolve_parts(old, new)
+        found: Convert | None = _evolve_parts(old, new)
         if found is not _NO_WAY:
             return found
     raise _Refused(old, new.spec)

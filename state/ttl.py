@@ -22,7 +22,7 @@ _ENTRIES_A_CLOCK: Final = 1000
 _COMPACTION: Final = Duration.of_days(30)
 
 
-class UpdateType(enum.Enum):
+class TtlUpdateType(enum.Enum):
     """What prolongs the life of state."""
 
     Disabled = 0
@@ -30,14 +30,14 @@ class UpdateType(enum.Enum):
     OnReadAndWrite = 2
 
 
-class StateVisibility(enum.Enum):
+class TtlVisibility(enum.Enum):
     """Whether state that has expired and is still there can be seen."""
 
     ReturnExpiredIfNotCleanedUp = 0
     NeverReturnExpired = 1
 
 
-class TtlTimeCharacteristic(enum.Enum):
+class TtlTime(enum.Enum):
     """The clock state expires by.
 
     ``EventTime`` (Flink has it not): the stamp is the event time of the record that accessed the
@@ -95,7 +95,7 @@ class _RocksdbCompactFilterCleanupStrategy(_CleanupStrategy):
         return self.periodic_compaction_time
 
 
-class CleanupStrategies:
+class TtlCleanup:
     """When expired state is removed, beside at its next access.
 
     Lesto's two backends clean alike: a sweep looks at a bounded number of entries at a time, in the
@@ -150,19 +150,19 @@ class StateTtlConfig:
     (3600000, 'OnReadAndWrite', 'NeverReturnExpired')
     """
 
-    UpdateType = UpdateType
-    StateVisibility = StateVisibility
-    TtlTimeCharacteristic = TtlTimeCharacteristic
-    CleanupStrategies = CleanupStrategies
+    UpdateType = TtlUpdateType
+    StateVisibility = TtlVisibility
+    TtlTimeCharacteristic = TtlTime
+    CleanupStrategies = TtlCleanup
     Builder: ClassVar[type[TtlConfigBuilder]]
 
     def __init__(
         self,
-        update_type: UpdateType,
-        state_visibility: StateVisibility,
-        ttl_time_characteristic: TtlTimeCharacteristic,
+        update_type: TtlUpdateType,
+        state_visibility: TtlVisibility,
+        ttl_time_characteristic: TtlTime,
         ttl: DurationLike,
-        cleanup_strategies: CleanupStrategies,
+        cleanup_strategies: TtlCleanup,
     ) -> None:
         self._update_type = update_type
         self._visibility = state_visibility
@@ -181,11 +181,11 @@ class StateTtlConfig:
 
     newBuilder = new_builder
 
-    def get_update_type(self) -> UpdateType:
+    def get_update_type(self) -> TtlUpdateType:
         """What prolongs life."""
         return self._update_type
 
-    def get_state_visibility(self) -> StateVisibility:
+    def get_state_visibility(self) -> TtlVisibility:
         """Whether expired state can be seen."""
         return self._visibility
 
@@ -193,15 +193,15 @@ class StateTtlConfig:
         """The time-to-live."""
         return Time.milliseconds(self.ttl_ms)
 
-    def get_ttl_time_characteristic(self) -> TtlTimeCharacteristic:
+    def get_ttl_time_characteristic(self) -> TtlTime:
         """The clock."""
         return self._time
 
     def is_enabled(self) -> bool:
         """Whether anything expires."""
-        return self._update_type is not UpdateType.Disabled
+        return self._update_type is not TtlUpdateType.Disabled
 
-    def get_cleanup_strategies(self) -> CleanupStrategies:
+    def get_cleanup_strategies(self) -> TtlCleanup:
         """When expired state is removed."""
         return self._cleanup
 
@@ -210,7 +210,7 @@ class StateTtlConfig:
         """PROCESSING, EVENT or None (disabled): what snapshots say of the state."""
         if not self.is_enabled():
             return None
-        return EVENT if self._time is TtlTimeCharacteristic.EventTime else PROCESSING
+        return EVENT if self._time is TtlTime.EventTime else PROCESSING
 
     def __repr__(self) -> str:
         return (
@@ -225,56 +225,54 @@ class TtlConfigBuilder:
 
     def __init__(self, ttl: DurationLike) -> None:
         self._ttl = ttl
-        self._update_type = UpdateType.OnCreateAndWrite
-        self._visibility = StateVisibility.NeverReturnExpired
-        self._time = TtlTimeCharacteristic.ProcessingTime
+        self._update_type = TtlUpdateType.OnCreateAndWrite
+        self._visibility = TtlVisibility.NeverReturnExpired
+        self._time = TtlTime.ProcessingTime
         self._in_background = True
         self._strategies: dict[_Strategies, _CleanupStrategy] = {}
 
-    def set_update_type(self, update_type: UpdateType) -> TtlConfigBuilder:
+    def set_update_type(self, update_type: TtlUpdateType) -> TtlConfigBuilder:
         """What prolongs life: writing, or reading too."""
-        self._update_type = UpdateType(update_type)
+        self._update_type = TtlUpdateType(update_type)
         return self
 
     def update_ttl_on_create_and_write(self) -> TtlConfigBuilder:
         """A write prolongs life."""
-        return self.set_update_type(UpdateType.OnCreateAndWrite)
+        return self.set_update_type(TtlUpdateType.OnCreateAndWrite)
 
     def update_ttl_on_read_and_write(self) -> TtlConfigBuilder:
         """A read does too."""
-        return self.set_update_type(UpdateType.OnReadAndWrite)
+        return self.set_update_type(TtlUpdateType.OnReadAndWrite)
 
-    def set_state_visibility(self, state_visibility: StateVisibility) -> TtlConfigBuilder:
+    def set_state_visibility(self, state_visibility: TtlVisibility) -> TtlConfigBuilder:
         """Whether expired state can be seen."""
-        self._visibility = StateVisibility(state_visibility)
+        self._visibility = TtlVisibility(state_visibility)
         return self
 
     def return_expired_if_not_cleaned_up(self) -> TtlConfigBuilder:
         """Expired state is seen while it is there."""
-        return self.set_state_visibility(StateVisibility.ReturnExpiredIfNotCleanedUp)
+        return self.set_state_visibility(TtlVisibility.ReturnExpiredIfNotCleanedUp)
 
     def never_return_expired(self) -> TtlConfigBuilder:
         """Expired state is never seen."""
-        return self.set_state_visibility(StateVisibility.NeverReturnExpired)
+        return self.set_state_visibility(TtlVisibility.NeverReturnExpired)
 
-    def set_ttl_time_characteristic(
-        self, ttl_time_characteristic: TtlTimeCharacteristic
-    ) -> TtlConfigBuilder:
+    def set_ttl_time_characteristic(self, ttl_time_characteristic: TtlTime) -> TtlConfigBuilder:
         """The clock."""
-        self._time = TtlTimeCharacteristic(ttl_time_characteristic)
+        self._time = TtlTime(ttl_time_characteristic)
         return self
 
     def use_processing_time(self) -> TtlConfigBuilder:
         """Expire by the wall clock."""
-        return self.set_ttl_time_characteristic(TtlTimeCharacteristic.ProcessingTime)
+        return self.set_ttl_time_characteristic(TtlTime.ProcessingTime)
 
     def use_event_time(self) -> TtlConfigBuilder:
         """Expire by the watermark and the records' event time; Flink has no such thing."""
-        return self.set_ttl_time_characteristic(TtlTimeCharacteristic.EventTime)
+        return self.set_ttl_time_characteristic(TtlTime.EventTime)
 
     def cleanup_full_snapshot(self) -> TtlConfigBuilder:
         """Taken as a wish for clean-up: the background sweep fulfils it."""
-        strategy = CleanupStrategies.EMPTY_STRATEGY
+        strategy = TtlCleanup.EMPTY_STRATEGY
         self._strategies[_Strategies.FULL_STATE_SCAN_SNAPSHOT] = strategy
         return self
 
@@ -323,7 +321,7 @@ class TtlConfigBuilder:
             self._visibility,
             self._time,
             self._ttl,
-            CleanupStrategies(self._strategies, self._in_background),
+            TtlCleanup(self._strategies, self._in_background),
         )
 
 
@@ -371,9 +369,9 @@ class Lifetime:
         self.stamp = stamp
         self.horizon = horizon
         self.event = config.domain == EVENT
-        self.on_read = config.get_update_type() is UpdateType.OnReadAndWrite
+        self.on_read = config.get_update_type() is TtlUpdateType.OnReadAndWrite
         visibility = config.get_state_visibility()
-        self.hides = visibility is StateVisibility.NeverReturnExpired
+        self.hides = visibility is TtlVisibility.NeverReturnExpired
         self.sweeps = config.get_cleanup_strategies().sweeps
 
     def is_of(self, config: StateTtlConfig) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from lesto.state.descriptors import ListState, MapState, ValueState
 from lesto.state.ttl import Lifetime
@@ -104,8 +104,8 @@ class TtlListState(ListState[Any]):
 
     def update(self, values: Iterable[Any]) -> None:
         """Replace all values."""
-        stamp = self._life.stamp()
-        self._state.update([(stamp, value) for value in values or ()])
+        stamp, given = self._life.stamp(), cast("Any", values)
+        self._state.update([(stamp, v) for v in given] if given is not None else [])
 
     def clear(self) -> None:
         """Remove the state of the current key."""

@@ -98,7 +98,8 @@ class TypedListState(ListState[Any]):
 
     def update(self, values: Iterable[Any]) -> None:
         """Replace all values."""
-        self._state.update(list(map(self._pack, values or ())))
+        given: Any = values
+        self._state.update([] if given is None else list(map(self._pack, given)))
 
     def clear(self) -> None:
         """Remove the state of the current key."""

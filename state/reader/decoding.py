@@ -51,9 +51,19 @@ class Cells:
 
     def first(self, rows: int) -> Cells:
         """The first rows at most."""
-        parts = (self.keys, self.namespaces, self.map_keys, self.values, self.times)
-        cut = [None if part is None else part[:rows] for part in (*parts, self.last_access)]
-        return Cells(*cut, self.stored_bytes)  # type: ignore[arg-type]
+
+        def cut(part: list[Any] | None) -> list[Any] | None:
+            return None if part is None else part[:rows]
+
+        return Cells(
+            self.keys[:rows],
+            self.namespaces[:rows],
+            cut(self.map_keys),
+            cut(self.values),
+            cut(self.times),
+            cut(self.last_access),
+            self.stored_bytes,
+        )
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from lesto.common.row import row_class
 from lesto.state.errors import CorruptFileError
@@ -62,24 +62,35 @@ def shown(spec: Spec) -> Show | None:
     if "record" in spec:
         return _record(spec)
     ((word, inner),) = spec.items()
-    if word == "optional":
-        item = shown(inner)
-        assert item is not None
-        return lambda value: None if value is None else item(value)
-    if word in ("list", "set"):
-        item = shown(inner)
-        assert item is not None
-        # Rows are not hashable: a set of them is shown as a list.
-        return lambda values: list(map(item, values))
-    if word == "dict":
-        item = shown(inner[1])
-        return None if item is None else lambda d: {k: item(v) for k, v in d.items()}
-    return None
+    item = shown(inner[1] if word == "dict" else inner) if word in _SHOWN else None
+    return None if item is None else _SHOWN[word](item)
+
+
+def _optional(item: Show) -> Show:
+    return lambda value: None if value is None else item(value)
+
+
+def _items(item: Show) -> Show:
+    # Rows are not hashable: a set of them is shown as a list.
+    return lambda values: list(map(item, values))
+
+
+def _dict(item: Show) -> Show:
+    return lambda values: {key: item(value) for key, value in values.items()}
+
+
+_SHOWN: Final[dict[str, Callable[[Show], Show]]] = {
+    "optional": _optional,
+    "list": _items,
+    "set": _items,
+    "dict": _dict,
+}
 
 
 def _record(spec: Spec) -> Show:
     made = row_class(tuple(name for name, _ in spec["fields"]))
-    parts = [(i, show) for i, (_, s) in enumerate(spec["fields"]) if (show := shown(s)) is not None]
+    found = ((i, shown(kind)) for i, (_, kind) in enumerate(spec["fields"]))
+    parts = [(i, convert) for i, convert in found if convert is not None]
 
     def show(fields: Any) -> Any:
         values = list(fields)

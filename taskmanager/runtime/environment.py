@@ -133,7 +133,7 @@ class TaskOperatorContext:
         self.local_dir = environment.local_dir
         #: Of all functions of the task, by name; in its reports.
         self.accumulators = accumulators
-        self.input_schemas = tuple(input_schemas)
+        self.input_schemas: Sequence[pa.Schema | None] = tuple(input_schemas)
         self.output_schema = output_schema
 
     # ------------------------------------------------------------------------------------- state

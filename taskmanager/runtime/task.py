@@ -530,7 +530,7 @@ class Task:
 
     def align_watermarks(self, max_watermark: int) -> None:
         """How far (ms) the source's alignment group lets it go."""
-        source = self._source
+        source: object = self._source
         if self._states.state is not TaskState.RUNNING or not isinstance(source, AlignedDriver):
             return
 
@@ -538,7 +538,8 @@ class Task:
             source.align(max_watermark)
             self._source_wake_ms = None
 
-        self.guarded(align, operator=self.chain.head.name)  # type: ignore[union-attr]
+        assert self.chain is not None, "aligned before install"
+        self.guarded(align, operator=self.chain.head.name)
 
     # ---------------------------------------------------------------------------------------- end
 
