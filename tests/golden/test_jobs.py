@@ -5,6 +5,7 @@ import pytest
 from tests.golden import (
     columnar_jobs,
     function_jobs,
+    join_jobs,
     row_jobs,
     state_jobs,
     two_input_jobs,
@@ -22,6 +23,7 @@ JOBS = [
     *columnar_jobs.JOBS,
     *two_input_jobs.JOBS,
     *function_jobs.JOBS,
+    *join_jobs.JOBS,
     *state_jobs.JOBS,
 ]
 

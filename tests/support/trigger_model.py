@@ -21,6 +21,7 @@ class Win:
     end: int
     records: list[tuple[Any, int]] = field(default_factory=list)
     waits: bool = False  # for its end
+    merged: bool = False  # for its next firing, since it has merged
     count: int = 0
     next_fire: int | None = None
     last: Any = None
@@ -90,12 +91,16 @@ class Continuous(Event):
         return False
 
     def advance(self, model, win):
-        while win.waits and win.next_fire is not None and win.next_fire <= model.watermark:
+        due = win.next_fire
+        while (win.waits or win.merged) and due is not None and due <= model.watermark:
             yield True
-            if win.next_fire == win.end - 1:
-                win.waits = False
+            if due == win.end - 1:
+                win.waits = win.merged = False
             else:
-                win.next_fire = min(win.next_fire + self.interval, win.end - 1)
+                win.next_fire = min(due + self.interval, win.end - 1)
+            if not (win.waits or win.merged):
+                break
+            due = win.next_fire
         if win.waits and win.end - 1 <= model.watermark:
             win.waits = False
             yield True
@@ -103,6 +108,8 @@ class Continuous(Event):
     def merge(self, win, olds):
         super().merge(win, olds)
         win.next_fire = min((w.next_fire for w in olds if w.next_fire is not None), default=None)
+        # As Flink's: the next firing gets its timer again, also where it has been.
+        win.merged = win.next_fire is not None
 
 
 class TriggerModel:
