@@ -4,6 +4,7 @@ Facts read from the sources of an installed PyFlink (build/peers/pyflink, made b
 without importing them: modules, classes, methods and argument names, no text and no code.
 
     python scripts/gen_pyflink_contract.py [site-packages of a PyFlink]
+    python scripts/gen_pyflink_contract.py --docs    (the differences in docs/coming-from-flink.md)
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from __future__ import annotations
 import ast
 import json
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "tests" / "contract" / "pyflink.json"
+DELIBERATE = ROOT / "tests" / "contract" / "deliberate.toml"
+PAGE = ROOT / "docs" / "coming-from-flink.md"
+BEGIN = "<!-- differences: written by scripts/gen_pyflink_contract.py --docs -->\n"
+END = "<!-- /differences -->"
 PACKAGES = ("common", "datastream")
 #: Arguments that carry handles of the JVM: what takes one is not for users.
 JVM_PREFIXES = ("j_", "java_", "gateway")
@@ -24,7 +30,10 @@ Tree = dict[str, Any]
 
 
 def main(arguments: list[str]) -> int:
-    """Write the contract; return the exit code."""
+    """Write the contract, or what the page says of it; return the exit code."""
+    if arguments == ["--docs"]:
+        PAGE.write_text(with_differences(PAGE.read_text("utf-8")), "utf-8")
+        return 0
     given = Path(arguments[0]) if arguments else _installed()
     root = given / "pyflink"
     sources = {
@@ -47,6 +56,17 @@ def main(arguments: list[str]) -> int:
     }
     OUTPUT.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", "utf-8")
     return 0
+
+
+def with_differences(page: str) -> str:
+    """The page with the deliberate differences between its two marks."""
+    lines = []
+    for section in tomllib.loads(DELIBERATE.read_text("utf-8")).values():
+        lines.append(f"* {section['reason']}")
+        names = ", ".join(f"`{name}`" for name in section["names"])
+        lines.append(f"  {names}.")
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n\n{END}{rest.partition(END)[2]}"
 
 
 def _installed() -> Path:

@@ -1,10 +1,14 @@
 """Every public name of PyFlink's datastream and common is there, with its arguments."""
 
 import fnmatch
+import importlib.util
+from pathlib import Path
 
 import pytest
 
 from tests.contract import comparing
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,15 @@ def test_each_deliberate_difference_is_one(findings):
     differing = [found.name for found in findings if found.problem]
     idle = [p for p in comparing.deliberate() if not fnmatch.filter(differing, p)]
     assert not idle, f"deliberate.toml names what does not differ: {idle}"
+
+
+def test_the_page_prints_each_deliberate_difference():
+    path = ROOT / "scripts" / "gen_pyflink_contract.py"
+    spec = importlib.util.spec_from_file_location("gen_pyflink_contract", path)
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    page = generator.PAGE.read_text("utf-8")
+    assert generator.with_differences(page) == page, f"run {path} --docs"
 
 
 @pytest.mark.parametrize(
