@@ -182,7 +182,7 @@ def bind_signature(entry: ScalarFunction, args: Sequence[Expression]) -> Call:
     types = [arg.type for arg in args]
     found: tuple[Signature, list[SqlType]] | None = None
     for signature in entry.signatures:
-        targets = _fit(signature, args)
+        targets = fit_signature(signature, args)
         if targets is None:
             continue
         if found is None or targets == types:
@@ -213,7 +213,8 @@ def _result(entry: ScalarFunction, signature: Signature, values: tuple[Expressio
             return kind
 
 
-def _fit(signature: Signature, args: Sequence[Expression]) -> list[SqlType] | None:
+def fit_signature(signature: Signature, args: Sequence[Expression]) -> list[SqlType] | None:
+    """The types that a form casts the arguments to; None if they do not fit it."""
     params = _expanded(signature, len(args))
     if params is None:
         return None

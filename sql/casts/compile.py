@@ -150,9 +150,8 @@ def _nested(source: SqlType, target: SqlType, attempt: bool) -> Convert:
         values = entries.field(1)
         if len(parts) > 1:
             values = parts[1](values, context)
-        fields = list(entries_type(arrow).value_type)
-        pairs = pa.StructArray.from_arrays([keys, values], fields=fields)
-        return pc.cast(_list_of(lists, pairs, entries_type(arrow)), arrow)
+        mask = pc.is_null(lists) if lists.null_count else None
+        return pa.MapArray.from_arrays(_offsets(lists), keys, values, type=arrow, mask=mask)
 
     if source.root is TypeRoot.ROW:
         return convert_row
@@ -161,7 +160,10 @@ def _nested(source: SqlType, target: SqlType, attempt: bool) -> Convert:
 
 def _list_of(like: pa.Array, elements: pa.Array, kind: pa.DataType) -> pa.Array:
     """Lists of the same lengths and NULLs as others, of other elements."""
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(like), 0), np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     mask = pc.is_null(like) if like.null_count else None
-    return pa.ListArray.from_arrays(pa.array(offsets), elements, type=kind, mask=mask)
+    return pa.ListArray.from_arrays(_offsets(like), elements, type=kind, mask=mask)
+
+
+def _offsets(like: pa.Array) -> pa.Array:
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(like), 0), np.int64)
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

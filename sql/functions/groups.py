@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Final
 
@@ -15,10 +16,14 @@ MODULES: Final = (
     "temporal",
     "formats",
     "collections",
+    "arrays",
     "json_functions",
+    "hashing",
+    "conversion",
 )
 
 
+@functools.cache
 def load() -> None:
     """Import them all; each registers its functions."""
     for module in MODULES:

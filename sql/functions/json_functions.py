@@ -486,13 +486,14 @@ class _Raw(str):
     __slots__ = ()
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """JSON text of what :func:`to_json` gives."""
     if isinstance(value, _Number | _Raw):
         return str.__str__(value)
     if isinstance(value, list):
-        return "[" + ",".join(map(_written, value)) + "]"
+        return "[" + ",".join(map(written, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{quoted(k)}:{_written(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{quoted(k)}:{written(v)}" for k, v in value.items()) + "}"
     return dumps(value)
 
 
@@ -550,7 +551,7 @@ def _object(call_: Call) -> Kernel:
         for key, write, value in zip(keys, writers, row[1::2], strict=True):
             if value is not None or keep:
                 pairs[key] = write(value)
-        return _written(pairs)
+        return written(pairs)
 
     return per_row(one, _TEXT, strict=False)
 
@@ -560,14 +561,14 @@ def _json_array(call_: Call) -> Kernel:
 
     def one(*row: Any) -> str:
         pairs = zip(writers, row, strict=True)
-        return _written([write(v) for write, v in pairs if v is not None or keep])
+        return written([write(v) for write, v in pairs if v is not None or keep])
 
     return per_row(one, _TEXT, strict=False)
 
 
 def _json_string(call_: Call) -> Kernel:
     write = _writer(call_.args[0].type, _is_built(call_.args[0]))
-    return per_row(lambda v: _written(write(v)), _TEXT)
+    return per_row(lambda v: written(write(v)), _TEXT)
 
 
 _json(

@@ -141,7 +141,6 @@ def function(name: str) -> ScalarFunction:
 
 def _load() -> None:
     # The modules of the groups import this one.
-    if not _TABLE:
-        from lesto.sql.functions import groups
+    from lesto.sql.functions import groups
 
-        groups.load()
+    groups.load()

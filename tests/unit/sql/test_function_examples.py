@@ -35,6 +35,8 @@ def folded(expression, _sql):
 
 def over_columns(expression, sql):
     """Literals that need not be constant become columns, with a NULL row between."""
+    if "TYPEOF" in sql:
+        return as_constant(expression, sql)  # a column's type is another: nullable
     columns, kept = [], fixed_literals(expression)
 
     def lift(e):
@@ -44,7 +46,7 @@ def over_columns(expression, sql):
             return e
         array = compile_expressions([e]).evaluate(pa.record_batch({"r": [0]}), CONTEXT)[0]
         # Arrow's maps have no NULL key.
-        middle = array if "MAP[" in sql else pa.nulls(1, array.type)
+        middle = array if "MAP" in sql else pa.nulls(1, array.type)
         columns.append(pa.concat_arrays([array, middle, array]))
         return InputRef(len(columns) - 1, e.type.with_nullable(True))
 

@@ -1,0 +1,1 @@
+"""Aggregate and ranking functions, described for the operators that compute them."""
