@@ -20,9 +20,18 @@ from lesto.client.datastream.checks import (
     unsupported,
     wrong,
 )
-from lesto.client.datastream.errors import JobBuildError, SchemaConflictError
+from lesto.client.datastream.errors import JobBuildError
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.node_settings import NodeSettings
+from lesto.client.datastream.stream_checks import (
+    FieldsByPosition,
+    check_same_schema,
+    check_timestamp_column,
+    chosen_exprs,
+    single_type,
+    strategy_functions,
+)
+from lesto.client.datastream.stream_partitioning import StreamPartitioning
 from lesto.client.datastream.transformations import (
     Kind,
     Partition,
@@ -33,14 +42,13 @@ from lesto.client.datastream.transformations import (
 from lesto.common.checking import is_a
 from lesto.common.elements import Form
 from lesto.common.evaluator import Predicate, Projection, resolve_column
-from lesto.common.expressions import Alias, Column, Expr, to_expr
+from lesto.common.expressions import Column, Expr
 from lesto.common.functions import (
     FilterFunction,
     FlatMapFunction,
     KeySelector,
     MapFunction,
     OutputTag,
-    Partitioner,
     ProcessFunction,
     as_callable,
 )
@@ -62,7 +70,6 @@ if TYPE_CHECKING:
     from lesto.client.datastream.partition_windowed_stream import PartitionWindowedStream
     from lesto.client.datastream.windowed_stream import AllWindowedStream
     from lesto.client.results import AsyncRecords, CloseableIterator
-    from lesto.state.descriptors import MapStateDescriptor
 
 
 #: Operators with a function that takes records one by one.
@@ -74,7 +81,7 @@ DEAD_LETTER_LABELS = frozenset(
 DEAD_LETTER_TAG = "dead-letters"
 
 
-class DataStream(NodeSettings):
+class DataStream(StreamPartitioning):
     """A stream of records: columns when it has a schema, Python values otherwise.
 
     Functions take records one by one: values as they are, or a :class:`lesto.common.Row` a record
@@ -276,7 +283,7 @@ class DataStream(NodeSettings):
             if bad:
                 wrong("project", f"positions from 0 to {len(schema) - 1}", bad[0])
             return self.select(*[schema.names[i] for i in field_indexes])
-        return self.map(_Project(field_indexes))
+        return self.map(FieldsByPosition(field_indexes))
 
     # -------------------------------------------------------------------------------- by column
 
@@ -287,7 +294,7 @@ class DataStream(NodeSettings):
             ExpressionError: a column does not exist (with the nearest), or two have one name.
         """
         schema = require_schema("select", self.schema)
-        chosen = _exprs("select", exprs, named)
+        chosen = chosen_exprs("select", exprs, named)
         if not chosen:
             wrong("select", "at least one column or expression", ())
         projection = Projection(
@@ -300,7 +307,7 @@ class DataStream(NodeSettings):
     def with_columns(self, *exprs: Expr, **named: Any) -> DataStream:
         """The stream with columns added, or replaced where the name exists."""
         schema = require_schema("with_columns", self.schema)
-        chosen = _exprs("with_columns", exprs, named)
+        chosen = chosen_exprs("with_columns", exprs, named)
         if not chosen:
             wrong("with_columns", "at least one expression", ())
         added = Projection(chosen, schema, stream=self._stream_name(), location=user_location())
@@ -377,63 +384,6 @@ class DataStream(NodeSettings):
             resolve_column(name, self.schema, stream=self._stream_name(), location=user_location())
         return KeySpec(columns=tuple(names))
 
-    def rebalance(self) -> DataStream:
-        """Spread evenly, round robin."""
-        return self._partitioned(Partitioning(Partition.REBALANCE, location=user_location()))
-
-    def rescale(self) -> DataStream:
-        """Round robin to a subset of the subtasks, the nearer ones."""
-        return self._partitioned(Partitioning(Partition.RESCALE, location=user_location()))
-
-    def shuffle(self) -> DataStream:
-        """At random."""
-        return self._partitioned(Partitioning(Partition.SHUFFLE, location=user_location()))
-
-    def forward(self) -> DataStream:
-        """To the subtask of the same number; parallelism must be equal."""
-        return self._partitioned(Partitioning(Partition.FORWARD, location=user_location()))
-
-    def global_(self) -> DataStream:
-        """All to the first subtask."""
-        return self._partitioned(Partitioning(Partition.GLOBAL, location=user_location()))
-
-    def broadcast(
-        self,
-        broadcast_state_descriptor: MapStateDescriptor | None = None,
-        *other_broadcast_state_descriptors: MapStateDescriptor,
-    ) -> Any:
-        """Each record to every subtask.
-
-        With state descriptors the result is a BroadcastStream: connected with another stream, its
-        records make those states in every subtask. Without any it is a DataStream.
-        """
-        moved = self._partitioned(Partitioning(Partition.BROADCAST, location=user_location()))
-        if broadcast_state_descriptor is None and not other_broadcast_state_descriptors:
-            return moved
-        from lesto.client.datastream.broadcast_stream import BroadcastStream
-
-        descriptors = list(other_broadcast_state_descriptors)
-        if broadcast_state_descriptor is not None:
-            descriptors.insert(0, broadcast_state_descriptor)
-        return BroadcastStream(moved, descriptors)
-
-    def partition_custom(
-        self,
-        partitioner: Callable[[Any, int], int] | Partitioner,
-        key_selector: Callable[[Any], Any] | KeySelector | str,
-    ) -> DataStream:
-        """To the subtask that ``partitioner(key, subtasks)`` names."""
-        check_function("partition_custom", Partitioner, partitioner)
-        if isinstance(key_selector, (str, Column)):
-            key = self._column_key([self._column_name("partition_custom", key_selector)])
-        else:
-            check_function("partition_custom", KeySelector, key_selector)
-            key = KeySpec(selector=as_callable(key_selector, KeySelector))
-        function = as_callable(partitioner, Partitioner)
-        return self._partitioned(
-            Partitioning(Partition.CUSTOM, key=key, function=function, location=user_location())
-        )
-
     # ----------------------------------------------------------------------------- several streams
 
     def union(self, *streams: DataStream) -> DataStream:
@@ -448,7 +398,7 @@ class DataStream(NodeSettings):
             if stream._env is not self._env:
                 msg = "union: the streams belong to different environments"
                 raise JobBuildError(msg, location=user_location())
-            _check_same_schema(self.schema, stream.schema)
+            check_same_schema(self.schema, stream.schema)
             joined = (*joined, *stream._upstreams)
         return DataStream(self._env, joined, self._type_info)
 
@@ -525,9 +475,9 @@ class DataStream(NodeSettings):
         """The side output of this operator under a tag."""
         check_instance("get_side_output", "an OutputTag", output_tag, OutputTag)
         node = self._own_node("get_side_output")
-        schema = output_schema("get_side_output", _single_type(output_tag))
+        schema = output_schema("get_side_output", single_type(output_tag))
         side = Upstream(node, side_tag=output_tag.tag_id, schema=schema)
-        return DataStream(self._env, (side,), _single_type(output_tag))
+        return DataStream(self._env, (side,), single_type(output_tag))
 
     def with_dead_letter(self, destination: OutputTag | Sink) -> DataStream:
         """Set aside the records that this operator's function raises on, instead of failing.
@@ -642,70 +592,3 @@ class DataStreamSink(NodeSettings):
 
     def _own_node(self, method: str) -> Transformation:
         return self._node
-
-
-class _Project:
-    """Fields by position, as a picklable function."""
-
-    def __init__(self, indexes: tuple[int, ...]) -> None:
-        self.indexes = indexes
-
-    def __call__(self, value: Any) -> tuple[Any, ...]:
-        return tuple(value[i] for i in self.indexes)
-
-
-def _single_type(tag: OutputTag) -> Any:
-    return Types.TUPLE(tag.type_info) if isinstance(tag.type_info, list) else tag.type_info
-
-
-def _exprs(method: str, exprs: tuple[Any, ...], named: dict[str, Any]) -> list[Expr]:
-    chosen: list[Expr] = []
-    for expr in exprs:
-        if isinstance(expr, str):
-            chosen.append(Column(expr))
-        elif isinstance(expr, Expr):
-            chosen.append(expr)
-        else:
-            wrong(method, "column names and expressions", expr)
-    chosen.extend(Alias(to_expr(value), name) for name, value in named.items())
-    return chosen
-
-
-def _check_same_schema(first: pa.Schema | None, second: pa.Schema | None) -> None:
-    if first is None or second is None or first.equals(second):
-        if (first is None) == (second is None):
-            return
-        msg = "union: one stream has columns, the other carries opaque Python values"
-        remedy = "give the latter's last step output_type=Types.ROW_NAMED([...], [...])"
-        raise SchemaConflictError(msg, remedy=remedy, location=user_location())
-    ours, theirs = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (first, second))
-    msg = f"union: the streams have different columns: ({ours}) and ({theirs})"
-    raise SchemaConflictError(
-        msg, remedy="bring them to the same columns with select(...)", location=user_location()
-    )
-
-
-def check_timestamp_column(
-    strategy: WatermarkStrategy, schema: pa.Schema | None, stream: str
-) -> None:
-    """Check that the strategy's column exists and can be a time."""
-    if strategy.timestamp_column is None:
-        return
-    columns = require_schema("with_timestamp_column", schema)
-    index = resolve_column(
-        strategy.timestamp_column, columns, stream=stream, location=user_location()
-    )
-    kind = columns.field(index).type
-    ok = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind)
-    if not ok:
-        wrong(
-            "with_timestamp_column",
-            "a column of timestamps, dates or integer milliseconds",
-            f"{strategy.timestamp_column}: {kind}",
-        )
-
-
-def strategy_functions(strategy: WatermarkStrategy) -> tuple[Any, ...]:
-    """The user functions in a strategy."""
-    functions = (strategy.timestamp_assigner, strategy.generator_factory)
-    return tuple(f for f in functions if f is not None)

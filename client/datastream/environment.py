@@ -23,11 +23,7 @@ from lesto.client.datastream.checks import (
     unsupported,
     wrong,
 )
-from lesto.client.datastream.data_stream import (
-    DataStream,
-    check_timestamp_column,
-    strategy_functions,
-)
+from lesto.client.datastream.data_stream import DataStream
 from lesto.client.datastream.environment_sources import EnvironmentSources, JobListener
 from lesto.client.datastream.errors import JobBuildError
 from lesto.client.datastream.job_graph import (
@@ -48,6 +44,7 @@ from lesto.client.datastream.settings import (
     SlotSharingGroup,
     StateBackend,
 )
+from lesto.client.datastream.stream_checks import check_timestamp_column, strategy_functions
 from lesto.client.datastream.transformations import Kind, Transformation, Upstream
 from lesto.client.run_options import PlanWrittenError, RunOptions
 from lesto.common import options
