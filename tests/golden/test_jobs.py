@@ -3,6 +3,7 @@
 import pytest
 
 from tests.golden import (
+    batch_jobs,
     columnar_jobs,
     function_jobs,
     join_jobs,
@@ -21,6 +22,7 @@ JOBS = [
     *row_jobs.JOBS,
     *window_jobs.JOBS,
     *columnar_jobs.JOBS,
+    *batch_jobs.JOBS,
     *two_input_jobs.JOBS,
     *function_jobs.JOBS,
     *join_jobs.JOBS,
