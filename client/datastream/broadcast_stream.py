@@ -10,7 +10,11 @@ from lesto.client.datastream.data_stream import DataStream
 from lesto.client.datastream.errors import WrongArgumentError
 from lesto.client.datastream.keyed_stream import KeyedStream
 from lesto.client.datastream.location import user_location
-from lesto.client.datastream.two_inputs import add_two_input, check_same_environment
+from lesto.client.datastream.two_inputs import (
+    add_two_input,
+    check_same_environment,
+    refuse_async,
+)
 from lesto.common.functions import BroadcastProcessFunction, KeyedBroadcastProcessFunction
 from lesto.common.types import TypeInformation
 from lesto.state.descriptors import MapStateDescriptor
@@ -80,6 +84,7 @@ class BroadcastConnectedStream:
         stream = self.non_broadcast_stream
         keyed = isinstance(stream, KeyedStream)
         self._check(func, keyed=keyed)
+        refuse_async("connect(broadcast).process", func)
         descriptors = tuple(self.broadcast_state_descriptors)
         if isinstance(stream, KeyedStream):
             factory = operators.keyed_broadcast_process(func, stream._key, descriptors)

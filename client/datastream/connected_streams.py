@@ -20,6 +20,7 @@ from lesto.client.datastream.two_inputs import (
     add_two_input,
     check_same_environment,
     check_same_keys,
+    refuse_async,
 )
 from lesto.common.co_functions import (
     CallablesCoFlatMap,
@@ -194,6 +195,10 @@ class ConnectedStreams:
             wrong(method, f"a {kind.__name__} or a pair of callables", func)
         return func
 
+    def _check_sync(self, method: str, given: Any) -> None:
+        functions = given if isinstance(given, tuple) else (given,)
+        refuse_async(f"connect(...).{method}", *functions)
+
     def _add(
         self,
         label: str,
@@ -203,6 +208,7 @@ class ConnectedStreams:
         given: Any,
         output_type: TypeInformation | None,
     ) -> DataStream:
+        self._check_sync(method, given)
         return add_two_input(
             self.stream1,
             self.stream2,
@@ -221,6 +227,7 @@ class ConnectedStreams:
         given: Any,
         output_type: TypeInformation | None,
     ) -> DataStream:
+        self._check_sync(method, given)
         return add_two_input(
             self.stream1,
             self.stream2,

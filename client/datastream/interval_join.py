@@ -23,6 +23,7 @@ from lesto.client.datastream.two_inputs import (
     add_two_input,
     check_same_environment,
     check_same_keys,
+    refuse_async,
 )
 from lesto.common.checking import is_a
 from lesto.common.co_functions import ProcessJoinFunction
@@ -218,6 +219,7 @@ class IntervalJoined:
 
     def _rows(self, method: str, func: Any, output_type: TypeInformation | None) -> DataStream:
         lower, upper = self._bounds(method)
+        refuse_async(f"interval_join(...).{method}", func)
         factory = operators.interval_join(
             func,
             self._left._key,

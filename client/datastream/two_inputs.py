@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from lesto.client.datastream import operators
+from lesto.client.datastream.checks import unsupported
 from lesto.client.datastream.data_stream import DataStream
 from lesto.client.datastream.errors import JobBuildError
 from lesto.client.datastream.keyed_stream import KeyedStream
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.transformations import Kind, Upstream
+from lesto.common.async_functions import is_async
 from lesto.common.types import TypeInformation
+
+#: Methods of the functions of two streams.
+_METHODS: Final = (
+    *("map1", "map2", "flat_map1", "flat_map2", "process_element1", "process_element2"),
+    *("process_element", "process_broadcast_element", "on_timer", "join"),
+)
 
 
 def add_two_input(
@@ -47,6 +55,27 @@ def add_two_input(
         location=user_location(),
     )
     return DataStream(env, (Upstream(node, schema=schema),), type_info)
+
+
+def refuse_async(call: str, *functions: Any) -> None:
+    """Functions of two streams answer at once; an ``async def`` one is for a single stream.
+
+    Args:
+        call: such as ``connect(...).map``.
+        functions: function objects, callables, or None.
+
+    Raises:
+        NotSupportedError: one has a method that is ``async def``.
+    """
+    for function in functions:
+        methods = [getattr(function, name, None) for name in _METHODS]
+        for method in (function, *methods):
+            if method is not None and is_async(method):
+                name = getattr(method, "__name__", "the function")
+                unsupported(
+                    f"'async def' in {call} ({name})",
+                    "await in a map or process before: stream.map(async_function).connect(...)",
+                )
 
 
 def check_same_environment(method: str, first: DataStream, second: DataStream) -> None:

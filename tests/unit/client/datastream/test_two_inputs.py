@@ -274,7 +274,38 @@ def test_a_join_of_values_gives_pairs_or_what_a_function_makes(env):
 
 # ------------------------------------------------------------------------------------- mistakes
 
+
+async def waits(*_):
+    return None
+
+
+class Waits(KeyedProcess):
+    async def on_timer(self, timestamp, ctx):
+        return []
+
+
+class WaitsForRules(Broadcast):
+    async def process_broadcast_element(self, value, ctx):
+        return []
+
+
 MISTAKES = {
+    "async def in a pair": (
+        lambda e: values(e).connect(values(e)).map((identity, waits)),
+        r"'async def' in connect\(...\).map \(waits\) is not supported",
+    ),
+    "async def in a keyed function": (
+        lambda e: values(e).connect(values(e)).key_by(identity, identity).process(Waits()),
+        r"'async def' in connect\(...\).process \(on_timer\)",
+    ),
+    "async def beside rules": (
+        lambda e: values(e).connect(values(e).broadcast(RULES)).process(WaitsForRules()),
+        r"'async def' in connect\(broadcast\).process",
+    ),
+    "async def in a join": (
+        lambda e: interval_join(e).between(0, 1).apply(waits),
+        r"'async def' in interval_join\(...\).apply \(waits\)",
+    ),
     "connect of no stream": (
         lambda e: values(e).connect([1]),
         r"connect takes a DataStream or a BroadcastStream, not \[1\]",
