@@ -45,14 +45,14 @@ def join_columns(
                 "cast one of them before: with_columns(key=col('key').cast('int64'))",
             )
     located_schema(lambda: check_join_assigner(assigner))
-    result, _ = join_output_schema(*schemas, keys, suffix)
+    result, _ = join_output_schema(schemas[0], schemas[1], keys, suffix)
     doubled = [name for name, count in Counter(result.names).items() if count > 1]
     if doubled:
         wrong("columns", "a suffix that leaves no two columns of one name", doubled[0])
-    sides = [stream.key_by(*own) for stream, own in zip((first, second), names, strict=True)]
     text = " and ".join(f"{a} = {b}" for a, b in keys)
     return add_two_input(
-        *sides,
+        first.key_by(*names[0]),
+        second.key_by(*names[1]),
         f"WindowJoin({type(assigner).__name__})",
         operators.window_join(keys, assigner, suffix),
         result,

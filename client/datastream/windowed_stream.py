@@ -34,7 +34,7 @@ from lesto.common.functions import (
     WindowFunction,
 )
 from lesto.common.time import DurationLike, duration_ms
-from lesto.common.triggers import Trigger
+from lesto.common.triggers import NeverTrigger, Trigger
 from lesto.common.types import TypeInformation
 from lesto.common.windowing import (
     EventTimeSessionWindows,
@@ -69,6 +69,11 @@ class WindowSettings:
             JobBuildError: the windows merge and the trigger cannot.
         """
         check_instance("trigger", "a Trigger", trigger, Trigger)
+        self._check_merges(trigger)
+        self._trigger = trigger
+        return self
+
+    def _check_merges(self, trigger: Trigger[Any, Any]) -> None:
         if isinstance(self._assigner, MergingWindowAssigner) and not trigger.can_merge():
             msg = f"{type(trigger).__name__} cannot merge, as session windows need"
             raise JobBuildError(
@@ -76,8 +81,24 @@ class WindowSettings:
                 remedy="give it can_merge() and on_merge(), or use windows that do not merge",
                 location=user_location(),
             )
-        self._trigger = trigger
-        return self
+
+    def _check_fires(self, env: StreamExecutionEnvironment) -> None:
+        """The default trigger, if it is used, fits the windows and fires at some time."""
+        if self._trigger is not None:
+            return
+        default = self._assigner.get_default_trigger(env)
+        if default is None or not is_a(default, Trigger):
+            name = type(self._assigner).__name__
+            wrong(f"{name}.get_default_trigger", "nothing to return but a Trigger", default)
+        self._check_merges(default)
+        if type(default) is NeverTrigger:
+            msg = f"windows by {type(self._assigner).__name__} never give a result"
+            raise JobBuildError(
+                msg,
+                remedy="give them a trigger, for example .trigger(CountTrigger.of(100)), or use"
+                " GlobalWindows.create_with_end_of_stream_trigger()",
+                location=user_location(),
+            )
 
     def evictor(self, evictor: Evictor[Any, Any]) -> Self:
         """What leaves a window before or after its function sees it.
@@ -234,6 +255,7 @@ class _Windows(WindowSettings):
         window_fn: Any = None,
         functions: tuple[Any, ...] | None = None,
     ) -> DataStream:
+        self._check_fires(self.get_execution_environment())
         factory = operators.window(
             self._keyed._key,
             self._assigner,
