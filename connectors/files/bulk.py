@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from lesto.common.convert import to_columnar
+from lesto.common.convert import conform, to_columnar
 from lesto.common.elements import Batch, ColumnarBatch, Form
 from lesto.common.types import TypeInformation
 from lesto.connectors.errors import ConnectorConfigError, MissingExtraError
@@ -38,6 +38,12 @@ def row_schema(row_type: Any) -> pa.Schema:
     msg = f"a row type names columns; {row_type!r} does not"
     raise ConnectorConfigError(
         msg, remedy="use Types.ROW_NAMED([names], [types]) or pa.schema([...])"
+    )
+
+
+def _fitting(batch: Batch, schema: pa.Schema) -> ColumnarBatch:
+    return (
+        conform(batch, schema) if isinstance(batch, ColumnarBatch) else to_columnar(batch, schema)
     )
 
 
@@ -76,7 +82,7 @@ class _ColumnsEncoder(FileEncoder):
         self._schema = schema
 
     def write(self, batch: Batch) -> None:
-        self._inner.write(to_columnar(batch, self._schema))
+        self._inner.write(_fitting(batch, self._schema))
 
     def finish(self) -> None:
         self._inner.finish()
@@ -181,7 +187,7 @@ class _AvroEncoder(FileEncoder):
 
     def write(self, batch: Batch) -> None:
         write = self._writer.write
-        for record in to_columnar(batch, self._columns).data.to_pylist():
+        for record in _fitting(batch, self._columns).data.to_pylist():
             write(record)
 
     def finish(self) -> None:

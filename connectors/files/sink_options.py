@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 from lesto.connectors.errors import ConnectorConfigError
 
@@ -12,8 +12,6 @@ PART_BYTES_MAX: Final = 256 << 20
 
 class OutputFileConfig:
     """Flink's naming options of part files."""
-
-    OutputFileConfigBuilder: ClassVar[type[OutputFileConfigBuilder]]
 
     def __init__(self, part_prefix: str, part_suffix: str = "") -> None:
         self.part_prefix = part_prefix
@@ -28,34 +26,30 @@ class OutputFileConfig:
         return self.part_suffix
 
     @staticmethod
-    def builder() -> OutputFileConfigBuilder:
+    def builder() -> OutputFileConfig.OutputFileConfigBuilder:
         """A builder."""
-        return OutputFileConfigBuilder()
+        return OutputFileConfig.OutputFileConfigBuilder()
 
+    class OutputFileConfigBuilder:
+        """Builds an ``OutputFileConfig``."""
 
-class OutputFileConfigBuilder:
-    """Builds an ``OutputFileConfig``."""
+        def __init__(self) -> None:
+            self._prefix = "part"
+            self._suffix = ""
 
-    def __init__(self) -> None:
-        self._prefix = "part"
-        self._suffix = ""
+        def with_part_prefix(self, prefix: str) -> OutputFileConfig.OutputFileConfigBuilder:
+            """First part of the file names."""
+            self._prefix = prefix
+            return self
 
-    def with_part_prefix(self, prefix: str) -> OutputFileConfigBuilder:
-        """First part of the file names."""
-        self._prefix = prefix
-        return self
+        def with_part_suffix(self, suffix: str) -> OutputFileConfig.OutputFileConfigBuilder:
+            """Ending of the file names."""
+            self._suffix = suffix
+            return self
 
-    def with_part_suffix(self, suffix: str) -> OutputFileConfigBuilder:
-        """Ending of the file names."""
-        self._suffix = suffix
-        return self
-
-    def build(self) -> OutputFileConfig:
-        """The options."""
-        return OutputFileConfig(self._prefix, self._suffix)
-
-
-OutputFileConfig.OutputFileConfigBuilder = OutputFileConfigBuilder
+        def build(self) -> OutputFileConfig:
+            """The options."""
+            return OutputFileConfig(self._prefix, self._suffix)
 
 
 class RollingPolicy:

@@ -120,6 +120,7 @@ class _JdbcWriter(SinkWriter):
 
     def _execute(self, rows: list[tuple[Any, ...]]) -> None:
         """Write rows in a transaction; try again while the database is away."""
+        failure: Exception | None = None
         for tried in range(self._sink.execution.max_retries + 1):
             if tried:
                 time.sleep(min(RETRY_SECONDS * 2 ** (tried - 1), RETRY_SECONDS_MAX))
@@ -136,6 +137,7 @@ class _JdbcWriter(SinkWriter):
                     break
             else:
                 return
+        assert failure is not None, "there is at least one try"
         text = str(failure).strip().split("\n", 1)[0]
         if self._driver.is_passing(failure):
             msg = f"the database '{self._driver.place}' could not be written: {text}"

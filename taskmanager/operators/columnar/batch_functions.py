@@ -238,7 +238,7 @@ def _is_index(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind in "iu"
     if isinstance(value, pa.Array):
-        return pa.types.is_integer(value.type)
+        return bool(pa.types.is_integer(value.type))
     return False
 
 

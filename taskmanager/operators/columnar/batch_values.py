@@ -101,13 +101,14 @@ class Results:
                 lambda: pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
             )
         if isinstance(result, tuple) and self._schema is not None:
-            if len(result) != len(self._schema):
+            names = self._schema.names
+            if len(result) != len(names):
                 self.wrong(
-                    f"returned {len(result)} arrays for the columns {self._schema.names}",
+                    f"returned {len(result)} arrays for the columns {names}",
                     "return one array a declared column",
                 )
             made = [self.array(value) for value in result]
-            return self._guarded(lambda: pa.RecordBatch.from_arrays(made, self._schema.names))
+            return self._guarded(lambda: pa.RecordBatch.from_arrays(made, names))
         return pa.RecordBatch.from_arrays([self.array(result)], [RESULT_COLUMN])
 
     def array(self, result: Any) -> pa.Array:
