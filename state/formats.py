@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -18,7 +19,17 @@ import pyarrow.types as pat
 from lesto.common.types import TypeInformation
 from lesto.state.errors import StateMigrationError, StateMismatchError
 from lesto.state.evolution import evolve
-from lesto.state.typed import Convert, FieldType, Spec, arrow_word, field_type, record_type, show
+from lesto.state.typed import (
+    Convert,
+    FieldType,
+    Spec,
+    adopt,
+    arrow_word,
+    field_type,
+    has_record,
+    record_type,
+    show,
+)
 
 if TYPE_CHECKING:
     from lesto.state.descriptors import StateDescriptor
@@ -87,16 +98,6 @@ def stored_specs(meta: StateMeta) -> dict[str, Spec]:
             kind = kind.value_type
         found[field.name] = _arrow_spec(kind)
     return found
-
-
-def has_record(spec: Spec) -> bool:
-    """Whether values of a type are kept field by field, somewhere in them."""
-    if not isinstance(spec, dict):
-        return False
-    if "record" in spec:
-        return True
-    inner = next(iter(spec.values()))
-    return any(map(has_record, inner if isinstance(inner, list) else [inner]))
 
 
 #: Turns what a cell holds, of a map what an entry holds, into another format.
@@ -174,7 +175,7 @@ def _conversion(name: str, what: str, old: Spec | None, new: FieldType | None) -
     if new is None:
         return None
     if new.pack is not None:  # what is stored are objects by their own types
-        return new.pack if new.record is None else new.record.adopt
+        return partial(adopt, new)
     return None if old is None else evolve(name, what, old, new)
 
 

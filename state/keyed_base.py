@@ -302,14 +302,20 @@ class KeyedBackendBase(KeyedStateBackend):
         return state_id
 
 
-def meta_of(descriptor: StateDescriptor) -> StateMeta:
-    """What snapshots say of a descriptor's state."""
+def meta_of(descriptor: StateDescriptor, *, bare: bool = False) -> StateMeta:
+    """What snapshots say of a descriptor's state.
+
+    Args:
+        descriptor: the state.
+        bare: values lie by their own types, without stamps, whatever the descriptor declares.
+    """
     types = descriptor.arrow_types()
     # For who reads snapshots; what values are at a restore is what the format says.
     extra: dict[str, Any] = (
         {"arrow": pa.schema(list(types.items())).serialize().to_pybytes()} if types else {}
     )
-    extra |= descriptor.format.describe()
+    if not bare:
+        extra |= descriptor.format.describe()
     return StateMeta(descriptor.name, descriptor.kind, tuple(descriptor.type_names()), extra)
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from lesto.state.errors import CorruptFileError, StateMismatchError
+from lesto.state.ttl import EVENT, PROCESSING
+from lesto.state.typed import has_record
 
 STATES_MAX: Final = 1 << 16
 _VERSION: Final = 1
@@ -91,7 +93,7 @@ class StateRegistry:
 
     def _check_form(self, meta: StateMeta) -> None:
         known = self.get(meta.name)
-        if known is None or all(known.extra.get(k) == meta.extra.get(k) for k in FORM):
+        if known is None or all(_alike(known.extra.get(k), meta.extra.get(k)) for k in FORM):
             return
         msg = (
             f"subtasks have kept state '{meta.name}' in different forms, before and after a change"
@@ -100,6 +102,13 @@ class StateRegistry:
             msg,
             remedy="restore at the parallelism of the snapshot, and ask for the state in open()",
         )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether values of two forms can lie side by side: types that only name them can."""
+    if one == other:
+        return True
+    return not any(has_record(form) or form in (PROCESSING, EVENT) for form in (one, other))
 
 
 def encode_states(states: Mapping[int, StateMeta]) -> bytes:

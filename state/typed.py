@@ -151,28 +151,46 @@ class RecordType:
         return self._build(tuple(parts))
 
     def adopt(self, value: Any) -> tuple[Any, ...]:
-        """The stored form of a value that was kept before the state was typed.
+        """The stored form of a value that was kept before the state was typed, or was written as a
+        row or mapping.
 
         Raises:
             StateTypeError: it has not the fields.
         """
-        if type(value) is self.accepts:
+        if type(value) is self.accepts and not isinstance(value, dict):
             return self.pack(value)
         if isinstance(value, Row) and value.get_field_names() is not None:
             value = value.as_dict()
         if isinstance(value, Mapping):
             missing = [f.name for f in self.fields if f.name not in value and f.default is None]
             if not missing:
-                parts = {
-                    f.name: value[f.name] if f.name in value else _call(f.default)
-                    for f in self.fields
-                }
                 return tuple(
-                    parts[f.name] if f.type.pack is None else f.type.pack(parts[f.name])
+                    adopt(f.type, value[f.name])
+                    if f.name in value
+                    else _packed(f.type, _call(f.default))
                     for f in self.fields
                 )
         msg = f"untyped state holds a {type(value).__qualname__}, which is no {self.name}"
         raise StateTypeError(msg, remedy="declare the state without a type, or start without it")
+
+
+def adopt(kind: FieldType, value: Any) -> Any:
+    """The stored form of a value that was not kept as this type; see :meth:`RecordType.adopt`."""
+    if kind.pack is None or value is None:
+        return value
+    if kind.record is not None:
+        return kind.record.adopt(value)
+    (word,) = kind.spec
+    if word == "optional":
+        return adopt(kind.parts[0], value)
+    if word == "dict":
+        return {key: adopt(kind.parts[1], item) for key, item in value.items()}
+    make = list if word == "list" else set
+    return make(adopt(kind.parts[0], item) for item in value)
+
+
+def _packed(kind: FieldType, value: Any) -> Any:
+    return value if kind.pack is None else kind.pack(value)
 
 
 def _call(make: Callable[[], Any] | None) -> Any:
@@ -453,6 +471,16 @@ def arrow_word(kind: pa.DataType) -> str:
     if pat.is_binary(kind) or pat.is_large_binary(kind):
         return "bytes"
     return {"double": "float", "halffloat": "float16", "float": "float32"}.get(str(kind), str(kind))
+
+
+def has_record(spec: Spec) -> bool:
+    """Whether values of a type are kept field by field, somewhere in them."""
+    if not isinstance(spec, dict):
+        return False
+    if "record" in spec:
+        return True
+    inner = next(iter(spec.values()))
+    return any(map(has_record, inner if isinstance(inner, list) else [inner]))
 
 
 def show(spec: Spec) -> str:

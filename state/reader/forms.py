@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from lesto.common.row import row_class
 from lesto.state.errors import CorruptFileError
-from lesto.state.formats import MAP_KEY, TTL, VALUE, has_record
+from lesto.state.formats import MAP_KEY, TTL, VALUE
 from lesto.state.reader.decoding import Cells
 from lesto.state.registry import FORM, StateMeta
-from lesto.state.typed import Spec
+from lesto.state.typed import Spec, has_record
 
 Show = Callable[[Any], Any]
 

@@ -142,7 +142,7 @@ class OperatorBootstrap:
         """A map a key; a row for each entry."""
         descriptor = MapStateDescriptor(state) if isinstance(state, str) else state
         columns = Columns(key=key, map_key=map_key, value=value)
-        source, meta = Source(data, schema), meta_of(descriptor)
+        source, meta = Source(data, schema), meta_of(descriptor, bare=True)
 
         def make(stored: pa.Schema | None) -> Part:
             return map_part(
@@ -272,7 +272,7 @@ class OperatorBootstrap:
     def _cells(
         self, descriptor: StateDescriptor, source: Source, columns: Columns, kind: str = ""
     ) -> OperatorBootstrap:
-        meta = meta_of(descriptor)
+        meta = meta_of(descriptor, bare=True)  # a restore gives them the declared form
         kind = kind or meta.kind
 
         def make(stored: pa.Schema | None) -> Part:

@@ -11,13 +11,15 @@ from typing import Annotated
 import pytest
 
 from lesto.common.clock import VirtualClock
+from lesto.common.types import Types
 from lesto.state import metadata_file
 from lesto.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
-from lesto.state.errors import StateMigrationError
+from lesto.state.errors import StateMigrationError, StateMismatchError
 from lesto.state.reader.savepoint import SavepointReader
 from lesto.state.storage import SnapshotStore
 from lesto.state.ttl import StateTtlConfig
 from lesto.state.typed import Alias
+from lesto.state.writer import OperatorBootstrap, SavepointWriter
 
 DATA = Path(__file__).parent / "data"
 WRITTEN = [DATA / "typed-v1-savepoint/savepoint-1", DATA / "typed-v1-checkpoint/job/chk-1"]
@@ -100,3 +102,51 @@ def test_the_reader_shows_fields_by_name_and_values_without_stamps(path):
     plain = reader.read_keyed_state("orders", "lines", last_access=True).read_all()
     assert plain.column("last_access").to_pylist() == [None] * 3
     assert plain.column("map_key").to_pylist() == ["last"] * 3
+
+
+@dataclass
+class FirstLine:
+    sku: str
+    price: int
+
+
+@dataclass
+class FirstOrder:
+    id: int
+    lines: list[FirstLine]
+    coupon: str | None = None
+
+
+@pytest.mark.parametrize("kind", ["hashmap", "rocksdb"])
+def test_what_the_reader_gave_and_the_writer_wrote_is_typed_again(restored, tmp_path, kind):
+    reader = SavepointReader.read(str(WRITTEN[0]))
+    table = reader.read_keyed_state("orders", "order").read_all()
+    seen = reader.read_keyed_state("orders", "seen").read_all()
+    dying = ListStateDescriptor("seen")
+    dying.enable_time_to_live(StateTtlConfig.new_builder("1s").build())
+    declared = ValueStateDescriptor("order", FirstOrder) if kind == "rocksdb" else "order"
+    operator = OperatorBootstrap("Orders").value_state(declared, table).list_state(dying, seen)
+    written = SavepointWriter.new_savepoint(128).with_operator("orders", operator)
+    written = written.write(str(tmp_path / "written"))
+    backend = restored(written, kind)
+    orders = backend.get_state(ValueStateDescriptor("order", FirstOrder))
+    assert orders.value() == FirstOrder(2, [FirstLine("a", 20), FirstLine("b", 5)], "spring")
+    items = backend.get_state(dying)
+    assert list(items) == [2, 3]
+    backend.clock.advance(1_000)
+    assert list(items) == []
+
+
+@pytest.mark.parametrize("kind", ["hashmap", "rocksdb"])
+def test_subtasks_that_have_not_asked_for_a_state_yet(make, store, kind):
+    def part(start, end, descriptor):
+        backend = make(kind, start=start, end=end)
+        backend.get_state(descriptor)
+        return backend.snapshot(1, canonical=True).finish(store)
+
+    declared = ValueStateDescriptor("v", Types.LONG())
+    handles = [part(0, 63, ValueStateDescriptor("v")), part(64, 127, declared)]
+    make(kind).restore(handles, store)
+    typed = [handles[0], part(64, 127, ValueStateDescriptor("v", Line))]
+    with pytest.raises(StateMismatchError, match="in different forms"):
+        make(kind).restore(typed, store)
