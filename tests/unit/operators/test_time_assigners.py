@@ -97,9 +97,7 @@ def test_flinks_generators_do_as_the_built_in_strategies(harness):
 def test_a_generator_with_idleness(harness):
     clock = VirtualClock(0)
     inner = AscendingTimestampsWatermarks
-    strategy = WatermarkStrategy.for_generator(
-        lambda: WatermarksWithIdleness(inner(), "1s", clock)
-    )
+    strategy = WatermarkStrategy.for_generator(lambda: WatermarksWithIdleness(inner(), "1s", clock))
     h = harness(TimestampsOperator(strategy), clock=clock)
     h.feed(["a"], [5])
     h.advance(1_500)
