@@ -87,7 +87,7 @@ class WindowSettings:
         if self._trigger is not None:
             return
         default = self._assigner.get_default_trigger(env)
-        if default is None or not is_a(default, Trigger):
+        if not is_a(default, Trigger):
             name = type(self._assigner).__name__
             wrong(f"{name}.get_default_trigger", "nothing to return but a Trigger", default)
         self._check_merges(default)

@@ -41,10 +41,10 @@ class MapPartition(UserPairFunction):
 
     method = "map_partition"
 
-    def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any] | None:
+    def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any]:
         """The results of a partition."""
-        found: Iterable[Any] | None = self._call(inputs)
-        return found
+        found = self._call(inputs)
+        return () if found is None else found  # type: ignore[no-any-return]
 
 
 class SortPartition(WindowFunction[Any, Any, Any, Any]):
@@ -140,9 +140,7 @@ class PartitionWindowOperator(UserFunctionOperator):
                 yield from self._combined.elements(content)
         elif self._records:
             assert self._apply is not None
-            found = self._apply(0, None, self._records)
-            if found is not None:
-                yield from found
+            yield from self._apply(0, None, self._records)
 
     def poll(self) -> object:
         """One step of giving results."""
@@ -150,7 +148,7 @@ class PartitionWindowOperator(UserFunctionOperator):
             return False
         clock = self.context.clock
         began = clock.monotonic_ms()
-        while clock.monotonic_ms() - began < STEP_MS:
+        while True:
             try:
                 some = list(islice(self._results, EMITTED_ROWS))
             except Exception as error:
@@ -159,8 +157,9 @@ class PartitionWindowOperator(UserFunctionOperator):
             if len(some) < EMITTED_ROWS:
                 self._results = None
                 self._records, self._content, self._full = [], {}, []
-                break
-        return True
+                return True
+            if clock.monotonic_ms() - began >= STEP_MS:
+                return True
 
     def in_flight(self) -> bool:
         """Whether results are still to come."""

@@ -107,7 +107,7 @@ class CoGroupWindow(UserPairFunction):
 
     method = "co_group"
 
-    def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any] | None:
+    def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any]:
         """Give both groups to the function."""
-        found: Iterable[Any] | None = self._call(*_parted(inputs))
-        return found
+        found = self._call(*_parted(inputs))
+        return () if found is None else found  # type: ignore[no-any-return]

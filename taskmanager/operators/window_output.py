@@ -130,12 +130,13 @@ class WindowResults:
         function, context = self.function, self._context
         if function is None:
             return None
-        process = getattr(function, "process", None)
         if isinstance(function, ProcessAllWindowFunction):
-            return lambda key, window, elements: process(context, elements)
+            over_whole = function.process
+            return lambda key, window, elements: over_whole(context, elements)
         if isinstance(function, AllWindowFunction):
             over_all = function.apply
             return lambda key, window, elements: over_all(window, elements)
+        process = getattr(function, "process", None)
         if callable(process):
             return lambda key, window, elements: process(key, context, elements)
         apply = getattr(function, "apply", function)

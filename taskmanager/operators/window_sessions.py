@@ -97,7 +97,8 @@ class RowSessions(WindowEngine):
             ends: list[int] = self._dynamic_ends(values, timestamps)
         else:
             ends = (timestamps + self._gap).tolist()
-        self._assigned = assigned = []
+        assigned: list[Session | None] = []
+        self._assigned = assigned
         self._folded = 0
         self._values = values
         append, latest, place = assigned.append, self._latest.get, self._place
@@ -105,8 +106,7 @@ class RowSessions(WindowEngine):
             session = latest(key)
             # Nothing lies behind the latest: to grow there, it need not be compared with others.
             if session is not None and session.start <= start <= session.end:
-                if end > session.end:
-                    session.end = end
+                session.end = max(session.end, end)
                 append(session)
                 continue
             append(place(key, start, end))
@@ -197,13 +197,13 @@ class RowSessions(WindowEngine):
         """Fold the records whose sessions are known."""
         assigned, start = self._assigned, self._folded
         self._folded = len(assigned)
-        sessions = assigned[start:] if start else assigned
+        some = assigned[start:] if start else assigned
         values = self._values[start : len(assigned)]
         index: list[int] | None = None
-        if None in sessions:
-            index = [i for i, s in enumerate(sessions) if s is not None]
+        if None in some:
+            index = [i for i, s in enumerate(some) if s is not None]
             values = [values[i] for i in index]
-            sessions = [sessions[i] for i in index]
+        sessions: Any = some if index is None else [some[i] for i in index]
         rows = iter(values)
         contents = self._parts.contents
         try:

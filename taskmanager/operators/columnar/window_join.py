@@ -114,7 +114,9 @@ class WindowJoinOperator(Operator):
     def open(self) -> None:
         """Compile, load the kernels, and find the records that wait."""
         schemas = [input_schema(self.context, side) for side in SIDES]
-        self._schema, self._chosen = join_output_schema(*schemas, self._keys, self._suffix)
+        self._schema, self._chosen = join_output_schema(
+            schemas[0], schemas[1], self._keys, self._suffix
+        )
         self._key_columns = [
             [schema.get_field_index(pair[side]) for pair in self._keys]
             for side, schema in enumerate(schemas)
