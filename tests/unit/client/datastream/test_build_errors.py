@@ -22,7 +22,7 @@ from lesto.client.datastream.errors import (
 from lesto.client.run_options import RunOptions
 from lesto.common import Configuration, Types, WatermarkStrategy, col
 from lesto.common.expressions import ExpressionError
-from lesto.datastream import MapFunction, ReduceFunction, RuntimeExecutionMode
+from lesto.datastream import MapFunction, ReduceFunction
 from lesto.datastream.window import EventTimeSessionWindows, TumblingEventTimeWindows
 
 LOCK = threading.Lock()
@@ -206,9 +206,6 @@ def test_a_source_that_cannot_be_parallel_stays_so(env):
         (lambda e, s: s.add_sink(None), "add_sink"),
         (lambda e, s: s.cache(), "cache"),
         (lambda e, s: e.add_source(None), "add_source"),
-        (lambda e, s: e.add_jars("x.jar"), "add_jars"),
-        (lambda e, s: e.set_runtime_mode(RuntimeExecutionMode.BATCH), "BATCH"),
-        (lambda e, s: e.get_config().enable_force_kryo(), "enable_force_kryo"),
     ],
 )
 def test_what_flink_has_and_lesto_has_not_is_named(env, flights, call, name):
