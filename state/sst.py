@@ -80,9 +80,10 @@ def _data(
     found = blocks.data_blocks(keys, values, BLOCK_BYTES)
     codec = pa.Codec("lz4_raw")
     pieces: list[tuple[int, bytes, bytes | memoryview]] = []
+    laid_out = found.content.data
     begin = 0
     for end in found.ends.tolist():
-        raw = memoryview(found.content[begin:end])
+        raw = laid_out[begin:end]
         packed = codec.compress(raw, asbytes=True)
         size = _varint(end - begin)
         if len(size) + len(packed) <= (end - begin) * _KEPT_OF_1024 // 1024:
