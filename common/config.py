@@ -294,4 +294,4 @@ _MISSING = object()
 
 
 def _is_ignored(key: str) -> bool:
-    return key.startswith(IGNORED_PREFIXES)
+    return key.startswith(IGNORED_PREFIXES) and key not in known_options()

@@ -296,3 +296,9 @@ def test_memory_size_formats_exactly():
 def test_a_dict_in_the_place_of_a_configuration_is_named():
     with pytest.raises(TypeError, match="from_dict"):
         Configuration({"rest.port": 1})
+
+
+def test_an_option_of_lesto_below_an_ignored_prefix_is_set():
+    key = "taskmanager.network.memory.buffer-debloat.enabled"
+    config = Configuration.from_dict({key: "false"})
+    assert config.get(options.BUFFER_DEBLOAT_ENABLED) is False
