@@ -97,3 +97,20 @@ def test_a_tasks_time_is_split_without_loss():
     total = clock.busy_ns + clock.idle_ns + clock.backpressured_ns
     assert total == clock._marked - begin
     assert min(clock.busy_ns, clock.idle_ns, clock.backpressured_ns) >= 10_000_000
+
+
+def test_mail_waits_for_one_step_and_not_for_one_of_each_task():
+    """A barrier that comes while a task works is looked at before the next task's step."""
+    mailbox = Mailbox(SystemClock())
+    order = []
+
+    class Step(Waiting):
+        def poll(self):
+            order.append("step")
+            if len(order) == 1:
+                mailbox.post(lambda: order.append("mail"))
+            return True
+
+    mailbox.set_tasklets((Step(), Step()))
+    mailbox.run_once()
+    assert order == ["step", "mail", "step"]
