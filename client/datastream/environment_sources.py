@@ -144,7 +144,7 @@ class EnvironmentSources:
             wrong("register_cached_file", "a name", name)
         if not urlsplit(file_path).scheme:
             file_path = absolute(file_path)
-        files = dict(self._config.get(options.CACHED_FILES) or {})
+        files = dict(self.get_cached_files())
         if name in files:
             wrong("register_cached_file", "a name that is not taken", name)
         files[name] = entry(file_path, executable=bool(executable))
@@ -152,7 +152,8 @@ class EnvironmentSources:
 
     def get_cached_files(self) -> list[tuple[str, str]]:
         """Names and places of the registered files."""
-        return sorted((self._config.get(options.CACHED_FILES) or {}).items())
+        files = self._config.get(options.CACHED_FILES)
+        return [] if files is None else sorted(files.items())
 
     # ------------------------------------------------------------------------------------ listeners
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from lesto.common.elements import Batch, Form, RowBatch
 from lesto.common.sink import Sink, SinkWriter, WriterContext
@@ -42,7 +42,7 @@ class AsyncSink(Sink):
     """
 
     input_form = Form.ROWS
-    concurrent: ClassVar[bool] = True
+    concurrent: bool = True
     max_batch_size: int = 500
     max_in_flight: int = 50
     max_buffered: int = 10_000

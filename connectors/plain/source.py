@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from lesto.common.checking import is_a
 from lesto.common.elements import RowBatch
 from lesto.common.source import (
     Boundedness,
@@ -136,7 +137,7 @@ class _Enumerator(SplitEnumerator):
 
     def _find(self) -> None:
         for name in self._source.parts():
-            if not isinstance(name, str):
+            if not is_a(name, str):
                 msg = f"{type(self._source).__name__}.parts() gave {name!r}, not a text"
                 raise ConnectorConfigError(msg, remedy="parts have names")
             if name not in self._known:

@@ -252,7 +252,7 @@ class AsyncWaitOperator(Operator):
     def _open_function(self) -> None:
         method = getattr(self._function, "open", None)
         runtime = self._runtime_context()
-        if not is_async(method):
+        if method is None or not is_async(method):
             open_function(self._function, runtime, self.context.operator_name)
             return
         what = f"{self._name()}.open"
@@ -409,7 +409,7 @@ class AsyncWaitOperator(Operator):
         self._runner.close()
         try:
             method = getattr(self._function, "close", None)
-            if is_async(method):
+            if method is not None and is_async(method):
                 what = f"{self._name()}.close"
                 with user_errors(self.context.operator_name, what):
                     self._loop.run(method(), what, CLOSE_SECONDS_MAX)

@@ -94,7 +94,8 @@ class OperatorRuntimeContext:
 
     def get_global_job_parameters(self) -> dict[str, str]:
         """All parameters that the job was given (``pipeline.global-job-parameters``)."""
-        return dict(self._context.config.get(options.GLOBAL_JOB_PARAMETERS) or {})
+        parameters = self._context.config.get(options.GLOBAL_JOB_PARAMETERS)
+        return {} if parameters is None else dict(parameters)
 
     def get_distributed_cache(self) -> DistributedCache:
         """Files registered with the job: ``get_file(name)`` is a local path."""
@@ -110,7 +111,7 @@ class OperatorRuntimeContext:
             InvalidFunctionError: the name is taken in this task, or it is no accumulator.
         """
         known = self._context.accumulators
-        if not isinstance(accumulator, Accumulator) or accumulator.kind not in KINDS:
+        if getattr(accumulator, "kind", None) not in KINDS:
             msg = f"{accumulator!r} is none of Lesto's accumulators"
             raise InvalidFunctionError(
                 msg, remedy="use one of lesto.common.accumulators, such as LongCounter()"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 
 from lesto.common.errors import InternalError, LestoError
+from lesto.common.logs import get_logger
 from lesto.common.user_frames import user_frames
 from lesto.proto import runtime_pb2
 from lesto.taskmanager.operators.errors import UserFunctionError
@@ -99,3 +101,22 @@ def _cut(text: str) -> str:
         return text
     half = TRACEBACK_MAX // 2
     return f"{text[:half]}\n... {len(text) - TRACEBACK_MAX} characters left out ...\n{text[-half:]}"
+
+
+def describe_failure(
+    error: BaseException, deployment: runtime_pb2.TaskDeployment
+) -> runtime_pb2.TaskFailure:
+    """The message about a task's failure: which operator, and where the user made it."""
+    vertex = deployment.vertex
+    name = operator_of(error) or vertex.name
+    location = next((node.location for node in vertex.operators if node.name == name), "")
+    failure = describe(error, deployment.task, location)
+    failure.operator_name = name
+    return failure
+
+
+def log_close_failures(errors: Iterable[BaseException], job_id: str, task: str) -> None:
+    """Operators of a task that has failed or was cancelled could not be closed."""
+    log = get_logger("lesto.task", job=job_id, task=task)
+    for error in errors:
+        log.warning("operator.close_failed", error=repr(error), operator=operator_of(error))

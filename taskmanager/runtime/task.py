@@ -28,7 +28,6 @@ from lesto.taskmanager.operators.source_api import (
 from lesto.taskmanager.runtime.activity import Activity, ActivityClock
 from lesto.taskmanager.runtime.capture import InputCapture, OvertakingSettings
 from lesto.taskmanager.runtime.chain import (
-    ChainedOperator,
     OperatorChain,
     converted,
     schema_from_bytes,
@@ -37,17 +36,17 @@ from lesto.taskmanager.runtime.chain import (
 from lesto.taskmanager.runtime.checkpointing import TaskSnapshots
 from lesto.taskmanager.runtime.environment import SlotEnvironment
 from lesto.taskmanager.runtime.exchange.edge import EdgeWriter
-from lesto.taskmanager.runtime.failures import describe, mark_operator, operator_of
+from lesto.taskmanager.runtime.failures import (
+    describe_failure,
+    log_close_failures,
+    mark_operator,
+)
 from lesto.taskmanager.runtime.inputs import TaskInputs
 from lesto.taskmanager.runtime.overtaking import Overtaking
+from lesto.taskmanager.runtime.side_work import SideWork
+from lesto.taskmanager.runtime.task_key import TaskKey, task_key
 
-#: (job, vertex, subtask, epoch, attempt)
-TaskKey = tuple[str, str, int, int, int]
-
-
-def task_key(ref: runtime_pb2.TaskRef) -> TaskKey:
-    """A hashable form of a task reference."""
-    return (ref.job_id, ref.vertex_id, ref.subtask, ref.epoch, ref.attempt)
+__all__ = ["Task", "TaskKey", "task_key"]
 
 
 class Task:
@@ -78,15 +77,12 @@ class Task:
         self._stopped = False  # stop-with-savepoint: the source reads no more
         self._quiet = False  # behind the barrier of a stop: timers belong to the next job
         self._ended = False  # end of data has been passed on
-        #: Operators with work under way beside this thread.
-        self._concurrent: tuple[ChainedOperator, ...] = ()
+        self._side_work = SideWork(())
         #: Records that a step may take in, for those behind let few wait.
         self._bound = StepBound()
         self._bounded: BoundedSource | None = None
-        self._ending = 0  # operators that have got the end of their input; 0: none
         self._held: Barrier | None = None  # of a drain, until all answers have come
         self._finishing = False  # the job's last checkpoint is complete
-        self._inputs_ended: set[int] = set()
         self._idle_told = False
         self.report: Callable[[], None] | None = None  # sends a report now
         self._released = False
@@ -127,13 +123,13 @@ class Task:
     ) -> None:
         """Take what the builder made."""
         self.chain = chain
-        self._concurrent = tuple(c for c in chain.operators if c.operator.concurrent)
+        self._side_work = SideWork(chain.operators)
         schemas = {gate.edge.id: schema_from_bytes(gate.edge.schema) for gate in self._gates()}
         schemas.update((edge.edge_id, edge.schema) for edge in edges)
         self.snapshots = TaskSnapshots(self._environment, self.deployment, chain.operators, schemas)
         self.inputs = inputs
-        if inputs is not None and self._concurrent:
-            inputs.room = self._room
+        if inputs is not None and self._side_work:
+            inputs.room = self._side_work.room
         if inputs is not None:
             inputs.barrier_came = self._barrier_came
         self.edges = tuple(edges)
@@ -199,15 +195,12 @@ class Task:
             self.inputs.take_barriers()
         if self.overtaking.waiting:
             self.overtaking.poll()
-        writable = True
-        for edge in self.edges:
-            writable = writable and edge.writable
-        if not writable:
+        if not all([edge.writable for edge in self.edges]):
             self._flush()
             self._source_wake_ms = None
             return Activity.BACKPRESSURED
         worked, accepts = False, True
-        if self._concurrent:
+        if self._side_work:
             worked, accepts = self._poll_concurrent()
         if not accepts:
             if not worked:
@@ -228,15 +221,11 @@ class Task:
 
     def _read(self) -> bool:
         """Take in as much as those behind let wait, and a step's worth at most."""
-        room: int | None = None
-        for edge in self.edges:
-            of_edge = edge.room
-            if of_edge is not None:
-                room = of_edge if room is None else min(room, of_edge)
-        if room is None:
+        rooms = [room for edge in self.edges if (room := edge.room) is not None]
+        if not rooms:
             self._limit_rows(ALL_ROWS)
             return self._read_step()
-        self._limit_rows(self._bound.rows(room))
+        self._limit_rows(self._bound.rows(min(rooms)))
         rows, nbytes = self._rows_read(), self._bytes_emitted()
         worked = self._read_step()
         self._bound.observe(self._rows_read() - rows, self._bytes_emitted() - nbytes)
@@ -263,20 +252,13 @@ class Task:
 
     def _poll_concurrent(self) -> tuple[bool, bool]:
         """Emit what has completed; whether anything has, and whether to take more input."""
-        worked = False
-        if not self._quiet:
-            for chained in self._concurrent:
-                worked |= bool(chained.call("poll"))
-        if self._ending and not self._ended:
+        worked = not self._quiet and self._side_work.poll()
+        if self._side_work.ending and not self._ended:
             return self._go_on_ending() or worked, False
-        return worked, self._room() > 0
-
-    def _room(self) -> int:
-        """Records that all operators would take now."""
-        return min(c.operator.room() for c in self._concurrent)
+        return worked, self._side_work.room() > 0
 
     def _poll_source(self) -> bool:
-        if self._ending or self._stopped:
+        if self._side_work.ending or self._stopped:
             return False
         assert self._source is not None, "polled without a source"
         assert self.chain is not None, "polled before install"
@@ -340,44 +322,25 @@ class Task:
         assert self.inputs is not None, "input without inputs"
         self.chain.head.call("end_input", input_index)
         if self.inputs.ended:
-            self._pass_end_on()
+            self._go_on_ending()
 
     def _end_of_data(self) -> None:
         """The source has ended (or is drained)."""
         assert self.chain is not None, "end before install"
-        if self._ending:
+        if self._side_work.ending:
             return
         self.chain.head.output.emit_watermark(MAX_TIMESTAMP)
-        self._pass_end_on()
-
-    def _pass_end_on(self) -> None:
-        """The head's inputs have ended: end the operators behind it, then those of other tasks."""
-        self._ending = 1
         self._go_on_ending()
 
     def _go_on_ending(self) -> bool:
-        """End the operators in order; False when one waits for answers of its requests.
-
-        It is polled until they have come: what they bring belongs before the end of those behind.
-        """
-        assert self.chain is not None, "end before install"
-        operators = self.chain.operators
-        for chained in operators[self._ending :]:
-            if self._waits(operators[self._ending - 1]):
-                return False
-            self._ending += 1
-            chained.call("end_input", chained.upstream_input or 0)
-        if self._waits(operators[-1]):
+        """Whether the end could be passed on; else the task polls until answers have come."""
+        if not self._side_work.end():
             return False
         self._end_edges()
         if self._held is not None:
             barrier, self._held = self._held, None
             self._source_snapshot(barrier)
         return True
-
-    @staticmethod
-    def _waits(chained: ChainedOperator) -> bool:
-        return chained.operator.concurrent and chained.operator.in_flight()
 
     def _end_edges(self) -> None:
         self._ended = True
@@ -393,11 +356,9 @@ class Task:
     def trigger(self, barrier: Barrier) -> None:
         """The coordinator asks this source task for a checkpoint."""
         if self._states.state is not TaskState.RUNNING or self._source is None or self._finishing:
+            assert self.snapshots is not None, "trigger before install"
             reason = f"task {self.name} is {self._states.state.name}"
-            decline = runtime_pb2.CheckpointDecline(
-                task=self.ref, checkpoint_id=barrier.checkpoint_id, reason=reason
-            )
-            self._environment.send(runtime_pb2.TaskEvent(decline=decline))
+            self.snapshots.decline(barrier.checkpoint_id, reason)
             return
 
         def snapshot() -> None:
@@ -593,12 +554,7 @@ class Task:
             mark_operator(error, operator)
         self.to(TaskState.FAILED)
         self._failed_at_ms = self._environment.clock.monotonic_ms()
-        name = operator_of(error) or self.deployment.vertex.name
-        location = next(
-            (node.location for node in self.deployment.vertex.operators if node.name == name), ""
-        )
-        failure = describe(error, self.ref, location)
-        failure.operator_name = name
+        failure = describe_failure(error, self.deployment)
         self._environment.send(runtime_pb2.TaskEvent(failure=failure))
         self._close_quietly()
 
@@ -626,11 +582,7 @@ class Task:
     def _close_quietly(self) -> None:
         """Close operators after a failure or cancellation; what they raise is only logged."""
         if self.chain is not None:
-            from lesto.common.logs import get_logger
-
-            for error in self.chain.close():
-                log = get_logger("lesto.task", job=self.ref.job_id, task=self.name)
-                log.warning("operator.close_failed", error=repr(error), operator=operator_of(error))
+            log_close_failures(self.chain.close(), self.ref.job_id, self.name)
         self._release_state()
 
     def _release_state(self) -> None:

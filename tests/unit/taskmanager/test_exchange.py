@@ -20,6 +20,7 @@ from lesto.common.elements import (
     StreamStatus,
     Watermark,
 )
+from lesto.taskmanager.operators.errors import InvalidPartitionError
 from lesto.taskmanager.runtime.errors import (
     ChannelLostError,
     ChannelProtocolError,
@@ -403,8 +404,9 @@ def test_every_record_goes_to_one_channel_in_order(batches, n, kind, columnar):
 
 
 def test_a_custom_partitioner_must_name_a_channel():
-    with pytest.raises(ValueError, match="there are 2"):
-        Custom(2, lambda key, n: 5, None).split(RowBatch([1]))
+    for wrong in (5, -1, None, "0"):
+        with pytest.raises(InvalidPartitionError, match=r"for the key 1, not a number from 0 to 1"):
+            Custom(2, lambda key, n, wrong=wrong: wrong, None).split(RowBatch([1]))
 
 
 def test_a_large_piece_is_sent_as_it_is_behind_what_was_gathered():
