@@ -70,6 +70,26 @@ def batch_function(
     return BatchFunction(_factory(method, func, form, result, False), result)
 
 
+def refuse_batches(method: str, func: Any) -> None:
+    """Refuse a function of batches where keyed state makes it one of records.
+
+    Raises:
+        WrongArgumentError: its hints say that it takes batches.
+    """
+    called = "process_element" if method == "process" else method
+    target = getattr(func, called, None)
+    if target is None:
+        return
+    try:
+        form = form_of(target, context=method == "process")
+    except ValueError as error:
+        raise WrongArgumentError(str(error), location=user_location()) from None
+    if form is not None:
+        msg = f"{form.name}({form.describe()}): a function with keyed state takes records"
+        remedy = "hint a Row, or give the function before key_by"
+        raise WrongArgumentError(msg, remedy=remedy, location=user_location())
+
+
 def _factory(
     method: str, func: Any, form: FunctionForm, schema: pa.Schema | None, as_values: bool
 ) -> operators.Thunk:

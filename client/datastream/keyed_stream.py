@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lesto.client.datastream import operators
+from lesto.client.datastream.batch_functions import refuse_batches
 from lesto.client.datastream.checks import (
     check_function,
     check_instance,
@@ -137,6 +138,7 @@ class KeyedStream(DataStream):
         method: str,
         output_type: TypeInformation | None,
     ) -> DataStream:
+        refuse_batches(method, given)
         schema = output_schema(method, output_type)
         factory = operators.keyed_process(run, self._key)
         return self._add(

@@ -253,3 +253,11 @@ def test_what_cannot_be_built_names_hint_and_remedy(stream):
     plain = stream.get_execution_environment().from_collection([1, 2])
     with pytest.raises(SchemaRequiredError, match=r"whole\(batch: pyarrow.RecordBatch\) needs"):
         plain.map(whole)
+
+
+def test_with_keyed_state_a_function_takes_records(stream):
+    from lesto.client.datastream.errors import WrongArgumentError
+
+    with pytest.raises(WrongArgumentError, match="with keyed state takes records"):
+        stream.key_by("k").map(Doubled())
+    assert stream.key_by("k").map(whole).schema == SCHEMA
