@@ -205,7 +205,8 @@ class DatePattern:
 
 def _widened(x: _Token, value: dates.Ints) -> dates.Ints:
     if x.letter == "S":
-        return value * 10 ** (9 - x.count)
+        nanos: dates.Ints = value * 10 ** (9 - x.count)
+        return nanos
     return value + 2000 if x.letter in {"y", "u"} and x.count == 2 else value
 
 

@@ -184,7 +184,7 @@ class SqlType:
             case TypeRoot.ARRAY | TypeRoot.MULTISET | TypeRoot.MAP:
                 return f"{self.root.value}<{', '.join(t.summary() for t in self.children)}>"
             case root:
-                return root.value
+                return str(root.value)
 
     def __str__(self) -> str:
         return self.summary()

@@ -11,7 +11,7 @@ from lesto.sql.builder import literal
 from lesto.sql.expressions import Expression, Literal
 from lesto.sql.functions import params as p
 from lesto.sql.functions.collections import frozen
-from lesto.sql.functions.json_functions import to_json, written
+from lesto.sql.functions.json_build import to_json, written
 from lesto.sql.functions.table import sig
 from lesto.sql.types import SqlType, TypeRoot
 
@@ -39,7 +39,8 @@ def _listagg(args: _Args, _kind: SqlType, _distinct: bool) -> tuple[Form, Form]:
         if not rows:
             return None
         # The separator in front of a value is that of its own row.
-        return rows[0][0] + "".join(sep + text for text, sep in rows[1:])
+        first: str = rows[0][0]
+        return first + "".join(sep + text for text, sep in rows[1:])
 
     return _same(Collected("list", inputs, (0, 1), finish))
 

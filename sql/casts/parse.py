@@ -245,6 +245,7 @@ def read_timestamp(text: str, kind: SqlType) -> int | None:
         return None
     nanos = int(f"{match[7] or '':0<9}")
     nanos -= nanos % 10 ** (9 - kind.precision)
-    per_second = dates.TICKS[kind.to_arrow().unit]
+    per_second: int = dates.TICKS[kind.to_arrow().unit]
     seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
-    return seconds * per_second + nanos // (1_000_000_000 // per_second)
+    ticks: int = seconds * per_second + nanos // (1_000_000_000 // per_second)
+    return ticks

@@ -211,7 +211,9 @@ def _decimal_kernel(name: str, a: SqlType, b: SqlType, target: SqlType) -> Kerne
             else max(a.precision - a.scale, b.precision - b.scale) + max(a.scale, b.scale) + 1
         )
         return decimals.arrow_kernel(fast, natural, decimals.exact(slow, target), target)
-    return decimals.exact(decimals.divide if name == "/" else decimals.remainder, target)
+    if name == "/":
+        return decimals.quotient_kernel(a, b, target)
+    return decimals.exact(decimals.remainder, target)
 
 
 def moved(kind: SqlType, interval: SqlType, target: SqlType, sign: int) -> Kernel:

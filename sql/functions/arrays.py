@@ -160,9 +160,8 @@ def _except(a: list[Any], b: list[Any]) -> list[Any]:
 
 
 def _join(array: list[Any], separator: str, instead: str | None = None) -> str:
-    return separator.join(
-        instead if v is None else v for v in array if v is not None or instead is not None
-    )  # type: ignore[arg-type]
+    texts = [instead if v is None else v for v in array]
+    return separator.join(text for text in texts if text is not None)
 
 
 def _least(array: list[Any]) -> Any:
@@ -196,7 +195,8 @@ _define(
     _slice,
     ("ARRAY_SLICE(ARRAY['a', 'b', 'c', 'd'], 2, 3)", "[b, c]"),
     ("ARRAY_SLICE(ARRAY['a', 'b', 'c'], -2)", "[b, c]"),
-    ("ARRAY_SLICE(ARRAY['a', 'b', 'c'], 0, 1)", "[a]"), ("ARRAY_SLICE(ARRAY['a', 'b'], 3, 1)", "[]"),
+    ("ARRAY_SLICE(ARRAY['a', 'b', 'c'], 0, 1)", "[a]"),
+    ("ARRAY_SLICE(ARRAY['a', 'b'], 3, 1)", "[]"),
 )  # fmt: skip
 _define(
     "ARRAY_SORT",

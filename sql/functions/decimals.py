@@ -80,6 +80,30 @@ def subtract(a: decimal.Decimal, b: decimal.Decimal) -> decimal.Decimal:
     return _CONTEXT.subtract(a, b)
 
 
+def quotient_kernel(a: SqlType, b: SqlType, target: SqlType) -> Kernel:
+    """Division by Arrow in 256 bits: one digit more than the result has, then rounded."""
+    slow = exact(divide, target)
+    arrow = target.to_arrow()
+    # Arrow gives a quotient s1 + p2 - s2 + 1 digits behind the point, and cuts the rest.
+    scale = max(a.scale, target.scale - b.precision + b.scale)
+    digits = a.precision - a.scale + scale
+    natural = digits - scale + b.scale + scale + b.precision - b.scale + 1
+    if max(digits, natural) > _MAX_256:
+        return slow
+    dividend, divisor = pa.decimal256(digits, scale), pa.decimal256(b.precision, b.scale)
+
+    def kernel(ev: Evaluation, x: Value, y: Value) -> Value:
+        if is_zero(y):
+            raise division_by_zero()
+        try:
+            found = pc.divide(pc.cast(x, dividend), pc.cast(y, divisor))
+            return pc.cast(pc.round(found, target.scale, "half_towards_infinity"), arrow)
+        except pa.ArrowInvalid:
+            return slow(ev, x, y)
+
+    return kernel
+
+
 def multiply(a: decimal.Decimal, b: decimal.Decimal) -> decimal.Decimal:
     """The exact product."""
     return _CONTEXT.multiply(a, b)
@@ -105,7 +129,7 @@ def comparable(a: Value, b: Value) -> tuple[Value, Value]:
     whole = max(v.type.precision - v.type.scale for v in (a, b))
     digits = max(1, whole + scale)
     kind = pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
-    return tuple(v if v.type == kind else pc.cast(v, kind) for v in (a, b))  # type: ignore[return-value]
+    return tuple(v if v.type == kind else pc.cast(v, kind) for v in (a, b))
 
 
 def is_zero(value: Value) -> bool:

@@ -136,8 +136,8 @@ def _epoch_to_instant(call_: Call) -> Kernel:
     if digits not in {0, 3}:
         return lambda ev, _v, _d: pa.nulls(ev.rows, arrow)
     if whole:
-        factor = 1000 if digits == 0 else 1
-        return lambda _ev, value, _d: _from_millis(pc.multiply(value, factor), arrow)
+        times = 1000 if digits == 0 else 1
+        return lambda _ev, value, _d: _from_millis(pc.multiply(value, times), arrow)
     factor = 1000.0 if digits == 0 else 1.0
 
     def kernel(_ev: Evaluation, value: Value, _d: Value) -> Value:

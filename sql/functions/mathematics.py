@@ -166,7 +166,11 @@ def _rounding(mode: str, arrow_mode: str) -> Callable[[Call], Kernel]:
         if kind.root is TypeRoot.DECIMAL:
             return _decimal_rounding(compute, arrow_mode, digits, kind, target)
         if kind.is_in(APPROXIMATE):
-            return per_row(lambda x, n: _round_double(compute, x, n), target.to_arrow())
+            by_row = per_row(lambda x, n: _round_double(compute, x, n), target.to_arrow())
+            places = digits.value if isinstance(digits, Literal) else None
+            if kind.root is TypeRoot.DOUBLE and places is not None and 0 <= places <= 15:
+                return _round_doubles(by_row, places, up=mode == decimal.ROUND_HALF_UP)
+            return by_row
         if isinstance(digits, Literal) and digits.value is not None and digits.value >= 0:
             return lambda _ev, x, _n: x
         bits = target.to_arrow().bit_width
@@ -187,6 +191,43 @@ def _round_double(
 ) -> float:
     # Java rounds the shortest decimal that stands for the double, not the double itself.
     return x if not math.isfinite(x) else float(compute(decimal.Decimal(repr(x)), digits))
+
+
+#: A double times a power of ten is exact enough below this to tell where it is rounded to.
+_SAFE: Final = 2.0**45
+_NEAR: Final = 1e-5
+
+
+def _round_doubles(by_row: Kernel, digits: int, *, up: bool) -> Kernel:
+    """Whole columns at once; rows near a tie, or too large, one by one."""
+    power = 10.0**digits
+
+    def kernel(ev: Evaluation, x: Value, n: Value) -> Value:
+        if isinstance(x, pa.Scalar):
+            return by_row(ev, x, n)
+        numbers = np.asarray(pc.fill_null(x, 0.0), np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.abs(numbers) * power
+            rest = scaled - np.floor(scaled)
+            doubtful = ~(scaled < _SAFE)
+            if up:
+                doubtful |= np.abs(rest - 0.5) < _NEAR
+                whole = np.floor(scaled + 0.5)
+            else:
+                doubtful |= (rest < _NEAR) | (rest > 1 - _NEAR)
+                whole = np.floor(scaled)
+            found = np.copysign(whole / power, numbers)
+        if doubtful.any():
+            rows = np.flatnonzero(doubtful)
+            part = Evaluation(ev.context, len(rows))
+            exact = by_row(part, pa.array(numbers[rows]), n)
+            found[rows] = np.asarray(exact)
+        # Java has no negative zero among its decimals.
+        found[found == 0] = 0.0
+        mask = np.asarray(pc.is_null(x)) if x.null_count else None
+        return pa.array(found, mask=mask)
+
+    return kernel
 
 
 def _decimal_rounding(

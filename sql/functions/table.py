@@ -82,6 +82,18 @@ class ScalarFunction:
         return self.fallible if isinstance(self.fallible, bool) else self.fallible(call)
 
 
+#: Functions of Flink 2.3 that need types Lesto does not have (BITMAP, VARIANT, structured types).
+MISSING: Final = frozenset(
+    {
+        *("BITMAP_AND", "BITMAP_ANDNOT", "BITMAP_AND_AGG", "BITMAP_AND_CARDINALITY_AGG"),
+        *("BITMAP_BUILD", "BITMAP_BUILD_AGG", "BITMAP_BUILD_CARDINALITY_AGG"),
+        *("BITMAP_CARDINALITY", "BITMAP_FROM_BYTES", "BITMAP_OR", "BITMAP_OR_AGG"),
+        *("BITMAP_OR_CARDINALITY_AGG", "BITMAP_TO_ARRAY", "BITMAP_TO_BYTES"),
+        *("BITMAP_TO_STRING", "BITMAP_XOR", "BITMAP_XOR_AGG", "BITMAP_XOR_CARDINALITY_AGG"),
+        *("PARSE_JSON", "TRY_PARSE_JSON", "OBJECT_OF", "OBJECT_UPDATE"),
+    }
+)
+
 _TABLE: Final[dict[str, ScalarFunction]] = {}
 _NAMES: Final[dict[str, str]] = {}
 
@@ -133,6 +145,9 @@ def function(name: str) -> ScalarFunction:
     """
     _load()
     canonical = _NAMES.get(name.upper())
+    if canonical is None and name.upper() in MISSING:
+        msg = f"Lesto does not have Flink's function {name.upper()} yet"
+        raise UnknownFunctionError(msg, remedy="write a Python function for it")
     if canonical is None:
         msg = f"there is no function {name}{did_you_mean(name.upper(), _NAMES)}"
         raise UnknownFunctionError(msg, remedy="SHOW FUNCTIONS lists the functions there are")

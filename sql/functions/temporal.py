@@ -137,11 +137,14 @@ def _interval_parts(unit: str, kind: SqlType) -> Callable[[dates.Ints], dates.In
 
     def compute(x: dates.Ints) -> dates.Ints:
         size, sign = np.abs(x), np.sign(x)
+        found: dates.Ints
         if kind.root is TypeRoot.YEAR_MONTH:
-            return sign * (size // 12 if unit == "YEAR" else size % 12)
+            found = sign * (size // 12 if unit == "YEAR" else size % 12)
+            return found
         whole = {"DAY": size // 86_400_000, "HOUR": size // 3_600_000 % 24}
         whole |= {"MINUTE": size // 60_000 % 60, "SECOND": size // 1000 % 60}
-        return sign * whole.get(unit, size % 60_000)
+        found = sign * whole.get(unit, size % 60_000)
+        return found
 
     return compute
 
@@ -392,7 +395,8 @@ def _months_between(a: dates.Ints, b: dates.Ints, per_day: int) -> dates.Ints:
     days = low // per_day
     reached = dates.add_months(days, count) * per_day + (low - days * per_day)
     count = count - (reached > high)
-    return np.where(backwards, -count, count)
+    found: dates.Ints = np.where(backwards, -count, count)
+    return found
 
 
 def _diff(call_: Call) -> Kernel:
