@@ -14,6 +14,7 @@ from lesto.client.datastream.errors import (
     WrongArgumentError,
 )
 from lesto.client.datastream.location import user_location
+from lesto.common.async_functions import is_async
 from lesto.common.functions import Function
 from lesto.common.types import TypeInformation
 
@@ -50,6 +51,7 @@ def check_function(method: str, kind: type[Function], value: Any, *, plain: bool
     function.
     """
     if isinstance(value, kind):
+        _refuse_async(method, kind, value)
         return value
     expected = f"a {kind.__name__}" + (" or a callable" if plain else "")
     # A plain class such as str is a fine callable; a class of functions was meant to be
@@ -57,7 +59,24 @@ def check_function(method: str, kind: type[Function], value: Any, *, plain: bool
     unfit = issubclass(value, Function) if isinstance(value, type) else isinstance(value, Function)
     if unfit or not plain or not callable(value):
         wrong(method, expected, value)
+    _refuse_async(method, kind, value)
     return value
+
+
+#: The methods of a function that may be ``async def``.
+_AWAITED = {"map", "flat_map", "filter", "process_element", "open", "close"}
+
+
+def _refuse_async(method: str, kind: type[Function], value: Any) -> None:
+    """Where nobody would await it, an ``async def`` function gives coroutines for results."""
+    named = [name for name in vars(kind) if not name.startswith("_") and name not in _AWAITED]
+    found = next((name for name in named if is_async(getattr(value, name, None))), "")
+    plain = not isinstance(value, kind) and _AWAITED.isdisjoint(vars(kind)) and is_async(value)
+    if found or plain:
+        unsupported(
+            f"'async def' in {method} ({found or getattr(value, '__name__', 'the function')})",
+            "await in a map, flat_map, filter or process before: stream.map(async_function)",
+        )
 
 
 def check_parallelism(method: str, value: Any) -> int:

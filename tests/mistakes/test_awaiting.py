@@ -88,6 +88,29 @@ def test_told_when_the_job_is_built(run, line, said, remedy):
     done.is_clear(USAGE, "LESTO-2002", *said, remedy=remedy)
 
 
+NOT_AWAITED = {
+    "a reduction": "flights.key_by('carrier').reduce(fetch)",
+    "a key selector": "flights.key_by(fetch)",
+    "a timer": "flights.key_by('carrier').process(Timer())",
+}
+
+
+@pytest.mark.parametrize("line", NOT_AWAITED.values(), ids=NOT_AWAITED)
+def test_async_functions_where_nobody_awaits_them(run, line):
+    done = run(
+        f"""{FETCH}
+class Timer(KeyedProcessFunction):
+    def process_element(self, value, ctx):
+        return []
+    async def on_timer(self, timestamp, ctx):
+        return []
+
+{line}  # HERE
+"""
+    )
+    done.is_clear(USAGE, "LESTO-2001", "'async def' in", remedy="await in a map")
+
+
 def test_batch_mode_over_a_source_without_an_end(run):
     done = run(
         f"""{FETCH}
