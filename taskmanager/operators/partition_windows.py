@@ -44,7 +44,7 @@ class MapPartition(UserPairFunction):
     def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any]:
         """The results of a partition."""
         found = self._call(inputs)
-        return () if found is None else found  # type: ignore[no-any-return]
+        return () if found is None else found
 
 
 class SortPartition(WindowFunction[Any, Any, Any, Any]):

@@ -110,4 +110,4 @@ class CoGroupWindow(UserPairFunction):
     def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any]:
         """Give both groups to the function."""
         found = self._call(*_parted(inputs))
-        return () if found is None else found  # type: ignore[no-any-return]
+        return () if found is None else found

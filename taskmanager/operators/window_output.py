@@ -131,7 +131,7 @@ class WindowResults:
         if function is None:
             return None
         if isinstance(function, ProcessAllWindowFunction):
-            over_whole = function.process
+            over_whole: Callable[..., Any] = function.process
             return lambda key, window, elements: over_whole(context, elements)
         if isinstance(function, AllWindowFunction):
             over_all = function.apply
