@@ -86,11 +86,13 @@ class Slot:
     def _deploy(self, command: runtime_pb2.DeployTasks) -> None:
         # First of all: user code must not import while the other thread does (see KernelWarmer).
         self._ready()
-        if not self._tasks:
-            self._garbage.look(idle=True)
+        # Before the next attempt's state is loaded, that of the one before must be gone.
+        removed = [self._remove_older(deployment.task) for deployment in command.tasks]
+        if any(removed) or not self._tasks:
+            self._order()  # the mailbox lets go of them
+            self._garbage.look(idle=not self._tasks)
         fresh: list[Task] = []
         for deployment in command.tasks:
-            self._remove_older(deployment.task)
             task = self._build(deployment)
             if task is not None:
                 fresh.append(task)
@@ -132,11 +134,12 @@ class Slot:
             task.report = reporter.report
         return task
 
-    def _remove_older(self, ref: runtime_pb2.TaskRef) -> None:
+    def _remove_older(self, ref: runtime_pb2.TaskRef) -> bool:
         """What is left of this task's earlier attempts and of the job's earlier epochs goes away.
 
         Tasks of another region keep their attempt while this one's starts again.
         """
+        removed = False
         for key, task in list(self._tasks.items()):
             job_id, vertex_id, subtask, epoch, attempt = key
             same = (vertex_id, subtask) == (ref.vertex_id, ref.subtask)
@@ -144,6 +147,8 @@ class Slot:
             if job_id == ref.job_id and older:
                 task.cancel()
                 self._forget(key)
+                removed = True
+        return removed
 
     def _forget(self, key: TaskKey) -> None:
         del self._tasks[key]
