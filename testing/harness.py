@@ -40,6 +40,10 @@ from lesto.testing.harness_context import (
 )
 from lesto.testing.harness_stage import Collected, Stage
 
+#: Real seconds that a step waits for the next answer of asynchronous requests. Slower ones are
+#: taken at a later step.
+ANSWER_WAIT_SECONDS = 1.0
+
 
 class HarnessSnapshot:
     """State of a harness's operators, as a savepoint has it: any state backend reads it.
@@ -178,6 +182,11 @@ class OperatorHarness:
         """What the last operator has sent to a side output."""
         return self.output.side(tag if isinstance(tag, str) else tag.tag_id)
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether requests wait for answers that have not come within a second."""
+        return any(stage.in_flight for stage in self._stages.values())
+
     def take(self) -> list[Any]:
         """The results so far, which are forgotten."""
         found = self.results
@@ -232,6 +241,8 @@ class OperatorHarness:
     def _run(self, step: Callable[[], None]) -> None:
         step()
         self._alarms.work()
+        for stage in self._stages.values():
+            stage.settle(ANSWER_WAIT_SECONDS)
         for stage in self._stages.values():
             if stage.context is not None and stage.context.failure is not None:
                 failure, stage.context.failure = stage.context.failure, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lesto.common.accumulators import Accumulator
 from lesto.common.clock import Clock, VirtualClock
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricGroup
@@ -40,6 +42,7 @@ class Alarms:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
+        self.woken = threading.Event()
         self._timers: list[tuple[int, Callable[[int], None]]] = []
         self._work: list[tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]] = []
 
@@ -116,11 +119,18 @@ class HarnessOperatorContext:
         self.input_schemas: Sequence[pa.Schema | None] = tuple(input_schemas)
         self.output_schema = output_schema
         self.failure: BaseException | None = None
+        self.local_dir = str(folder)
+        self.accumulators: dict[str, Accumulator] = {}
         self._folder = folder
         self._kind = backend
         self._alarms = alarms
         self._restored = restored
         self._backend: KeyedStateBackend | None = None
+
+    @property
+    def woken(self) -> threading.Event:
+        """Set when an answer has come."""
+        return self._alarms.woken
 
     @property
     def backend(self) -> KeyedStateBackend | None:
@@ -163,7 +173,8 @@ class HarnessOperatorContext:
         self.failure = self.failure or error
 
     def wake(self) -> None:
-        """Nothing sleeps here."""
+        """Thread-safe: an answer has come."""
+        self._alarms.woken.set()
 
     def close(self) -> None:
         """Close the backend."""

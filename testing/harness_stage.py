@@ -12,7 +12,11 @@ from lesto.common.row import rows_from_columns
 from lesto.taskmanager.core.watermarks import Advance, WatermarkMerger
 from lesto.taskmanager.operators.base import Operator
 from lesto.taskmanager.runtime.chain import converted, takes
+from lesto.testing.errors import TestKitError
 from lesto.testing.harness_context import HarnessOperatorContext
+
+#: Real seconds that the end of input waits for answers.
+END_WAIT_SECONDS = 30
 
 
 @dataclass(slots=True)
@@ -130,6 +134,26 @@ class Stage:
         for link in self._all_links():
             link.stage._on_end(link)
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether results are still to come of what was pushed."""
+        operator = self.operator
+        return operator is not None and operator.concurrent and operator.in_flight()
+
+    def settle(self, patience: float) -> None:
+        """Take results of work beside this thread until there are none to come.
+
+        Args:
+            patience: seconds to wait for the next one.
+        """
+        while self.in_flight:
+            assert self.operator is not None
+            assert self.context is not None
+            woken = self.context.woken
+            woken.clear()
+            if not self.operator.poll() and not woken.wait(patience):
+                return
+
     def close(self) -> None:
         """Close the operator, then its state."""
         if self.operator is not None:
@@ -175,6 +199,12 @@ class Stage:
         self._open_inputs[link.input_index] -= 1
         if self._open_inputs[link.input_index] == 0:
             self.operator.end_input(link.input_index)
+            self.settle(END_WAIT_SECONDS)
+            if self.in_flight:
+                msg = f"'{self.name}' waits for answers {END_WAIT_SECONDS} s after its input's end"
+                raise TestKitError(
+                    msg, remedy="let the requests end, or advance() to their timeout"
+                )
         if not any(self._open_inputs.values()):
             self.emit_end()
 

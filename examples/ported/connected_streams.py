@@ -47,7 +47,7 @@ def main():
     numbers.connect(words).map(Name(), output_type=text).print()
     numbers.connect(words).flat_map(Letters(), output_type=text).print()
     by_size = numbers.connect(words).key_by(
-        lambda number: number, lambda word: len(word), key_type=Types.INT()
+        lambda number: number, len, key_type=Types.INT()
     )
     by_size.map(Counted(), output_type=text).print()
     env.execute("connected streams")

@@ -1,4 +1,4 @@
-"""Connectors. As in ``pyflink.datastream.connectors``, with the names it keeps for older programs."""
+"""Connectors, as in ``pyflink.datastream.connectors``, with the names kept for older programs."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

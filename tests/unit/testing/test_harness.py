@@ -1,5 +1,7 @@
 """The operator harness: what a user's test sees of keyed state, time, windows, side outputs."""
 
+import asyncio
+import time
 from datetime import timedelta
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ from lesto.datastream import (
     KeyedProcessFunction,
     OutputTag,
     ProcessFunction,
+    ProcessWindowFunction,
 )
 from lesto.datastream.state import ValueStateDescriptor
 from lesto.datastream.window import TumblingEventTimeWindows
@@ -131,3 +134,34 @@ def test_a_pipeline_with_a_source_of_its_own_is_refused():
         OperatorHarness(lambda s: own(s).map(str))
     with pytest.raises(TestKitError, match="not a stream"):
         OperatorHarness(lambda s: None)
+
+
+def test_answers_of_asynchronous_functions_are_there_when_push_returns():
+    async def slow(value):
+        await asyncio.sleep(0.01)
+        return value + 1
+
+    with OperatorHarness(lambda s: s.map(slow).map(lambda v: v * 10)) as harness:
+        harness.push(1, 2, 3)
+        assert harness.results == [20, 30, 40]
+        assert not harness.in_flight
+        harness.push(4)
+        harness.end()
+        assert harness.results[-1] == 50
+
+
+def test_windows_that_fire_in_steps_are_through_when_a_call_returns():
+    def counts(stream):
+        windows = stream.key_by(lambda v: v).window(TumblingEventTimeWindows.of(Time.seconds(1)))
+        return windows.process(Slow())
+
+    with OperatorHarness(counts) as harness:
+        harness.push_timed([(n, 5) for n in range(50)])
+        harness.watermark(2000)
+        assert len(harness.results) == 50
+
+
+class Slow(ProcessWindowFunction):
+    def process(self, key, context, elements):
+        time.sleep(0.001)
+        yield key
