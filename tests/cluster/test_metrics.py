@@ -60,6 +60,7 @@ def submit(cluster):
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(3, 0))
     source = DataGenSource({"t": sequence(), "k": pool(10)}, rows_per_second=20_000)
     watermarks = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(10))
+    watermarks = watermarks.with_watermark_alignment("measured", Duration.of_seconds(10))
     stream = env.from_source(source, watermarks.with_timestamp_column("t"), "endless")
     windows = stream.key_by("k").window(TumblingEventTimeWindows.of(Duration.of_millis(100)))
     windows.agg(count().alias("n"), col("t").max().alias("last")).sink_to(BlackholeSink())
