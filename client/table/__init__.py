@@ -1,0 +1,1 @@
+"""The Table API and SQL: statements, catalogs, plans."""

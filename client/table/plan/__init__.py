@@ -1,0 +1,1 @@
+"""Logical plans of queries, and what is known of them."""

@@ -1,0 +1,1 @@
+"""Rules that rewrite logical plans, each a function from node to node."""

@@ -1,0 +1,1 @@
+"""Gives names in SQL their meaning: from syntax trees to logical plans."""
