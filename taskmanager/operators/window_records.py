@@ -39,7 +39,16 @@ class _Stored(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Stored).decode
+_decode_stored = msgspec.msgpack.Decoder(_Stored).decode
+_decode_bounds = msgspec.msgpack.Decoder(tuple[int, int]).decode
+#: What a record of version 0 begins with: (start, end) alone, of a window that had not fired.
+_BOUNDS_HEAD: Final = 0x92
+
+
+def _decode(record: bytes) -> _Stored:
+    if record[0] != _BOUNDS_HEAD:
+        return _decode_stored(record)
+    return _Stored(_decode_bounds(record), 0, 0, None)
 
 
 class WindowRecord:

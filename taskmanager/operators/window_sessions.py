@@ -150,7 +150,7 @@ class RowSessions(WindowEngine):
             if len(touched) > 1:
                 self._join(target, touched[1:])
                 sessions = [s for s in sessions if s.alive]
-            if target.fired:
+            if target.fired or len(touched) > 1:  # else it waits for an earlier time already
                 target.fired = False
                 self._enter(target, end)
             target.start, target.end = start, end
@@ -163,7 +163,8 @@ class RowSessions(WindowEngine):
         for session in sessions:
             if last is None or session.start > last.start:
                 last = session
-        if last is None or self._has_ended(last):
+        # Behind a restore one that has fired may not have ended: no watermark has come yet.
+        if last is None or last.fired or self._has_ended(last):
             self._latest.pop(key, None)
         else:
             self._latest[key] = last
