@@ -21,7 +21,7 @@ from lesto.sql.expressions import Call, Case, Cast, Expression, Literal
 from lesto.sql.functions import table
 from lesto.sql.functions.params import Param, fit_together
 from lesto.sql.functions.table import ScalarFunction, Signature
-from lesto.sql.type_rules import casts_explicitly, common_type
+from lesto.sql.type_rules import as_decimal, casts_explicitly, common_type
 from lesto.sql.types import SqlType, TypeRoot
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - a TIMESTAMP has no zone
@@ -65,7 +65,8 @@ def _literal_type(value: Any) -> SqlType:
         case decimal.Decimal():
             exponent = value.as_tuple().exponent
             scale = max(0, -exponent) if isinstance(exponent, int) else 0
-            return t.DECIMAL(max(len(value.as_tuple().digits), scale, 1), scale)
+            # The zero before the point counts: 0.908 is a DECIMAL(4, 3).
+            return t.DECIMAL(max(len(value.as_tuple().digits), min(38, scale + 1)), scale)
         case str():
             return t.CHAR(len(value))
         case bytes():
@@ -120,7 +121,20 @@ def cast(operand: Expression, kind: SqlType, *, attempt: bool = False) -> Expres
         return operand
     if isinstance(operand, Literal) and operand.value is None:
         return Literal(None, kind.with_nullable(True))
-    return Cast(operand, kind.with_nullable(operand.type.nullable or attempt), attempt)
+    nullable = operand.type.nullable or attempt or _may_overflow(operand.type, kind)
+    return Cast(operand, kind.with_nullable(nullable), attempt)
+
+
+def _may_overflow(source: SqlType, kind: SqlType) -> bool:
+    """Whether a number may have too many digits for a decimal, so that its cast is NULL."""
+    if kind.root is not TypeRoot.DECIMAL or not source.is_in(t.NUMERIC):
+        return False
+    if source.is_in(t.APPROXIMATE):
+        return True
+    exact = as_decimal(source)
+    whole, room = exact.precision - exact.scale, kind.precision - kind.scale
+    # Rounding up may need one digit more: 9.9 is 10 without fraction.
+    return whole > room or (whole == room and exact.scale > kind.scale)
 
 
 def coerce(operand: Expression, kind: SqlType) -> Expression:

@@ -75,6 +75,14 @@ def iso_week(days: Ints) -> tuple[Ints, Ints]:
     return year, (thursday - first) // 7 + 1
 
 
+def us_week(days: Ints) -> tuple[Ints, Ints]:
+    """Year and week as Java's US locale counts: from Sunday on, the first has January 1st."""
+    sunday = days - (days + 4) % 7
+    year, _, _ = civil(sunday + 6)
+    first = days_of(year, np.ones_like(year), np.ones_like(year))
+    return year, (sunday - (first - (first + 4) % 7)) // 7 + 1
+
+
 def fixed_width(parts: Sequence[tuple[Ints, int] | bytes], rows: int) -> pa.StringArray:
     """Texts of one width: numbers with leading zeros (of so many digits) and fixed words.
 

@@ -388,7 +388,7 @@ def similar_to_regex(pattern: str, escape: str | None) -> str:
             out.append(_similar_class(pattern[i : end + 1]))
             i = end
         else:
-            out.append("\\" + c if c in ".^$\\" else c)
+            out.append(c)  # also . ^ and $, which keep their meaning, as in the reference
         i += 1
     return java_regex("".join(out)).python.pattern
 

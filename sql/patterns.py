@@ -296,7 +296,7 @@ def _text_of(x: _Token, fields: dict[str, int], days: int) -> str:
         case "Q" | "q":
             return f"{(fields['M'] + 2) // 3:0{n}}"
         case "w" | "Y":
-            year, week = dates.iso_week(np.array([days]))
+            year, week = dates.us_week(np.array([days]))
             return f"{int((week if x.letter == 'w' else year)[0]):0{n}}"
         case "S":
             return f"{fields['S']:09}".ljust(n, "0")[:n]

@@ -8,6 +8,7 @@ from typing import Any, Final
 from lesto.sql import types as t
 from lesto.sql.aggregates.table import AggregateFunction, Collected, Form, register
 from lesto.sql.builder import literal
+from lesto.sql.errors import SqlEvaluationError
 from lesto.sql.expressions import Expression, Literal
 from lesto.sql.functions import params as p
 from lesto.sql.functions.collections import frozen
@@ -67,7 +68,13 @@ def _json_object(args: _Args, _kind: SqlType, _distinct: bool) -> tuple[Form, Fo
     kind = inputs[1].type
 
     def finish(rows: _Rows) -> str:
-        pairs = {k: to_json(v, kind) for k, v in rows if v is not None or keep}
+        pairs: dict[str, Any] = {}
+        for k, v in rows:
+            if k in pairs:
+                msg = f"JSON_OBJECTAGG has the key {k!r} twice"
+                raise SqlEvaluationError(msg, remedy="group by the key too, or aggregate values")
+            if v is not None or keep:
+                pairs[k] = to_json(v, kind)
         return written(pairs)
 
     return _same(Collected("list", inputs, (0,), finish))
@@ -171,7 +178,7 @@ register(
         ),
         _json_object,
         nullable="never",
-        examples=(("JSON_OBJECTAGG(KEY y VALUE x)", '{"a":1,"b":3,"c":10}'),),
+        examples=(("JSON_OBJECTAGG(KEY y VALUE x) FILTER (WHERE x <> 3)", '{"a":1,"c":10}'),),
     ),
     AggregateFunction(
         "JSON_ARRAYAGG",

@@ -38,9 +38,6 @@ _BITS: Final = {
 #: Lengths of ``yyyy-MM-dd HH:mm:ss`` and of its forms with milliseconds and microseconds.
 _WIDTHS: Final = {19: 0, 23: 3, 26: 6}
 
-OVERFLOW: Final = object()
-"""What a reader gives for a number that its type cannot hold: NULL without a failure."""
-
 
 def from_text(array: pa.Array, kind: SqlType) -> tuple[pa.Array, pa.Array | None]:
     """Values, and which rows could not be read (None if all could).
@@ -58,7 +55,7 @@ def from_text(array: pa.Array, kind: SqlType) -> tuple[pa.Array, pa.Array | None
     for text in encoded.dictionary.to_pylist():
         value = read(text)
         bad.append(value is None)
-        values.append(None if value is OVERFLOW else value)
+        values.append(value)
     found = from_physical(pa.array(values, physical(target)), target).take(encoded.indices)
     if not any(bad):
         return found, None
@@ -174,13 +171,12 @@ def read_double(text: str) -> float | None:
     return float(stripped if stripped[-1] not in "dDfF" else stripped[:-1])
 
 
-def read_decimal(text: str, precision: int, scale: int) -> Any:
-    """A decimal, rounded half up; :data:`OVERFLOW` if it has too many digits."""
+def read_decimal(text: str, precision: int, scale: int) -> decimal.Decimal | None:
+    """A decimal, rounded half up; None too if it then has too many digits."""
     stripped = text.strip(" ")
     if _DECIMAL.match(stripped) is None:
         return None
-    fitted = fit_decimal(decimal.Decimal(stripped), precision, scale)
-    return OVERFLOW if fitted is None else fitted
+    return fit_decimal(decimal.Decimal(stripped), precision, scale)
 
 
 _WIDE: Final = decimal.Context(
@@ -236,7 +232,7 @@ def read_time(text: str) -> int | None:
 
 def read_timestamp(text: str, kind: SqlType) -> int | None:
     """Ticks since 1970 of ``yyyy-MM-dd`` and perhaps `` HH:mm:ss.SSSSSSSSS``."""
-    match = _TIMESTAMP.match(text.strip(" "))
+    match = _TIMESTAMP.match(text)
     if match is None:
         return None
     days = days_or_none(int(match[1]), int(match[2]), int(match[3]))

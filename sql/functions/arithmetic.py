@@ -21,6 +21,7 @@ from lesto.sql.types import (
     EXACT,
     INTEGER,
     INTERVAL,
+    MAX_PRECISION,
     NUMERIC,
     SqlType,
     TypeRoot,
@@ -68,8 +69,9 @@ def bind_numbers(name: str, args: Sequence[Expression]) -> Expression:
         x, y = type_rules.as_decimal(a.type), type_rules.as_decimal(b.type)
         kind = _RULES[name](x.precision, x.scale, y.precision, y.scale)
         a, b = coerce(a, x), coerce(b, y)
-        # Too large a result is NULL.
-        return Call(name, (a, b), kind.with_nullable(_nullable(args)))
+        # A result with more digits than there are is NULL.
+        capped = kind.precision == MAX_PRECISION and name != "%"
+        return Call(name, (a, b), kind.with_nullable(capped or _nullable(args)))
     shared = type_rules.common_type([a.type, b.type])
     kind = shared.with_nullable(_nullable(args))
     return Call(name, (coerce(a, kind), coerce(b, kind)), kind)
@@ -102,22 +104,13 @@ def _bind_times(name: str, a: Expression, b: Expression) -> Expression | None:
         if a.type.root is b.type.root:
             return Call(name, (a, b), a.type.with_nullable(nullable))
         if a.type.is_in(DATETIME):
-            return Call(name, (a, b), _moved_type(a.type, b).with_nullable(nullable))
+            return Call(name, (a, b), a.type.with_nullable(nullable))
     if name == "*" and a.type.is_in(NUMERIC) and b.type.is_in(INTERVAL):
         a, b = b, a
     if name in {"*", "/"} and a.type.is_in(INTERVAL) and b.type.is_in(NUMERIC):
         number = coerce(b, t.BIGINT()) if b.type.is_in(INTEGER) else coerce(b, t.DOUBLE())
         return Call(name, (a, number), a.type.with_nullable(nullable))
     return None
-
-
-def _moved_type(kind: SqlType, interval: Expression) -> SqlType:
-    if kind.root is not TypeRoot.DATE or interval.type.root is TypeRoot.YEAR_MONTH:
-        return kind
-    constant = isinstance(interval, Literal) and interval.value is not None
-    if constant and isinstance(interval, Literal) and interval.value % dates.DAY_MS == 0:
-        return kind
-    return t.TIMESTAMP(3)
 
 
 def _negated(arg: Expression) -> Expression:
@@ -232,9 +225,8 @@ def moved(kind: SqlType, interval: SqlType, target: SqlType, sign: int) -> Kerne
         if kind.root is TypeRoot.TIME:
             return (x + sign * millis) % dates.DAY_MS
         if kind.root is TypeRoot.DATE:
-            if target.root is TypeRoot.DATE:
-                return x + sign * millis // dates.DAY_MS
-            return x * dates.DAY_MS + sign * millis
+            # Whole days only: 36 hours are one day.
+            return x + sign * (np.sign(millis) * (np.abs(millis) // dates.DAY_MS))
         return x + sign * millis * (dates.TICKS[arrow.unit] // 1000)
 
     return lambda _ev, a, b: on_two(add_millis, a, b, arrow)

@@ -67,7 +67,7 @@ def _chr(code: int) -> str:
 
 define(
     "ASCII", [sig(p.STRING, to=t.INT())],
-    slow(lambda s: s.encode()[0] if s else 0, pa.int32()),
+    slow(lambda s: (s.encode()[0] ^ 0x80) - 0x80 if s else 0, pa.int32()),
     ("ASCII('abc')", "97"), ("ASCII(CAST(NULL AS STRING))", None), costly=True,
 )  # fmt: skip
 define(

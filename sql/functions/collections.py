@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from lesto.sql import types as t
 from lesto.sql.builder import coerce, not_taken
 from lesto.sql.casts.text import entries_type
-from lesto.sql.errors import SqlEvaluationError
+from lesto.sql.errors import FunctionArgumentsError, SqlEvaluationError
 from lesto.sql.expressions import Call, Expression, Literal
 from lesto.sql.functions import params as p
 from lesto.sql.functions.table import ScalarFunction, function, register, sig
@@ -113,6 +113,9 @@ def _bind_item(args: Sequence[Expression]) -> Expression:
         raise not_taken(function("ITEM"), args)
     holder, index = args
     if holder.type.root is TypeRoot.ARRAY and index.type.is_in(t.INTEGER):
+        if isinstance(index, Literal) and index.value is not None and index.value < 1:
+            msg = f"an array's elements count from 1: there is no element {index.value}"
+            raise FunctionArgumentsError(msg, remedy="write array[1] for the first")
         fitted = coerce(index, t.INT().with_nullable(index.type.nullable))
         return Call("ITEM", (holder, fitted), holder.type.element.with_nullable(True))
     if holder.type.root is TypeRoot.MAP and casts_implicitly(index.type, holder.type.children[0]):

@@ -14,8 +14,8 @@ from lesto.sql.expressions import Call, Expression, Literal
 from lesto.sql.functions import params as p
 from lesto.sql.functions.decimals import comparable
 from lesto.sql.functions.table import ScalarFunction, function, pure, register, sig
-from lesto.sql.type_rules import casts_explicitly, find_common_type
-from lesto.sql.types import CHARACTER, SqlType, TypeRoot
+from lesto.sql.type_rules import find_common_type
+from lesto.sql.types import CHARACTER, DATETIME, SqlType, TypeRoot
 from lesto.sql.values import (
     Evaluation,
     Kernel,
@@ -39,15 +39,16 @@ _COMPARE: Final[dict[str, tuple[Any, Callable[[Any, Any], bool]]]] = {
 
 
 def comparison_type(types: Sequence[SqlType]) -> SqlType | None:
-    """The type in which values are compared: text is read as the other type."""
+    """The type in which values are compared: text beside a date or time is read as one."""
     others = [kind for kind in types if not kind.is_in(CHARACTER)]
     if others and len(others) < len(types):
         target = find_common_type(others)
-        if target is None or target.root is TypeRoot.NULL:
-            return t.STRING()
-        if target.children or not casts_explicitly(t.STRING(), target):
+        if target is None:
             return None
-        return target.with_nullable(True)
+        if target.root is TypeRoot.NULL:
+            return t.STRING()
+        # A number beside a text is more often a mistake than a wish; so it is in the reference.
+        return target.with_nullable(True) if target.is_in(DATETIME) else None
     return find_common_type(types)
 
 
@@ -103,7 +104,6 @@ _EXAMPLES: Final[dict[str, tuple[tuple[str, str | None], ...]]] = {
         ("1 = 1", "TRUE"),
         ("1 = CAST(NULL AS INT)", None),
         ("1 = 1.0", "TRUE"),
-        ("1 = '1'", "TRUE"),
         ("'a' = 'b'", "FALSE"),
         ("DATE '2020-01-01' = '2020-01-01'", "TRUE"),
         ("ARRAY[1, 2] = ARRAY[1, 2]", "TRUE"),

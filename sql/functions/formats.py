@@ -34,20 +34,27 @@ _TEXT: Final = pa.string()
 _MILLIS: Final = pa.timestamp("ms")
 _NO_TIME: Final = -(1 << 63)
 _KIND: Final = t.TIMESTAMP(3)
+#: A decimal number of seconds loses its fraction; that of a DOUBLE counts.
+_WHOLE: Final = p.kind_of("DECIMAL", {TypeRoot.DECIMAL}, t.BIGINT(), to=t.BIGINT())
 
 
 # -------------------------------------------------------------------------------------- DATE_FORMAT
 
 
 def _bind_format(args: Sequence[Expression]) -> Expression:
-    if len(args) == 2 and args[0].type.is_in(CHARACTER):
-        args = [cast(args[0], t.TIMESTAMP(3), attempt=True), args[1]]
-    elif len(args) == 2 and args[0].type.root is TypeRoot.DATE:
+    if len(args) == 2 and args[0].type.root is TypeRoot.DATE:
         args = [cast(args[0], t.TIMESTAMP(3)), args[1]]
     return bind_signature(function("DATE_FORMAT"), args)
 
 
+def _reformat(text: str, pattern: str) -> str | None:
+    found = date_pattern(_DEFAULT).read(text, lenient=True)
+    return None if found is None else date_pattern(pattern).format_one(_millis(found), "ms")
+
+
 def _date_format(call_: Call) -> Kernel:
+    if call_.args[0].type.is_in(CHARACTER):
+        return per_row(_reformat, _TEXT)
     zoned = call_.args[0].type.root is TypeRoot.TIMESTAMP_LTZ
     text = constant(call_.args[1])
     if text is not None:
@@ -236,7 +243,8 @@ def _define(
 
 
 _define(
-    "DATE_FORMAT", [sig(p.TIMESTAMP, p.STRING, to=t.STRING())], _date_format,
+    "DATE_FORMAT",
+    [sig(p.TIMESTAMP, p.STRING, to=t.STRING()), sig(p.STRING, p.STRING, to=t.STRING())], _date_format,
     ("DATE_FORMAT(TIMESTAMP '2020-05-17 12:44:31', 'yyyy-MM-dd')", "2020-05-17"),
     ("DATE_FORMAT(TIMESTAMP '2020-05-17 12:44:31', 'HH:mm')", "12:44"),
     ("DATE_FORMAT(TIMESTAMP '2020-05-07 01:04:31.123', 'd/M/yy h:mm a SSS')", "7/5/20 1:04 AM 123"),
@@ -266,6 +274,7 @@ _define(
     "TO_TIMESTAMP_LTZ",
     [
         sig(p.BIGINT, p.INT_LITERAL, to=t.TIMESTAMP_LTZ(3)),
+        sig(_WHOLE, p.INT_LITERAL, to=t.TIMESTAMP_LTZ(3)),
         sig(p.DOUBLE, p.INT_LITERAL, to=t.TIMESTAMP_LTZ(3)),
         sig(p.STRING, p.STRING, to=t.TIMESTAMP_LTZ(3)),
         sig(p.STRING, p.STRING, p.STRING, to=t.TIMESTAMP_LTZ(3)),

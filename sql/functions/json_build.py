@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import decimal
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -43,7 +44,10 @@ def to_json(value: Any, kind: SqlType) -> Any:
             return _Number(plain_decimal(value))
         case TypeRoot.DOUBLE | TypeRoot.FLOAT:
             render = java_double if kind.root is TypeRoot.DOUBLE else java_float
-            return _Number(render(value)) if math.isfinite(value) else render(value)
+            if not math.isfinite(value):
+                return render(value)
+            # As BigDecimal writes it: 1.0E+10.
+            return _Number(decimal.Decimal(render(value)))
         case TypeRoot.BINARY | TypeRoot.VARBINARY:
             return base64.b64encode(value).decode()
         case TypeRoot.ARRAY:
@@ -87,7 +91,7 @@ def _time_text(value: int, kind: SqlType) -> str:
         return f"{clock:%H:%M:%S}{tail}"
     moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)  # noqa: DTZ001
     zone = "Z" if kind.root is TypeRoot.TIMESTAMP_LTZ else ""
-    return f"{moment:%Y-%m-%d %H:%M:%S}{tail}{zone}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{tail}{zone}"
 
 
 class _Raw(str):
@@ -208,12 +212,12 @@ def _checked_json(text: str) -> str:
     if not is_json(text):
         msg = f"{text[:100]!r} is no JSON"
         raise JsonError(msg, remedy="look at the rows that hold other text")
-    return text
+    return dumps(parsed(text))
 
 
 define(
     "JSON", lambda _call: per_row(_checked_json, _TEXT),
-    ("""JSON_OBJECT('K' VALUE JSON('{"a": 1}'))""", '{"K":{"a": 1}}'),
+    ("""JSON_OBJECT('K' VALUE JSON('{"a": 1}'))""", '{"K":{"a":1}}'),
     signatures=(sig(p.STRING, to=t.STRING()),), fallible=True,
 )  # fmt: skip
 

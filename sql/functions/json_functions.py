@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -34,13 +35,13 @@ class JsonError(SqlEvaluationError):
 
 
 class _Float(float):
-    """A number that is written as it was read."""
+    """A number with all its digits, written as Java's BigDecimal writes it."""
 
     text: str
 
     def __new__(cls, text: str) -> _Float:
         made = super().__new__(cls, text)
-        made.text = text
+        made.text = str(decimal.Decimal(text))
         return made
 
 
@@ -213,7 +214,7 @@ def _exists(call_: Call) -> Kernel:
             if on_error == "ERROR":
                 raise _error(found)
             return {"TRUE": True, "FALSE": False}.get(str(on_error))
-        return bool(found.values)
+        return bool(found.values) and not (found.definite and found.values[0] is None)
 
     by_row = per_row(one, pa.bool_())
     return lambda ev, text, path, _e: by_row(ev, text, path)
@@ -293,7 +294,8 @@ def _value(call_: Call) -> Kernel:
                 cause = f"{path} finds nothing"
                 raise _error(cause)
             return if_empty if on_empty == "DEFAULT" else None
-        if len(found.values) > 1 or isinstance(found.values[0], dict | list):
+        # A path that may lead to several places leads to an array, even of one.
+        if not found.definite or isinstance(found.values[0], dict | list):
             return failed(f"{path} leads to no scalar", if_error)
         try:
             return read(found.values[0])
@@ -397,7 +399,7 @@ define(
     "JSON_VALUE", _value, ("""JSON_VALUE('{"a": true}', '$.a')""", "true"),
     ("""JSON_VALUE('{"a": true}', '$.a' RETURNING BOOLEAN)""", "TRUE"),
     ("""JSON_VALUE('{"a": 1.50}', '$.a')""", "1.50"),
-    ("""JSON_VALUE('{"a": "7"}', '$.a' RETURNING INT)""", "7"),
+    ("""JSON_VALUE('{"a": 7}', '$.a' RETURNING INT)""", "7"),
     ("""JSON_VALUE('{"a": true}', 'lax $.b' DEFAULT 'x' ON EMPTY)""", "x"),
     ("""JSON_VALUE('{"a": true}', 'strict $.b' DEFAULT 'y' ON ERROR)""", "y"),
     ("""JSON_VALUE('{"a.b": [0.998,0.996]}', '$.["a.b"][0]' RETURNING DOUBLE)""", "0.998"),

@@ -370,8 +370,8 @@ def _hex(call_: Call) -> Kernel:
 
 def _unhex(text: str) -> bytes | None:
     if len(text) % 2:
-        # As the reference does: an odd first digit stands alone.
-        text = "0" + text
+        # As the reference does: the first digit of an odd number becomes a zero byte.
+        text = "00" + text[1:]
     try:
         return bytes.fromhex(text) if not any(c.isspace() for c in text) else None
     except ValueError:

@@ -281,7 +281,7 @@ def _overlay(text: str, new: str, start: int, length: int | None = None) -> str:
         return text
     count = len(new) if length is None else length
     end = start - 1 + count
-    if count < 0 or end > len(text):
+    if count <= 0 or end > len(text):
         return text[: start - 1] + new
     return text[: start - 1] + new + text[end:]
 
@@ -359,9 +359,7 @@ def _position(needle: int, text: int) -> Callable[[Call], Kernel]:
 
 
 def _locate(needle: str, text: str, start: int = 1) -> int:
-    if start < 1 or start - 1 > len(text):
-        return 0
-    return text.find(needle, start - 1) + 1
+    return text.find(needle, max(0, start - 1)) + 1
 
 
 define(

@@ -123,7 +123,7 @@ def _parts(unit: str, kind: SqlType) -> Callable[[dates.Ints], dates.Ints]:
                 return days * 86_400 + ticks // second
             case _:
                 per = {"MILLISECOND": 1000, "MICROSECOND": 10**6, "NANOSECOND": 10**9}[unit]
-                fraction = ticks % (second * 60)
+                fraction = ticks % second
                 scaled = (
                     fraction * (per // second) if per >= second else fraction // (second // per)
                 )
@@ -143,7 +143,7 @@ def _interval_parts(unit: str, kind: SqlType) -> Callable[[dates.Ints], dates.In
             return found
         whole = {"DAY": size // 86_400_000, "HOUR": size // 3_600_000 % 24}
         whole |= {"MINUTE": size // 60_000 % 60, "SECOND": size // 1000 % 60}
-        found = sign * whole.get(unit, size % 60_000)
+        found = sign * whole.get(unit, size % 1000)
         return found
 
     return compute
@@ -204,7 +204,7 @@ register(
             ("EXTRACT(WEEK FROM DATE '2021-01-03')", "53"),
             ("EXTRACT(CENTURY FROM DATE '2001-01-01')", "21"),
             ("EXTRACT(EPOCH FROM TIMESTAMP '1970-01-02 00:00:01')", "86401"),
-            ("EXTRACT(MILLISECOND FROM TIMESTAMP '2020-01-01 10:11:12.345')", "12345"),
+            ("EXTRACT(MILLISECOND FROM TIMESTAMP '2020-01-01 10:11:12.345')", "345"),
             ("EXTRACT(HOUR FROM TIME '10:11:12')", "10"),
             ("EXTRACT(DAY FROM INTERVAL '3 04:00:00' DAY TO SECOND)", "3"),
             ("EXTRACT(YEAR FROM CAST(NULL AS DATE))", None),
@@ -361,7 +361,7 @@ def _bind_add(args: Sequence[Expression]) -> Expression:
     if isinstance(args[1], Literal) and args[1].value is not None:
         interval = Literal(factor * args[1].value, kind.not_null())
     if moment.type.root is TypeRoot.DATE and not months and unit not in {"DAY", "WEEK"}:
-        moment = cast(moment, t.TIMESTAMP(0 if unit != "MILLISECOND" else 3))
+        moment = cast(moment, t.TIMESTAMP(6))
     elif moment.type.root is TypeRoot.DATE and not months:
         kind_ = moment.type.with_nullable(moment.type.nullable or interval.type.nullable)
         return Call("+", (moment, interval), kind_)

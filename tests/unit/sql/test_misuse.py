@@ -31,6 +31,7 @@ from lesto.sql.expressions import InputRef
         ("1 AND TRUE", "LESTO-2122", "AND does not take"),
         ("ARRAY[1] < ARRAY[2]", "LESTO-2122", "< does not take"),
         ("DATE '2020-01-01' = 1", "LESTO-2122", "= does not take"),
+        ("1 = '1'", "LESTO-2122", r"= does not take \(INT NOT NULL, CHAR\(1\) NOT NULL\)"),
         (
             "CASE WHEN 1 THEN 2 END",
             "LESTO-2122",
