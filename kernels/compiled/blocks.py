@@ -37,6 +37,15 @@ def put_fixed32(out: Any, at: Any, n: Any) -> Any:
 
 
 @inline
+def put_restarts(out: Any, at: Any, restarts: Any, entries: Any) -> Any:
+    """The places of whole keys and their count, which end a block; returns the place behind."""
+    count = (entries + _RESTART_ENTRIES - 1) // _RESTART_ENTRIES
+    for r in range(count):
+        at = put_fixed32(out, at, restarts[r])
+    return put_fixed32(out, at, count)
+
+
+@inline
 def common_bytes(a: Any, b: Any, n: Any) -> Any:
     """How many of ``n`` bytes at two addresses are equal before the first that is not."""
     k = 0
@@ -113,10 +122,7 @@ def write_blocks(
         at += length
         entries += 1
         if at - begin >= block_bytes or i == n - 1:
-            count = (entries + _RESTART_ENTRIES - 1) // _RESTART_ENTRIES
-            for r in range(count):
-                at = put_fixed32(out, at, restarts[r])
-            at = put_fixed32(out, at, count)
+            at = put_restarts(out, at, restarts, entries)
             ends[blocks] = at
             rows[blocks] = i + 1
             blocks += 1

@@ -1,13 +1,16 @@
 """What surrounds functions and jobs: operator state, BATCH mode, accumulators, files, listeners."""
 
 import asyncio
+import importlib.util
 import inspect
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from pathlib import Path
 
+import cloudpickle
 import pyarrow as pa
 import pytest
 
@@ -267,8 +270,28 @@ def test_an_async_sink_sends_everything_in_batches(cluster, tmp_path):
     assert sorted(map(int, (tmp_path / "sent").read_text().split())) == list(range(1, 301))
 
 
-def test_the_examples_of_connectors_in_plain_python(cluster, tmp_path):
-    from examples import custom_sink, custom_source
+@pytest.fixture
+def example(monkeypatch):
+    """Loads programs of examples/ as modules; workers do not have them and get them by value."""
+    loaded = []
+
+    def load(name):
+        path = Path(__file__).parents[2] / "examples" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        cloudpickle.register_pickle_by_value(module)
+        loaded.append(module)
+        return module
+
+    yield load
+    for module in loaded:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def test_the_examples_of_connectors_in_plain_python(cluster, tmp_path, example):
+    custom_sink, custom_source = example("custom_sink"), example("custom_source")
 
     for module in (custom_source.Journal, custom_sink.SqliteSink):
         assert len(inspect.getsource(module).splitlines()) < 40

@@ -153,10 +153,9 @@ def test_a_script_that_never_executes(run):
 
 
 def test_a_connector_that_does_not_exist(run):
-    done = run("from lesto.datastream.connectors.pulsar import PulsarSource  # HERE\n")
-    done.is_clear(
-        1, "", "lesto.datastream.connectors.pulsar", remedy="", traceback="ModuleNotFound"
-    )
+    imported = "from lesto.datastream.connectors.pulsar import PulsarSource\n"
+    done = run(f"{imported}PulsarSource.builder()  # HERE\n")
+    done.is_clear(2, "LESTO-2001", "PulsarSource", remedy="Kafka")
 
 
 def test_an_input_path_that_does_not_exist(run, tmp_path):
