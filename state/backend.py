@@ -121,6 +121,10 @@ class KeyedStateBackend(ABC):
         """Keys that have a value in the state."""
 
     @abstractmethod
+    def has_state(self, name: str) -> bool:
+        """Whether a state or table of this name was restored or has been asked for."""
+
+    @abstractmethod
     def prefetch(self, keys: Sequence[Any]) -> None:
         """Hint that these keys will be used by the next batch, so that one multi-get can serve
         them.

@@ -242,6 +242,10 @@ class KeyedBackendBase(KeyedStateBackend):
         self._tables.clear()
         self._timers.clear()
 
+    def has_state(self, name: str) -> bool:
+        """Whether a state or table of this name was restored or has been asked for."""
+        return self.registry.get(name) is not None
+
     # -- timers and tables
 
     def timers(self, name: str) -> HeapTimerQueue:

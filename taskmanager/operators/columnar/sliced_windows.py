@@ -21,7 +21,7 @@ from lesto.kernels import windows
 from lesto.kernels.index import HashIndex
 from lesto.kernels.keygroups import key_groups
 from lesto.kernels.partition import take_array
-from lesto.state.table import StateTable
+from lesto.state.table import Hashes, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Folded, Slots
 from lesto.taskmanager.operators.columnar.distinct import Distinct
 from lesto.taskmanager.operators.columnar.time_windows import Lists, taken
@@ -88,28 +88,43 @@ class SlicedWindows:
         self._owner: Slots = np.zeros(1024, np.int64)  # by slot: number of its key
         self._held: Slots = np.zeros(1024, np.int64)  # by number: slots of the key
         self._place: Slots = np.zeros(1024, np.int64)  # by number: scratch
-        #: By slot: windows that end up to this ms have fired for it.
-        self._until: Slots = np.full(1024, MIN_TIMESTAMP, np.int64)
-        self._done = self._floor = MIN_TIMESTAMP
-        live = table.live_slots()
-        self._restore([_decode(item) for item in saved], live)
+        #: Windows that end up to this ms have fired for all keys.
+        self._done = MIN_TIMESTAMP
+        #: Behind a restore: the same by key group, until all are where the furthest has been.
+        self._ahead: Slots | None = None
+        self._furthest = MIN_TIMESTAMP
+        #: By slot while some groups are ahead: windows that end up to this ms have fired for it.
+        self._until: Slots = np.zeros(0, np.int64)
+        self._restore([_decode(item) for item in saved], table.live_slots())
 
     def _restore(self, saved: list[_Fired], live: Slots) -> None:
-        self._done = self._floor = max((item.until for item in saved), default=MIN_TIMESTAMP)
-        if len(live) == 0:
-            return
-        keys = self._table.keys(live)
-        hashes = self._table.hashes(keys)
-        self._open.add(self._table.namespaces(live), live)
-        self._enter(live, *self._keys.lookup_or_insert(keys, hashes))
-        groups = key_groups(hashes, self._groups)
+        until = np.full(self._groups, MIN_TIMESTAMP, np.int64)
         for item in saved:
-            mine = (groups >= item.first) & (groups <= item.last)
-            self._until[live[mine]] = item.until
+            part = until[item.first : item.last + 1]
+            np.maximum(part, item.until, out=part)
+        own = until[self._first_group : self._last_group + 1]
+        self._done, self._furthest = int(own.min()), int(own.max())
+        if self._done < self._furthest:
+            self._ahead = until
+        if len(live):
+            keys = self._table.keys(live)
+            hashes = self._table.hashes(keys)
+            self._open.add(self._table.namespaces(live), live)
+            self._enter(live, hashes, *self._keys.lookup_or_insert(keys, hashes))
 
     def save(self) -> dict[str, list[bytes]]:
         """Union list state."""
-        return {FIRED_STATE: [_encode(_Fired(self._first_group, self._last_group, self._done))]}
+        first, last, ahead = self._first_group, self._last_group, self._ahead
+        if ahead is None:
+            return {FIRED_STATE: [_encode(_Fired(first, last, self._done))]}
+        until = np.maximum(ahead[first : last + 1], self._done)
+        starts = [0, *(np.flatnonzero(np.diff(until)) + 1).tolist()]
+        ends = [*starts[1:], len(until)]
+        runs = [
+            _Fired(first + start, first + end - 1, int(until[start]))
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        return {FIRED_STATE: [_encode(run) for run in runs]}
 
     # -- records
 
@@ -119,7 +134,7 @@ class SlicedWindows:
         hashes = self._table.hashes(keys)
         values = self._plan.values(batch.data)
         slices = windows.tumble(times, self._slice, self._offset % self._slice)
-        gone = self._last_ms(slices) <= max(watermark, self._floor)
+        gone = self._last_ms(slices) <= self._fired_for(hashes, watermark)
         if gone.any():
             self._late.take(batch, np.flatnonzero(gone))
             rows = np.flatnonzero(~gone)
@@ -133,16 +148,25 @@ class SlicedWindows:
             new = slots[new_rows]
             self._open.add(slices[new_rows], new)
             own = [take_array(k, new_rows) for k in keys]
-            self._enter(new, *self._keys.lookup_or_insert(own, hashes[new_rows]))
+            of_new = hashes[new_rows]
+            self._enter(new, of_new, *self._keys.lookup_or_insert(own, of_new))
         self._plan.fold(self._table, slots, values)
 
-    def _enter(self, slots: Slots, numbers: Slots, n_new: int) -> None:
+    def _fired_for(self, hashes: Hashes, watermark: int) -> Slots | int:
+        """Until when windows have fired for keys."""
+        done = max(watermark, self._done)
+        if self._ahead is None:
+            return done
+        return np.maximum(self._ahead[key_groups(hashes, self._groups)], done)
+
+    def _enter(self, slots: Slots, hashes: Hashes, numbers: Slots, n_new: int) -> None:
         """Note whose the new slots are."""
         bound = int(slots.max()) + 1
         self._owner = _room(self._owner, bound)
-        self._until = _room(self._until, bound)
         self._owner[slots] = numbers
-        self._until[slots] = self._floor
+        if self._ahead is not None:
+            self._until = _room(self._until, bound)
+            self._until[slots] = self._ahead[key_groups(hashes, self._groups)]
         if n_new:
             bound = self._keys.slot_bound
             self._held, self._place = _room(self._held, bound), _room(self._place, bound)
@@ -161,7 +185,9 @@ class SlicedWindows:
             self._fire(start)
             self._done = start + self._size - 1
             yield
-        self._done = watermark
+        self._done = max(self._done, watermark)
+        if self._done >= self._furthest:
+            self._ahead = None
         starts = np.array(self._open.starts, np.int64)
         over = starts[self._last_ms(starts) <= watermark].tolist()
         if over:
@@ -173,16 +199,14 @@ class SlicedWindows:
         for at in self._open.until(watermark):
             last = at - (at - self._offset) % self._slide
             found.update(range(last, at - self._size, -self._slide))
-        # Behind a restore, which of them have fired is known slot by slot.
-        done = MIN_TIMESTAMP if self._done == self._floor else self._done
-        return sorted(s for s in found if done < s + self._size - 1 <= watermark)
+        return sorted(s for s in found if self._done < s + self._size - 1 <= watermark)
 
     def _fire(self, start: int) -> None:
         slices = range(start, start + self._size, self._slice)
         parts = [self._open.slots(s) for s in slices if s in self._open]
         slots = np.concatenate(parts)
         last_ms = start + self._size - 1
-        if last_ms <= self._floor:  # only behind a restore
+        if self._ahead is not None:
             slots = slots[self._until[slots] < last_ms]
             if len(slots) == 0:
                 return

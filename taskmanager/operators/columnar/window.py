@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import gcd
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from lesto.common.windowing import (
     settled,
 )
 from lesto.kernels import jit
+from lesto.state.errors import StateMismatchError
 from lesto.state.table import AccumulatorSpec, StateTable, TableDescriptor
 from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan
@@ -32,6 +33,10 @@ from lesto.taskmanager.operators.columnar.time_windows import TimeWindows
 from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.window_firing import Firing
+
+#: Names of the state tables.
+WINDOWS_TABLE: Final = "window_aggregate"
+SLICES_TABLE: Final = "window_slices"
 
 
 class WindowAggregateOperator(Operator):
@@ -96,8 +101,8 @@ class WindowAggregateOperator(Operator):
             return SessionWindows(assigner.session_gap, lateness, plan, table, results, late)
         assigner = settled(assigner, context.clock.now_ms())
         shape = (assigner.size, getattr(assigner, "slide", assigner.size), assigner.offset)
-        if can_slice(shape, lateness, plan):
-            table = self._table(plan, (), gcd(shape[0], shape[1]), "window_slices")
+        if self._slices(can_slice(shape, lateness, plan)):
+            table = self._table(plan, (), gcd(shape[0], shape[1]), SLICES_TABLE)
             results = WindowResults(plan, table, self.output)
             backend = self._backend
             groups = (backend.key_group_start, backend.key_group_end, backend.max_parallelism)
@@ -107,12 +112,27 @@ class WindowAggregateOperator(Operator):
         results = WindowResults(plan, table, self.output)
         return TimeWindows(shape, lateness, plan, table, results, late)
 
+    def _slices(self, possible: bool) -> bool:
+        """Whether windows are made up of slices: restored ones go on as they were stored.
+
+        Raises:
+            StateMismatchError: they were, and cannot be any more.
+        """
+        slices, whole = map(self._backend.has_state, (SLICES_TABLE, WINDOWS_TABLE))
+        if slices and (whole or not possible):
+            msg = f"the sliding windows of '{self.context.operator_name}' were stored in slices"
+            raise StateMismatchError(
+                msg + ", and are not made up of slices now: lateness or aggregates have changed",
+                remedy="restore with the job that wrote it, or change the operator's uid",
+            )
+        return possible and not whole
+
     def _table(
         self,
         plan: AggregatePlan,
         extra: tuple[AccumulatorSpec, ...],
         window_ms: int | None,
-        name: str = "window_aggregate",
+        name: str = WINDOWS_TABLE,
     ) -> StateTable:
         self.table = self._backend.table(
             TableDescriptor(

@@ -77,6 +77,9 @@ class Backend:
             self.live[descriptor.name] = table
         return self.live[descriptor.name]
 
+    def has_state(self, name):
+        return name in self.live or (self.store is not None and name in self.store.tables)
+
     def snapshot(self, checkpoint_id, *, canonical):
         """Nothing: the rig's store takes the tables' changes."""
 
