@@ -83,7 +83,7 @@ class AsyncKeyedContext:
 
     def delete_processing_time_timer(self, timestamp: int) -> None:
         """Remove a timer; nothing happens when there is none."""
-        self._later(self._operator.timer_service.delete_processing_time_timer, timestamp)
+        self._later(self._operator.delete_processing_timer, timestamp)
 
 
 class AsyncKeyedOperator(AsyncWaitOperator):
@@ -110,7 +110,8 @@ class AsyncKeyedOperator(AsyncWaitOperator):
         self._busy: dict[Any, deque[Request]] = {}
         self._behind = 0  # records in those queues
         self._free: deque[Request] = deque()  # their key has become free
-        self._late: list[tuple[int, Any]] = []  # timers of keys that are busy
+        # Timers of keys that are busy; each once, though a checkpoint puts them back in the queue.
+        self._late: dict[tuple[int, Any], None] = {}
 
     def open(self) -> None:
         """Get the restored state, then as ever."""
@@ -203,7 +204,7 @@ class AsyncKeyedOperator(AsyncWaitOperator):
                 del self._busy[journal.key]
         super()._emit(requests)
         if self._late:
-            late, self._late = self._late, []
+            late, self._late = self._late, {}
             for timestamp, key in late:
                 self._timers.processing.delete(timestamp, key)
                 self._fire_processing(timestamp, key)
@@ -223,12 +224,17 @@ class AsyncKeyedOperator(AsyncWaitOperator):
     def _fire_processing(self, timestamp: int, key: Any) -> None:
         """Not beside a record of the key: that has read the state already."""
         if key in self._busy:
-            self._late.append((timestamp, key))
+            self._late[timestamp, key] = None
             return
         with self._state.lock:
             self._state.backend.current_key = key
             results = self._fire(timestamp, TimeDomain.PROCESSING_TIME)
         emit_at(self.output, results, None)
+
+    def delete_processing_timer(self, timestamp: int) -> None:
+        """Remove a timer of the current key, one too that is due and waits for its record."""
+        self._late.pop((timestamp, self._state.backend.current_key), None)
+        self.timer_service.delete_processing_time_timer(timestamp)
 
     def _fire(self, timestamp: int, domain: TimeDomain) -> list[Any]:
         if self._on_timer is None:

@@ -490,3 +490,57 @@ def test_a_processing_timer_waits_for_the_record_of_its_key(harness):
     function.gate.answer(("a", 7))
     settle(h, 3)
     assert sorted(h.output.rows, key=repr)[0] == ("a", "timer", "PROCESSING_TIME")
+
+
+def test_a_processing_timer_fires_once_though_checkpoints_and_other_timers_come_before(harness):
+    class Later(Timed):
+        def on_timer(self, timestamp, ctx):
+            return [(ctx.get_current_key(), timestamp)]
+
+    function = Later()
+    h = harness(AsyncKeyedOperator(function, call("process_element"), KEY))
+    start = h.clock.now_ms()
+    h.feed([("a", -1), ("b", -1)])
+    function.gate.answer(("a", -1), ("b", -1))
+    settle(h, 2)
+    h.feed([("a", 7)])
+    until(lambda: ("a", 7) in function.gate.asked)
+    h.advance(1)
+    h.snapshot()  # with the timer of the key that is busy
+    h.feed([("b", -2)])
+    function.gate.answer(("b", -2))
+    function.gate.answer(("a", 7))
+    until(lambda: len(h.operator._runner._done) == 2)
+    h.operator._timers._ring(start + 1)  # another alarm
+    settle(h, 6)
+    h.advance(5)
+    fired = [row for row in h.output.rows if row[1] >= start and row[0] == "a"]
+    assert fired == [("a", start)]
+
+
+def test_a_record_removes_a_processing_timer_that_waits_for_it(harness):
+    class Removing(Timed):
+        async def process_element(self, value, ctx):
+            await self.gate.async_invoke(value)
+            service = ctx.timer_service()
+            if value[1] == 0:
+                service.register_processing_time_timer(value[2])
+            else:
+                service.delete_processing_time_timer(value[2])
+            return [value]
+
+    function = Removing()
+    h = harness(AsyncKeyedOperator(function, call("process_element"), KEY))
+    at = h.clock.now_ms() + 5
+    h.feed([("a", 0, at)])
+    function.gate.answer(("a", 0, at))
+    settle(h, 1)
+    h.feed([("a", 1, at)])
+    until(lambda: ("a", 1, at) in function.gate.asked)
+    h.advance(10)
+    h.snapshot()
+    function.gate.answer(("a", 1, at))
+    settle(h, 2)
+    h.advance(10)
+    assert h.output.rows == [("a", 0, at), ("a", 1, at)]
+    assert len(h.operator._timers.processing) == 0
