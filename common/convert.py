@@ -201,7 +201,7 @@ def _kinds(batch: RowBatch) -> RowKinds | None:
     if batch.kinds is not None:
         return batch.kinds
     values = batch.values
-    if not values or not isinstance(values[0], Row):
+    if not any(issubclass(kind, Row) for kind in {*map(type, values)}):
         return None
     kinds = np.fromiter(
         (v.get_row_kind() if isinstance(v, Row) else 0 for v in values), np.int8, len(values)

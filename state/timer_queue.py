@@ -12,6 +12,8 @@ from lesto.state.backend import TimerQueue
 from lesto.state.entry_keys import sized, take_sized
 
 Timer = tuple[int, Any, Any]  # timestamp, key, namespace
+#: Keys to themselves: 1, 1.0 and True are equal, and what is stored has the bytes of one of them.
+_Keys = dict[Any, Any]
 _TIME = struct.Struct(">Q")
 _SIGN = 1 << 63
 TIME_BYTES = _TIME.size
@@ -34,16 +36,16 @@ class _Bucket:
     def __init__(self, timestamp: int, namespace: Any) -> None:
         self.timestamp = timestamp
         self.namespace = namespace
-        self.new: dict[Any, None] = {}
-        self.stored: dict[Any, None] = _NO_KEYS
-        self.gone: dict[Any, None] = _NO_KEYS
+        self.new: _Keys = {}
+        self.stored: _Keys = _NO_KEYS
+        self.gone: _Keys = _NO_KEYS
         self.queued = False
         self.changed = False
         self.due: Iterator[Any] | None = None
 
 
 #: Stands for an empty dict, and is never written to: most buckets need no dict of their own.
-_NO_KEYS: Final[dict[Any, None]] = {}
+_NO_KEYS: Final[_Keys] = {}
 
 #: With fewer buckets the heap is never compacted.
 _HEAP_MIN: Final = 64
@@ -77,10 +79,9 @@ class HeapTimerQueue(TimerQueue):
         elif key in bucket.new or key in bucket.stored:
             return False
         if bucket.gone and key in bucket.gone:
-            del bucket.gone[key]
-            self._keep(bucket, key)
+            self._keep(bucket, bucket.gone.pop(key))
         else:
-            bucket.new[key] = None
+            bucket.new[key] = key
         self._count += 1
         if not bucket.queued:
             self._enqueue(bucket)
@@ -180,11 +181,11 @@ class HeapTimerQueue(TimerQueue):
         if key in bucket.new:
             del bucket.new[key]
         elif key in bucket.stored:
-            del bucket.stored[key]
+            stored = bucket.stored.pop(key)
             if self._tracks:
                 if bucket.gone is _NO_KEYS:
                     bucket.gone = {}
-                bucket.gone[key] = None
+                bucket.gone[stored] = stored
                 if not bucket.changed:
                     self._note(bucket)
         else:
@@ -195,7 +196,7 @@ class HeapTimerQueue(TimerQueue):
     def _keep(self, bucket: _Bucket, key: Any) -> None:
         if bucket.stored is _NO_KEYS:
             bucket.stored = {}
-        bucket.stored[key] = None
+        bucket.stored[key] = key
 
     def _note(self, bucket: _Bucket) -> None:
         if self._tracks:

@@ -42,3 +42,14 @@ def test_a_row_of_other_fields_is_an_error_that_names_them():
 def test_rows_that_are_named_already_are_not_touched():
     batch = RowBatch([Row(id=1, name="a")])
     assert to_named_rows(batch, SCHEMA) is batch
+
+
+@pytest.mark.parametrize("first", [(1, "a"), [1, "a"], Row(1, "a")])
+def test_kinds_of_rows_behind_a_tuple_are_kept(first):
+    row = Row(2, "b")
+    row.set_row_kind(RowKind.DELETE)
+    batch = RowBatch([first, row])
+    assert to_columnar(batch, SCHEMA).kinds.tolist() == [0, 3]
+    named = to_named_rows(batch, SCHEMA)
+    assert named.kinds.tolist() == [0, 3]
+    assert named.values[1].get_row_kind() is RowKind.DELETE

@@ -122,3 +122,16 @@ def test_changes_bring_the_stored_timers_up_to_date(steps):
             stored = (stored - set(deleted)) | set(added)
             assert stored == model == set(queue.live())
     assert queue.peek() == min((t[0] for t in model), default=None)
+
+
+def test_a_timer_is_forgotten_by_the_bytes_it_was_stored_with():
+    """1, 1.0 and True are one key, with bytes of their own each."""
+    queue = HeapTimerQueue(track_changes=True)
+    queue.register(5, 1)
+    assert queue.take_changes() == ([(5, 1, None)], [])
+    assert queue.delete(5, 1.0)
+    assert queue.register(5, True)  # the stored one lives on
+    assert queue.take_changes() == ([], [])
+    assert queue.delete(5, 1.0)
+    ((deleted,),) = queue.take_changes()[1:]
+    assert encode_timer(deleted) == encode_timer((5, 1, None))
