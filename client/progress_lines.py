@@ -82,6 +82,20 @@ def watch_lines(job_client: JobClient, stream: IO[str]) -> JobExecutionResult:
     return job_client.ended_result()
 
 
+def wait_telling(job_client: JobClient, stream: IO[str]) -> JobExecutionResult:
+    """Wait for the job's end; write nothing but failures after which it restarts.
+
+    Raises:
+        JobExecutionError: it failed for good.
+        JobCanceledError: it was cancelled.
+    """
+    failures = Failures()
+    for details in job_client.details():
+        for line in failures.news(details):
+            _write(stream, line)
+    return job_client.ended_result()
+
+
 def _write(stream: IO[str], line: str) -> None:
     stream.write(line + "\n")
     stream.flush()

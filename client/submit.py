@@ -92,7 +92,8 @@ def run_attached(
     run_options: RunOptions,
     tell: Callable[[JobClient | None, Exception | None], None] | None = None,
 ) -> JobExecutionResult:
-    """Submit and wait; with live progress if asked for. ``tell`` hears of the submission.
+    """Submit and wait; with live progress if asked for, else with failures on standard error alone.
+    ``tell`` hears of the submission.
 
     When waiting is interrupted, a job on an embedded cluster ends; one on a real cluster goes on.
 
@@ -115,7 +116,9 @@ def run_attached(
             from lesto.client.progress import watch
 
             return watch(job, Console(stderr=True))
-        return job.wait()
+        from lesto.client.progress_lines import wait_telling
+
+        return wait_telling(job, sys.stderr)
     except KeyboardInterrupt:
         if not job.embedded:
             sys.stderr.write(

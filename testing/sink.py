@@ -22,7 +22,7 @@ class CollectingSink(Sink):
     """Keeps records in files of this machine; ``results`` reads what checkpoints have published.
 
     It publishes as a user's two-phase sink does: pending files at the barrier, renamed once the
-    checkpoint is complete. The files go with the object.
+    checkpoint is complete. The files go with the process.
 
     >>> CollectingSink().results
     []
@@ -32,7 +32,8 @@ class CollectingSink(Sink):
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="lesto-collected-")
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        # Not at the object's end: a job may outlive the last name its sink had in the test.
+        weakref.finalize(CollectingSink, shutil.rmtree, self._folder, ignore_errors=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuilt, (self._folder,))

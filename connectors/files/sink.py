@@ -11,6 +11,7 @@ readers (and by Lesto's file source), and are removed when the job finishes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import posixpath
@@ -41,6 +42,19 @@ from lesto.connectors.files.sink_options import (
 
 #: Unpublished files live here, below the sink's directory.
 PENDING_DIRECTORY: Final = ".pending"
+#: What making a directory fails with where trying again will not help.
+_UNWRITABLE: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EEXIST,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
 _PENDING_NAME: Final = re.compile(
     r"(?P<job>[^-]+)-(?P<attempt>\d+-\d+)-(?P<operator>[0-9a-f]{6})-(?P<subtask>\d+)-\d+"
 )
@@ -163,7 +177,9 @@ class _FileWriter(SinkWriter):
         self._pending_dir = posixpath.join(self._root, PENDING_DIRECTORY)
         try:
             self._fs.create_dir(self._pending_dir, recursive=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
             msg = f"the output directory '{sink.path}' cannot be made or written: {error}"
             raise OutputError(
                 msg, remedy="check the path and its permissions, on the machines of the workers"

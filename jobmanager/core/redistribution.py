@@ -48,7 +48,7 @@ def check_restorable(
                 raise RestoreMismatchError(
                     msg,
                     remedy="give the operator its former uid(...), or drop its state with "
-                    "--allow-non-restored-state (-n)",
+                    "--allowNonRestoredState (-n)",
                 )
             continue
         keyed = any(subtask.keyed for subtask in state.subtasks)

@@ -177,7 +177,7 @@ def test_a_state_file_that_is_gone(restore, savepoint):
 
 def test_a_savepoint_of_another_job(restore, goes_on, savepoint):
     done = restore(RENAMED, savepoint)
-    done.is_clear(FAILED, "LESTO-5103", "'Keyed Process'", remedy="-n")
+    done.is_clear(FAILED, "LESTO-5103", "'Keyed Process'", remedy="--allowNonRestoredState (-n)")
     goes_on(RENAMED, savepoint, "-n")
 
 

@@ -15,6 +15,7 @@ from lesto.client.errors import (
 )
 from lesto.client.job_client import JobClient, JobStatus
 from lesto.client.progress import RateMeter, render, watch
+from lesto.client.progress_lines import wait_telling
 from lesto.client.results import CloseableIterator, decode
 from lesto.client.run_options import RunOptions
 from lesto.client.submit import slots_needed
@@ -242,3 +243,22 @@ def test_watching_a_terminal_shows_the_last_state_and_raises_failures():
     with pytest.raises(JobExecutionError):
         watch(JobClient(ScriptedClient(RUNNING, FAILED), "j1", "job"), console)
     assert "FAILED" in out.getvalue()
+
+
+def test_a_wait_without_progress_tells_why_the_job_restarts_and_nothing_else():
+    failure = runtime_pb2.TaskFailure(
+        code="LESTO-3006", message="no space", operator_name="Sink: FileSink", remedy="make some"
+    )
+    failed = pb.FailureInfo(timestamp_ms=7, failure=failure)
+    client = ScriptedClient(
+        details(pb.JOB_STATE_RUNNING),
+        details(pb.JOB_STATE_RESTARTING, failures=[failed]),
+        details(pb.JOB_STATE_RUNNING, failures=[failed]),
+        details(pb.JOB_STATE_FINISHED, failures=[failed]),
+    )
+    told = io.StringIO()
+    wait_telling(JobClient(client, "j1", "job"), told)
+    assert told.getvalue().splitlines() == [
+        "failure in 'Sink: FileSink', the job restarts: [LESTO-3006] no space",
+        "  what to do: make some",
+    ]

@@ -9,7 +9,7 @@ import pytest
 from lesto.common.elements import ColumnarBatch, Form, RowBatch
 from lesto.common.row import Row
 from lesto.common.sink import EndedWriter
-from lesto.connectors.errors import ConnectorConfigError, PublishError
+from lesto.connectors.errors import ConnectorConfigError, OutputError, PublishError
 from lesto.connectors.files import (
     BucketAssigner,
     Encoder,
@@ -50,6 +50,14 @@ def test_parquet_is_published_by_the_commit_only(tmp_path):
     (name,) = visible(tmp_path / "out")
     assert pq.read_table(tmp_path / "out" / name).to_pylist() == BATCH.data.to_pylist() * 2
     assert FileSource(str(tmp_path / "out")).schema == BATCH.data.schema
+
+
+@pytest.mark.parametrize("parent", ["/proc", "/sys"])
+def test_a_place_where_no_directory_can_be_made_is_told_and_not_tried_again(parent):
+    with pytest.raises(OutputError, match=f"'{parent}/none' cannot be made or written") as raised:
+        FileSink(f"{parent}/none").create_writer(WriterContext())
+    assert not raised.value.retryable
+    assert "permissions" in raised.value.remedy
 
 
 def test_a_job_that_goes_on_with_another_directory_publishes_the_rest_in_the_first(tmp_path):

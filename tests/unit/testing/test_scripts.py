@@ -102,3 +102,9 @@ def test_scripts_and_failures_that_make_no_sense():
         ScriptedSource(3)
     with pytest.raises(TestKitError, match=r"failures behind the items \[9\] of 2"):
         assert_exactly_once(None, lambda s: s, [1, 2], failures=[9])
+
+
+def test_a_sink_that_the_test_keeps_no_name_of_takes_records_all_the_same(cluster):
+    env = cluster.environment(config={"restart-strategy.type": "none"})
+    env.from_source(TestSource([1, 2]), NONE, "script").sink_to(CollectingSink())
+    assert env.execute().get_job_id() is not None
