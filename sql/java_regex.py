@@ -388,7 +388,8 @@ def similar_to_regex(pattern: str, escape: str | None) -> str:
             out.append(_similar_class(pattern[i : end + 1]))
             i = end
         else:
-            out.append(c)  # also . ^ and $, which keep their meaning, as in the reference
+            # . ^ and $ keep their meaning, as in the reference.
+            out.append(r"\\" if c == "\\" else c)
         i += 1
     return java_regex("".join(out)).python.pattern
 

@@ -178,7 +178,8 @@ register(
         ),
         _json_object,
         nullable="never",
-        examples=(("JSON_OBJECTAGG(KEY y VALUE x) FILTER (WHERE x <> 3)", '{"a":1,"c":10}'),),
+        examples=(("JSON_OBJECTAGG(KEY COALESCE(CAST(d AS STRING), '?') VALUE x)",
+             '{"0.10":null,"1.50":1,"2.25":3,"7.00":10,"?":3}'),),
     ),
     AggregateFunction(
         "JSON_ARRAYAGG",

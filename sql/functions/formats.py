@@ -244,7 +244,8 @@ def _define(
 
 _define(
     "DATE_FORMAT",
-    [sig(p.TIMESTAMP, p.STRING, to=t.STRING()), sig(p.STRING, p.STRING, to=t.STRING())], _date_format,
+    [sig(p.TIMESTAMP, p.STRING, to=t.STRING()), sig(p.STRING, p.STRING, to=t.STRING())],
+    _date_format,
     ("DATE_FORMAT(TIMESTAMP '2020-05-17 12:44:31', 'yyyy-MM-dd')", "2020-05-17"),
     ("DATE_FORMAT(TIMESTAMP '2020-05-17 12:44:31', 'HH:mm')", "12:44"),
     ("DATE_FORMAT(TIMESTAMP '2020-05-07 01:04:31.123', 'd/M/yy h:mm a SSS')", "7/5/20 1:04 AM 123"),

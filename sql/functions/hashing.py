@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lesto.sql import types as t
 from lesto.sql.casts.text import java_double, plain_decimal
+from lesto.sql.errors import SqlEvaluationError
 from lesto.sql.expressions import Call
 from lesto.sql.functions import params as p
 from lesto.sql.functions.table import ScalarFunction, register, sig
@@ -68,16 +69,19 @@ for _name, _digest in _HASHES.items():
 _SHA2: Final = {n: _hasher(f"sha{n}") for n in (224, 256, 384, 512)}
 
 
-def _sha2(value: str | bytes, bits: int) -> str | None:
+def _sha2(value: str | bytes, bits: int) -> str:
     compute = _SHA2.get(bits)
-    return None if compute is None else compute(value)
+    if compute is None:
+        msg = f"there is no SHA-2 of {bits} bits"
+        raise SqlEvaluationError(msg, remedy="write 224, 256, 384 or 512")
+    return compute(value)
 
 
 _define(
     "hash", "SHA2",
     [sig(p.STRING, p.INT, to=t.STRING()), sig(p.BYTES, p.INT, to=t.STRING())], _sha2,
     ("SHA2('hello', 256)", _HASHES["SHA256"]), ("SHA2('hello', CAST(NULL AS INT))", None),
-    nullable="always",
+    fallible=True,
 )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def written(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(written, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{quoted(k)}:{written(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{quoted(k)}:{written(v)}" for k, v in sorted(value.items())) + "}"
     return dumps(value)
 
 

@@ -65,7 +65,7 @@ def _refuse(_word: str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """A value as compact JSON."""
+    """A value as compact JSON, its keys in order, as the reference writes it."""
     match value:
         case None:
             return "null"
@@ -74,7 +74,11 @@ def dumps(value: Any) -> str:
         case _Float():
             return value.text
         case dict():
-            return "{" + ",".join(f"{quoted(str(k))}:{dumps(v)}" for k, v in value.items()) + "}"
+            return (
+                "{"
+                + ",".join(f"{quoted(str(k))}:{dumps(v)}" for k, v in sorted(value.items()))
+                + "}"
+            )
         case list():
             return "[" + ",".join(map(dumps, value)) + "]"
         case str():

@@ -182,7 +182,7 @@ def _with_pattern(
     try:
         regex = java_regex(pattern)
     except MalformedPatternError:
-        return None
+        return False if compute is _found else None
     return compute(regex.python, text, *more)
 
 
@@ -258,9 +258,16 @@ def _tolerant(prepare: Callable[[Call], Kernel], kind: pa.DataType) -> Callable[
         try:
             return prepare(call_)
         except MalformedPatternError:
-            return lambda _ev, *_values: pa.scalar(None, kind)
+            return _instead(kind)
 
     return wrapped
+
+
+def _instead(kind: pa.DataType) -> Kernel:
+    """NULL, but FALSE of a test, where the text is not NULL."""
+    if not pa.types.is_boolean(kind):
+        return lambda _ev, *_values: pa.scalar(None, kind)
+    return per_row(lambda *_row: False, kind)
 
 
 def _regexp(

@@ -359,7 +359,7 @@ def _position(needle: int, text: int) -> Callable[[Call], Kernel]:
 
 
 def _locate(needle: str, text: str, start: int = 1) -> int:
-    return text.find(needle, max(0, start - 1)) + 1
+    return text.find(needle, max(0, start - 1)) + 1 if needle else 1
 
 
 define(
