@@ -32,6 +32,7 @@ from lesto.taskmanager.operators.results import RESULT_ROWS_MAX
 #: Rows that wait to be reduced to the last of each key.
 PENDING_ROWS_MAX: Final = 1 << 16
 _POSITION: Final = "__lesto_position"
+_TIME: Final = "__lesto_time"
 
 
 class BatchSavepointError(LestoError):
@@ -121,7 +122,11 @@ class LastOfKeysOperator(Operator):
         self._rows.update(zip(keys, zip(batch.values, times, strict=True), strict=True))
 
     def _take_columns(self, batch: ColumnarBatch) -> None:
-        self._tables.append(pa.Table.from_batches([batch.data]))
+        times = batch.timestamps
+        if times is None:
+            times = np.full(len(batch), NO_TIMESTAMP, np.int64)
+        table = pa.Table.from_batches([batch.data])
+        self._tables.append(table.append_column(_TIME, pa.array(times)))
         self._pending += len(batch)
         if self._pending > max(PENDING_ROWS_MAX, 2 * self._settled):
             self._settle()
@@ -156,7 +161,9 @@ class LastOfKeysOperator(Operator):
         if self._tables:
             self._settle()
             for data in self._tables[0].to_batches(max_chunksize=RESULT_ROWS_MAX):
-                self.output.emit(ColumnarBatch(data))
+                times = data.column(_TIME).to_numpy()
+                timed = None if (times == NO_TIMESTAMP).all() else times
+                self.output.emit(ColumnarBatch(data.drop_columns([_TIME]), timed))
             self._tables = []
 
     def end_input(self, input_index: int = 0) -> None:

@@ -19,8 +19,10 @@ import numpy as np
 
 from lesto.common.elements import MIN_TIMESTAMP, NO_TIMESTAMP, Batch, RowBatch
 from lesto.common.keys import KeySpec
+from lesto.state import codec
 from lesto.state.backend import KeyedStateBackend
 from lesto.state.descriptors import MapState, MapStateDescriptor
+from lesto.state.errors import StateMismatchError
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.field_access import key_function
@@ -32,6 +34,8 @@ from lesto.taskmanager.operators.user_functions import function_name, row_error,
 
 LEFT_BUFFER: Final = "left-buffer"
 RIGHT_BUFFER: Final = "right-buffer"
+#: Union list state: lower and upper bound of what is in the buffers.
+BOUNDS_STATE: Final = "bounds"
 #: Namespaces of the timers that clear buckets.
 _NAMESPACES: Final = ("left", "right")
 #: Shortest bucket, ms: records so near in time share a map entry and a timer.
@@ -73,12 +77,14 @@ class IntervalJoinOperator(UserFunctionOperator):
         super().__init__(function)
         self._keys_of = (key_function(left_key), key_function(right_key))
         self._sides = (_Side(lower, upper), _Side(-upper, -lower))
+        self._bounds = (lower, upper)
         self._width = max(upper - lower, BUCKET_MS_MIN)
         self._event_time = event_time
         self._late_tags = late_tags
 
     def open(self) -> None:
         """Get the restored buckets, open the function, set the alarm for restored timers."""
+        self._check_bounds()
         self._backend = backend = self.context.keyed_backend()
         self._timers = InternalTimers(self.context, backend, self._on_clear, lambda: None)
         self._buffers: tuple[MapState[int, Bucket], ...] = tuple(
@@ -89,6 +95,16 @@ class IntervalJoinOperator(UserFunctionOperator):
         self._join: _Join = _join_of(self._function)
         super().open()
         self._timers.open()
+
+    def _check_bounds(self) -> None:
+        """Buckets and their timers are found by the bounds they were made for."""
+        for stored in map(codec.decode, self.context.restored_list(BOUNDS_STATE)):
+            if stored != self._bounds:
+                before, now = ("{} to {} ms".format(*bounds) for bounds in (stored, self._bounds))
+                msg = f"the bounds of '{self.context.operator_name}' were {before} and are {now}"
+                raise StateMismatchError(
+                    msg, remedy="restore with the bounds of the snapshot, or change the uid"
+                )
 
     def _runtime_context(self) -> OperatorRuntimeContext:
         return OperatorRuntimeContext(self.context, self._backend)
@@ -228,7 +244,8 @@ class IntervalJoinOperator(UserFunctionOperator):
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """Buckets and timers, by the keyed backend."""
-        return OperatorSnapshot(self._backend.snapshot(checkpoint_id, canonical=canonical))
+        keyed = self._backend.snapshot(checkpoint_id, canonical=canonical)
+        return OperatorSnapshot(keyed, union_lists={BOUNDS_STATE: [codec.encode(self._bounds)]})
 
     def close(self) -> None:
         """Take the alarm back and close the function."""

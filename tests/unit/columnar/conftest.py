@@ -104,6 +104,9 @@ class Recorder:
     def emit_watermark(self, timestamp) -> None:
         self.elements.append(timestamp)
 
+    def emit_status(self, idle) -> None:
+        self.elements.append(idle)
+
     def take(self) -> list[tuple]:
         """Rows (columns..., event time) since the last call, watermarks left out."""
         rows = []

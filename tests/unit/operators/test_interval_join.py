@@ -9,6 +9,7 @@ from lesto.common.elements import MAX_TIMESTAMP
 from lesto.common.functions import OutputTag
 from lesto.common.keys import KeySpec
 from lesto.state.descriptors import ValueStateDescriptor
+from lesto.state.errors import StateMismatchError
 from lesto.taskmanager.operators.errors import (
     InvalidResultError,
     MissingTimestampError,
@@ -245,3 +246,15 @@ def test_many_pairs_go_on_in_pieces(harness):
     assert len(one.output.rows) == 60_000
     assert len(one.output.batches) > 1
     assert max(map(len, one.output.batches)) < 20_000
+
+
+def test_other_bounds_behind_a_restore_are_refused(harness):
+    """Buckets are as wide as the interval: those that are stored would not be found."""
+    first = harness(join(lower=0, upper=1000))
+    first.feed_timed([(("a", 1), 5_500)], LEFT)
+    saved = first.snapshot()
+    same = harness(join(lower=0, upper=1000), restore=[saved])
+    same.feed_timed([(("a", 2), 6_000)], RIGHT)
+    assert same.output.take() == [(("a", 1), ("a", 2))]
+    with pytest.raises(StateMismatchError, match=r"0 to 1000 ms.*0 to 70 ms"):
+        harness(join(lower=0, upper=70), restore=[saved])
