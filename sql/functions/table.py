@@ -131,6 +131,16 @@ def names() -> list[str]:
     return sorted(_NAMES)
 
 
+def callable_names() -> list[str]:
+    """Names and aliases that are written as ``NAME(...)``, for SHOW FUNCTIONS."""
+    _load()
+    return [
+        name
+        for name in names()
+        if name.isidentifier() and _TABLE[_NAMES[name]].group not in {"internal", "logical"}
+    ]
+
+
 def has_function(name: str) -> bool:
     """Whether a scalar function is called so."""
     _load()
