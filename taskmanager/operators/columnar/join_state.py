@@ -21,6 +21,7 @@ from lesto.kernels.partition import split_batch
 from lesto.kernels.scalar import hash_value
 from lesto.state.descriptors import ValueStateDescriptor
 from lesto.taskmanager.operators.base import OperatorContext
+from lesto.taskmanager.operators.columnar.fired import FiredRange
 
 RECORDS_STATE: Final = "_join_records"
 #: Union list state: the namespaces in use, and until when a subtask's windows had fired.
@@ -81,16 +82,21 @@ class JoinState:
             backend.current_key = key
             self._state.clear()
 
-    def save(self, fired_until: int) -> dict[str, list[bytes]]:
+    def fired(self) -> list[FiredRange]:
+        """Until when windows had fired in the snapshot this started from."""
+        saved = map(_decode, self._context.restored_list(JOINS_STATE))
+        return [(item.first, item.last, item.fired_until) for item in saved]
+
+    def save(self, fired: Sequence[FiredRange]) -> dict[str, list[bytes]]:
         """Write what is new; gives the union list state."""
         self._number += 1
         for (slice_start, side), batches in self._new.items():
             self._write((slice_start, side, self._number), batches)
         self._new.clear()
         spaces = {namespace: None for found in self._stored.values() for namespace, _ in found}
-        backend = self._backend
-        first, last = backend.key_group_start, backend.key_group_end
-        return {JOINS_STATE: [_encode(_Stored(first, last, fired_until, list(spaces)))]}
+        named = [list(spaces), *([] for _ in fired[1:])]
+        stored = [_Stored(*part, spaces) for part, spaces in zip(fired, named, strict=True)]
+        return {JOINS_STATE: [_encode(item) for item in stored]}
 
     def _write(
         self, namespace: Namespace, batches: list[tuple[pa.RecordBatch, list[pa.Array]]]

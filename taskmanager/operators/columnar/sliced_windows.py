@@ -15,15 +15,15 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from lesto.common.elements import MIN_TIMESTAMP, ColumnarBatch, Timestamps
+from lesto.common.elements import ColumnarBatch, Timestamps
 from lesto.kernels import aggregate as kernel
 from lesto.kernels import windows
 from lesto.kernels.index import HashIndex
-from lesto.kernels.keygroups import key_groups
 from lesto.kernels.partition import take_array
 from lesto.state.table import Hashes, StateTable
 from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Folded, Slots
 from lesto.taskmanager.operators.columnar.distinct import Distinct
+from lesto.taskmanager.operators.columnar.fired import FiredUntil
 from lesto.taskmanager.operators.columnar.time_windows import Lists, taken
 from lesto.taskmanager.operators.columnar.window_results import LateRows, WindowResults
 
@@ -81,31 +81,19 @@ class SlicedWindows:
         self._table = table
         self._results = results
         self._late = late
-        self._first_group, self._last_group, self._groups = key_range
         self._distinct = Distinct()
         self._open = Lists()  # slots by slice
         self._keys = HashIndex(plan.key_schema.types)  # numbers of keys, without their slices
         self._owner: Slots = np.zeros(1024, np.int64)  # by slot: number of its key
         self._held: Slots = np.zeros(1024, np.int64)  # by number: slots of the key
         self._place: Slots = np.zeros(1024, np.int64)  # by number: scratch
-        #: Windows that end up to this ms have fired for all keys.
-        self._done = MIN_TIMESTAMP
-        #: Behind a restore: the same by key group, until all are where the furthest has been.
-        self._ahead: Slots | None = None
-        self._furthest = MIN_TIMESTAMP
-        #: By slot while some groups are ahead: windows that end up to this ms have fired for it.
+        ranges = [(item.first, item.last, item.until) for item in map(_decode, saved)]
+        self._fired = FiredUntil(ranges, key_range)
+        #: By slot while for some keys more has fired: windows that end up to this ms have.
         self._until: Slots = np.zeros(0, np.int64)
-        self._restore([_decode(item) for item in saved], table.live_slots())
+        self._restore(table.live_slots())
 
-    def _restore(self, saved: list[_Fired], live: Slots) -> None:
-        until = np.full(self._groups, MIN_TIMESTAMP, np.int64)
-        for item in saved:
-            part = until[item.first : item.last + 1]
-            np.maximum(part, item.until, out=part)
-        own = until[self._first_group : self._last_group + 1]
-        self._done, self._furthest = int(own.min()), int(own.max())
-        if self._done < self._furthest:
-            self._ahead = until
+    def _restore(self, live: Slots) -> None:
         if len(live):
             keys = self._table.keys(live)
             hashes = self._table.hashes(keys)
@@ -114,17 +102,7 @@ class SlicedWindows:
 
     def save(self) -> dict[str, list[bytes]]:
         """Union list state."""
-        first, last, ahead = self._first_group, self._last_group, self._ahead
-        if ahead is None:
-            return {FIRED_STATE: [_encode(_Fired(first, last, self._done))]}
-        until = np.maximum(ahead[first : last + 1], self._done)
-        starts = [0, *(np.flatnonzero(np.diff(until)) + 1).tolist()]
-        ends = [*starts[1:], len(until)]
-        runs = [
-            _Fired(first + start, first + end - 1, int(until[start]))
-            for start, end in zip(starts, ends, strict=True)
-        ]
-        return {FIRED_STATE: [_encode(run) for run in runs]}
+        return {FIRED_STATE: [_encode(_Fired(*fired)) for fired in self._fired.ranges()]}
 
     # -- records
 
@@ -154,19 +132,18 @@ class SlicedWindows:
 
     def _fired_for(self, hashes: Hashes, watermark: int) -> Slots | int:
         """Until when windows have fired for keys."""
-        done = max(watermark, self._done)
-        if self._ahead is None:
-            return done
-        return np.maximum(self._ahead[key_groups(hashes, self._groups)], done)
+        if self._fired.apart:
+            return np.maximum(self._fired.of(hashes), watermark)
+        return max(watermark, self._fired.done)
 
     def _enter(self, slots: Slots, hashes: Hashes, numbers: Slots, n_new: int) -> None:
         """Note whose the new slots are."""
         bound = int(slots.max()) + 1
         self._owner = _room(self._owner, bound)
         self._owner[slots] = numbers
-        if self._ahead is not None:
+        if self._fired.apart:
             self._until = _room(self._until, bound)
-            self._until[slots] = self._ahead[key_groups(hashes, self._groups)]
+            self._until[slots] = self._fired.of(hashes)
         if n_new:
             bound = self._keys.slot_bound
             self._held, self._place = _room(self._held, bound), _room(self._place, bound)
@@ -183,11 +160,9 @@ class SlicedWindows:
         """Fire the windows the watermark has passed, one at a step; drop slices of no window."""
         for start in self._ended(watermark):
             self._fire(start)
-            self._done = start + self._size - 1
+            self._fired.advance(start + self._size - 1)
             yield
-        self._done = max(self._done, watermark)
-        if self._done >= self._furthest:
-            self._ahead = None
+        self._fired.advance(watermark)
         starts = np.array(self._open.starts, np.int64)
         over = starts[self._last_ms(starts) <= watermark].tolist()
         if over:
@@ -199,14 +174,15 @@ class SlicedWindows:
         for at in self._open.until(watermark):
             last = at - (at - self._offset) % self._slide
             found.update(range(last, at - self._size, -self._slide))
-        return sorted(s for s in found if self._done < s + self._size - 1 <= watermark)
+        done = self._fired.done
+        return sorted(s for s in found if done < s + self._size - 1 <= watermark)
 
     def _fire(self, start: int) -> None:
         slices = range(start, start + self._size, self._slice)
         parts = [self._open.slots(s) for s in slices if s in self._open]
         slots = np.concatenate(parts)
         last_ms = start + self._size - 1
-        if self._ahead is not None:
+        if self._fired.apart:
             slots = slots[self._until[slots] < last_ms]
             if len(slots) == 0:
                 return

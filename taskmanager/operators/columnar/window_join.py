@@ -25,6 +25,7 @@ from lesto.kernels.partition import take_batch
 from lesto.taskmanager.operators.base import Operator, OperatorSnapshot
 from lesto.taskmanager.operators.columnar.columns import input_schema, require_insertions
 from lesto.taskmanager.operators.columnar.errors import UnsupportedWindowError
+from lesto.taskmanager.operators.columnar.fired import FiredUntil
 from lesto.taskmanager.operators.columnar.join_state import JoinState
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.window_firing import Firing
@@ -34,6 +35,7 @@ RESULT_ROWS_MAX: Final = 65_536
 SIDES: Final = (0, 1)
 
 Rows = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(slots=True)
@@ -105,9 +107,7 @@ class WindowJoinOperator(Operator):
         self._slice = gcd(self._size, self._slide)
         self._suffix = suffix
         self._watermark = MIN_TIMESTAMP
-        self._done = MIN_TIMESTAMP  # windows that end up to here have been joined
         self._joining = False  # one is, and a part of its results is out
-        self._fired_until = MIN_TIMESTAMP  # of the snapshot this started from
         #: By slice and side.
         self._parts: dict[tuple[int, int], list[Part]] = {}
 
@@ -125,9 +125,11 @@ class WindowJoinOperator(Operator):
         jit.warm()
         self._dropped = self.context.metrics.counter("num_late_records_dropped")
         self._state = JoinState(self.context, schemas)
+        backend = self.context.keyed_backend()
+        groups = (backend.key_group_start, backend.key_group_end, backend.max_parallelism)
+        self._fired = FiredUntil(self._state.fired(), groups)
         for slice_start, side, batch, fired_until in self._state.restored():
             self._parts.setdefault((slice_start, side), []).append(Part([batch], fired_until))
-            self._fired_until = max(self._fired_until, fired_until)
         self._firing = Firing(self.context, self.output, self, self)
 
     # -- records
@@ -162,13 +164,21 @@ class WindowJoinOperator(Operator):
             self._keep(int(slices[first]), input_index, data)
 
     def _keep(self, slice_start: int, side: int, data: pa.RecordBatch) -> None:
+        if self._fired.apart:  # only behind a restore
+            until = np.maximum(self._fired.of(self._hashes(data, side)), self._watermark)
+            for time in np.unique(until).tolist():
+                some = take_batch(data, np.flatnonzero(until == time))
+                self._keep_fired(slice_start, side, some, time)
+        else:
+            self._keep_fired(slice_start, side, data, max(self._watermark, self._fired.done))
+        keys = [data.column(i) for i in self._key_columns[side]]
+        self._state.add(slice_start, side, data, keys)
+
+    def _keep_fired(self, slice_start: int, side: int, data: pa.RecordBatch, until: int) -> None:
         parts = self._parts.setdefault((slice_start, side), [])
-        until = max(self._watermark, self._fired_until)
         if not parts or parts[-1].fired_until != until:
             parts.append(Part(fired_until=until))
         parts[-1].batches.append(data)
-        keys = [data.column(i) for i in self._key_columns[side]]
-        self._state.add(slice_start, side, data, keys)
 
     # -- time
 
@@ -206,9 +216,9 @@ class WindowJoinOperator(Operator):
             self._joining = True
             yield from self._join(start)
             self._joining = False
-            self._done = start + self._size - 1
+            self._fired.advance(start + self._size - 1)
             yield
-        self._done = time
+        self._fired.advance(time)
         over = [
             key
             for key in self._parts
@@ -287,8 +297,11 @@ class WindowJoinOperator(Operator):
 
     def _numbers(self, index: HashIndex, batch: pa.RecordBatch, side: int) -> Rows:
         keys = [batch.column(i) for i in self._key_columns[side]]
-        hashes = hashing.hash_column(keys[0]) if len(keys) == 1 else hashing.hash_columns(keys)
-        return index.lookup_or_insert(keys, hashes)[0]
+        return index.lookup_or_insert(keys, self._hashes(batch, side))[0]
+
+    def _hashes(self, batch: pa.RecordBatch, side: int) -> Hashes:
+        keys = [batch.column(i) for i in self._key_columns[side]]
+        return hashing.hash_column(keys[0]) if len(keys) == 1 else hashing.hash_columns(keys)
 
     # -- state
 
@@ -299,7 +312,7 @@ class WindowJoinOperator(Operator):
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """Records that have come since the last snapshot, and what has fired."""
-        records = self._state.save(max(self._done, self._fired_until))
+        records = self._state.save(self._fired.ranges())
         backend = self.context.keyed_backend()
         return OperatorSnapshot(
             backend.snapshot(checkpoint_id, canonical=canonical), union_lists=records

@@ -206,3 +206,34 @@ def test_what_does_not_work_on_columns_is_named(tmp_path):
     with pytest.raises(MissingTimestampError, match="without event time"):
         h.operator.process_batch(ColumnarBatch(data, None), 0)
     h.close()
+
+
+@pytest.mark.parametrize("first", [None, 15])
+def test_subtasks_that_were_not_equally_far_lose_and_repeat_nothing(tmp_path, first):
+    """One had joined up to 9 ms and the other up to 29 ms; both go on in one, twice."""
+    assigner = SlidingEventTimeWindows.of(10, 5)
+    keys = [next(k for k in map(str, range(99)) if owner(k, 2) == i) for i in range(2)]
+    saved, found = [], []
+    for subtask, (key, until) in enumerate(zip(keys, (9, 29), strict=True)):
+        h = make(tmp_path, assigner, parallelism=2, subtask=subtask)
+        for side in (0, 1):
+            feed(h, side, [(key, 1, 2), (key, 1, 12), (key, 1, 27)])
+        h.watermark(until)
+        saved.append(h.snapshot())
+        found += results(h)
+        h.close()
+    for late in (13, None):
+        h = make(tmp_path, assigner, restore=saved)
+        if late:  # of the second key that is too late
+            feed(h, 0, [(key, 2, late) for key in keys])
+            if first:
+                h.watermark(first)
+        else:
+            h.watermark(100)
+        saved = [h.snapshot()]
+        found += results(h)
+        h.close()
+    ends = [4, 9, 14, 19, 29, 34]
+    expected = [(key, 1, 1, end) for key in keys for end in ends]
+    expected += [(keys[0], 2, 1, end) for end in (14, 19)]
+    assert sorted(found) == sorted(expected)
