@@ -43,7 +43,6 @@ def ask_flink(asked, answers):
 
     env = TableEnvironment.create(EnvironmentSettings.in_batch_mode())
     for key, value in {
-        "table.local-time-zone": "UTC",
         "table.exec.resource.default-parallelism": "1",
         "parallelism.default": "1",
     }.items():
@@ -52,13 +51,16 @@ def ask_flink(asked, answers):
     found = {}
 
     def run(texts, source):
+        (zone,) = {sql.split()[0][1:] if sql[0] == "@" else "UTC" for sql in texts}
+        env.get_config().set("table.local-time-zone", zone)
+        marked, texts = texts, [sql.partition(" ")[2] if sql[0] == "@" else sql for sql in texts]
         columns = [
             f"CAST({sql} AS STRING) AS v{i}, TYPEOF({sql}) AS t{i}" for i, sql in enumerate(texts)
         ]
         query = f"SELECT {', '.join(columns)}" + (f" FROM {source}" if source else "")
         with env.execute_sql(query).collect() as rows:
             (row,) = list(rows)
-        return {sql: {"value": row[2 * i], "type": row[2 * i + 1]} for i, sql in enumerate(texts)}
+        return {sql: {"value": row[2 * i], "type": row[2 * i + 1]} for i, sql in enumerate(marked)}
 
     def unfolded(sql, source):
         """The planner fails on some constants: hide from it that dates and times are such."""
@@ -84,8 +86,9 @@ def ask_flink(asked, answers):
             halve(texts[:middle], source)
             halve(texts[middle:], source)
 
-    for kind, source in (("scalars", None), ("aggregates", work["source"])):
-        texts = work[kind]
+    for kind, source in (("scalars", None), ("zoned", None), ("aggregates", work["source"])):
+        texts = [x for x in work["scalars"] if x[0] == "@"] if kind == "zoned" else work[kind]
+        texts = [x for x in texts if (x[0] == "@") is (kind == "zoned")]
         for at in range(0, len(texts), CHUNK):
             halve(texts[at : at + CHUNK], source)
             print(kind, at, "of", len(texts), flush=True)

@@ -177,7 +177,7 @@ def _extract(call_: Call) -> Kernel:
     def kernel(_ev: Evaluation, x: Value, *_more: Value) -> Value:
         return on_ints(compute, x, pa.int64())
 
-    if kind.root is TypeRoot.TIMESTAMP_LTZ and unit != "EPOCH":
+    if kind.root is TypeRoot.TIMESTAMP_LTZ:  # EPOCH too is counted on the local clock
         zoned = local(kernel)
         return lambda ev, _unit, x: zoned(ev, x)
     return lambda ev, _unit, x: kernel(ev, x)

@@ -72,12 +72,13 @@ def cases():
 
 def lesto_says(sql):
     """Value as text and type, or the error."""
+    zone = "UTC"
+    if sql.startswith("@"):
+        zone, _, sql = sql[1:].partition(" ")
     try:
         expression = parse(sql)
         program = compile_expressions([cast(expression, t.STRING())])
-        value = program.evaluate(pa.record_batch({"r": [0]}), EvaluationContext("UTC"))[0][
-            0
-        ].as_py()
+        value = program.evaluate(pa.record_batch({"r": [0]}), EvaluationContext(zone))[0][0].as_py()
     except (LestoError, pa.ArrowException, AssertionError) as error:
         return {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
     return {"value": value, "type": expression.type.summary()}

@@ -20,7 +20,7 @@ def test_columns_give_what_flink_says_of_constants():
     skipped = {sql for a in aggregates() for sql, _ in a.examples} | set(KNOWN)
     wrong = []
     for case in cases():
-        if case["sql"] in skipped or "value" not in case:
+        if case["sql"] in skipped or "value" not in case or case["sql"][0] == "@":
             continue
         found = over_columns(parse(case["sql"]), case["sql"])
         if found != [case["value"]]:
