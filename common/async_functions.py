@@ -255,7 +255,8 @@ class AsyncFunction(Function, Generic[IN, OUT]):
 
     def timeout(self, value: IN) -> list[OUT]:
         """Results to take when the request took too long; raises by default."""
-        msg = f"the request for {value!r:.200} took too long"
+        shown = f"{value!r:.200}"
+        msg = f"the request for {shown} took too long; a method timeout(value) would answer it"
         raise TimeoutError(msg)
 
 

@@ -121,7 +121,8 @@ class ScriptedSource(Source):
         # An abort happens once whatever else fails: what has happened is noted where every process
         # of this machine sees it. Tests run on one machine.
         self._notes = tempfile.mkdtemp(prefix="lesto-script-")
-        weakref.finalize(self, shutil.rmtree, self._notes, ignore_errors=True)
+        # Not at the object's end: the job may outlive its last name in the test.
+        weakref.finalize(ScriptedSource, shutil.rmtree, self._notes, ignore_errors=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuilt, (self.scripts, self.schema, self._notes))

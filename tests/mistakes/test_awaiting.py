@@ -159,6 +159,18 @@ RUNNING = {
         "return a list",
         "",
     ),
+    "a request that takes too long": (
+        """
+        import asyncio
+        class Fetch(AsyncFunction):
+            async def async_invoke(self, value):
+                await asyncio.sleep(60)
+        AsyncDataStream.ordered_wait(flights, Fetch(), 50).print()  # HERE
+        """,
+        ("LESTO-6001", "took too long", "a method timeout(value) would answer it"),
+        "",
+        "",
+    ),
     "a partitioner out of range": (
         """
         flights.partition_custom(lambda key, n: 7, "carrier").map(str).set_parallelism(2).print()

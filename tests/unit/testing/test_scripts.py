@@ -104,7 +104,12 @@ def test_scripts_and_failures_that_make_no_sense():
         assert_exactly_once(None, lambda s: s, [1, 2], failures=[9])
 
 
-def test_a_sink_that_the_test_keeps_no_name_of_takes_records_all_the_same(cluster):
-    env = cluster.environment(config={"restart-strategy.type": "none"})
-    env.from_source(TestSource([1, 2]), NONE, "script").sink_to(CollectingSink())
-    assert env.execute().get_job_id() is not None
+def test_sources_and_sinks_that_the_test_keeps_no_name_of_live_as_long_as_the_job(cluster):
+    env = cluster.environment()
+    numbers = env.from_source(TestSource([1, ABORT, 2]), NONE, "script")
+    numbers.sink_to(CollectingSink())
+    sink = CollectingSink()
+    numbers.sink_to(sink)
+    del numbers
+    env.execute()
+    assert sink.results == [1, 2]
