@@ -12,6 +12,7 @@ from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
 
 __all__ = [
+    "ColumnReference",
     "FlinkStatement",
     "NamedArgument",
     "RowPattern",
@@ -53,6 +54,12 @@ class TableArgument(exp.Expression):
     """``TABLE t PARTITION BY a`` among a function's arguments: ``this`` is a table or query."""
 
     arg_types = {"this": True, "partition_by": False, "order": False}
+
+
+class ColumnReference(exp.Expression):
+    """A column that * stands for, by its position."""
+
+    arg_types = {"index": True}
 
 
 class FlinkStatement(exp.Command):

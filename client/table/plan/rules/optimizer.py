@@ -1,0 +1,40 @@
+"""The order in which rules are applied."""
+
+from __future__ import annotations
+
+from lesto.client.table.plan import logical as p
+from lesto.client.table.plan.rules.push_down import filtered, pruned_input
+from lesto.client.table.plan.rules.rank import constant_rank, ranked, without_rank
+from lesto.client.table.plan.rules.simplify import folded, merged
+from lesto.sql.rewrite import conjuncts
+
+
+def optimized(node: p.Node) -> p.Node:
+    """The plan that is carried out: equal results, less work.
+
+    A sub-plan that is one object in the query (a WITH that is used twice) is not one object any more
+    if its users need other columns; equal sub-plans are equal objects, by which they are shared.
+    """
+    node = p.transform(node, folded)
+    node = _pushed(node)
+    node = p.transform(node, merged)
+    node = p.transform(node, ranked)
+    node = p.transform(node, without_rank)
+    node = p.transform(node, constant_rank)
+    node = p.transform(node, merged)
+    node = pruned_input(node)
+    return p.transform(node, merged)
+
+
+def _pushed(node: p.Node) -> p.Node:
+    """Conditions as far down as can be, from the top."""
+    if isinstance(node, p.Filter):
+        found = filtered(node.input, conjuncts(node.condition))
+        if isinstance(found, p.Filter):
+            return p.Filter(_inputs_pushed(found.input), found.condition)
+        return _inputs_pushed(found)
+    return _inputs_pushed(node)
+
+
+def _inputs_pushed(node: p.Node) -> p.Node:
+    return p.with_inputs(node, [_pushed(child) for child in node.inputs])

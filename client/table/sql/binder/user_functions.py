@@ -1,0 +1,59 @@
+"""What the binder asks of users' functions; :mod:`lesto.client.table` wraps them so."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from lesto.client.table.catalog.objects import CatalogFunction
+from lesto.client.table.errors import UnknownSqlFunctionError
+from lesto.client.table.plan.schema import Schema
+from lesto.sql.expressions import Expression
+from lesto.sql.types import SqlType
+
+
+@runtime_checkable
+class ScalarDefinition(Protocol):
+    """A scalar function of the user."""
+
+    def bind_scalar(self, name: str, args: Sequence[Expression]) -> Expression:
+        """The call, with its type; arguments are cast to what the function takes."""
+
+
+@runtime_checkable
+class TableDefinition(Protocol):
+    """A table function of the user."""
+
+    def bind_table(
+        self, name: str, args: Sequence[Expression]
+    ) -> tuple[tuple[Expression, ...], Schema]:
+        """The arguments, cast, and the columns of the result."""
+
+
+@runtime_checkable
+class AggregateDefinition(Protocol):
+    """An aggregate function of the user."""
+
+    def bind_aggregate(
+        self, name: str, args: Sequence[Expression]
+    ) -> tuple[tuple[Expression, ...], SqlType]:
+        """The arguments, cast, and the type of the result."""
+
+
+def load(function: CatalogFunction) -> Any:
+    """The Python object of a function, imported if the catalog has its name alone.
+
+    Raises:
+        UnknownSqlFunctionError: the module or name is not there.
+    """
+    if function.function is not None:
+        return function.function
+    module, _, name = function.target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnknownSqlFunctionError(
+            f"{function.target} cannot be imported: {error}",
+            remedy="write 'module.name' of a udf, udtf or udaf that is on the import path",
+        ) from error
