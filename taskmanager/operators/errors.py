@@ -130,3 +130,11 @@ class InvalidPartitionError(LestoError):
     code = "LESTO-6013"
     domain = Domain.USER
     retryable = False
+
+
+class UnusableKeyError(LestoError):
+    """A key selector gave a value that cannot be a key."""
+
+    code = "LESTO-6015"
+    domain = Domain.USER
+    retryable = False

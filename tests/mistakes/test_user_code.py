@@ -222,6 +222,26 @@ def test_state_outside_of_a_keyed_stream(submit, nothing_published):
 
 
 @pytest.mark.cluster
+@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("Plain()", "cannot hash a __main__.Plain as a key"), ("[row.carrier]", "unhashable type")],
+)
+def test_a_key_of_a_type_that_cannot_be_one(submit, key, said, parallelism):
+    done = submit(
+        f"""
+        class Plain:
+            pass
+        env.set_parallelism({parallelism})
+        keyed = flights.key_by(lambda row: {key})
+        keyed.reduce(lambda a, b: a).print()
+        env.execute("job")
+        """
+    )
+    done.is_clear(FAILED, "LESTO-6015", "the key selector gave", said, remedy="a tuple of them")
+
+
+@pytest.mark.cluster
 def test_debug_adds_the_frames_of_the_task(submit):
     done = submit(
         """

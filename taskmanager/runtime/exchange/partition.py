@@ -23,6 +23,7 @@ from lesto.common.keys import KeySpec
 from lesto.kernels import hashing, keygroups, partition
 from lesto.proto import job_pb2, runtime_pb2
 from lesto.taskmanager.operators.errors import InvalidPartitionError
+from lesto.taskmanager.operators.field_access import unusable_key
 from lesto.taskmanager.operators.user_functions import function_name, user_errors
 from lesto.taskmanager.runtime.errors import DeploymentError
 
@@ -135,7 +136,14 @@ class HashRows(ByChannel):
 
     def channels(self, batch: Batch) -> Channels:
         """Owner of each key."""
-        hashes = hashing.hash_values(list(map(self._key_of, _values(batch))))
+        keys = list(map(self._key_of, _values(batch)))
+        try:
+            hashes = hashing.hash_values(keys)
+        except TypeError:
+            for key in keys:
+                if error := unusable_key(key):
+                    raise error from None
+            raise
         return keygroups.channels(hashes, self._max_parallelism, self.n)
 
 
