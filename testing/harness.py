@@ -206,7 +206,11 @@ class OperatorHarness:
             assert operator is not None
             assert context is not None
             operator.prepare_snapshot(number)
+            if stage.hooks is not None:
+                stage.hooks.prepare(number)
             state = operator.snapshot(number, True)
+            if stage.hooks is not None:
+                stage.hooks.save(state)
             keyed = None if state.keyed is None else state.keyed.finish(saved.store)
             lists = {**state.lists, **state.union_lists, **state.broadcast_lists}
             saved.states[context.operator_uid] = OperatorState(keyed, lists)
@@ -215,6 +219,8 @@ class OperatorHarness:
             if stage.context is not None and stage.context.backend is not None:
                 stage.context.backend.notify_checkpoint_complete(number)
             stage.operator.notify_checkpoint_complete(number)
+            if stage.hooks is not None:
+                stage.hooks.complete(number)
         self._alarms.work()
         return saved
 
@@ -266,9 +272,8 @@ class OperatorHarness:
                 self._stage(node, f"{place}")
         for upstream in result._upstreams:
             self._stages[upstream.node.position].collect(self.output, upstream.side_tag)
-        for stage in self._stages.values():
-            if stage.operator is not None:
-                stage.operator.open()
+        for node in env._nodes:
+            self._stages[node.position].open(keyed=node.keyed)
         self._alarms.work()
 
     def _input(

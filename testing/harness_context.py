@@ -156,6 +156,10 @@ class HarnessOperatorContext:
         """Operator list state of the snapshot."""
         return () if self._restored is None else tuple(self._restored.state.lists.get(name, ()))
 
+    def restored_names(self) -> Sequence[str]:
+        """Names of the operator list state of the snapshot."""
+        return () if self._restored is None else tuple(self._restored.state.lists)
+
     def register_processing_timer(
         self, at_ms: int, callback: Callable[[int], None]
     ) -> Callable[[], None]:

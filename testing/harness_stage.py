@@ -11,6 +11,7 @@ from lesto.common.elements import NO_TIMESTAMP, Batch, ColumnarBatch, LatencyMar
 from lesto.common.row import rows_from_columns
 from lesto.taskmanager.core.watermarks import Advance, WatermarkMerger
 from lesto.taskmanager.operators.base import Operator
+from lesto.taskmanager.operators.function_state import FunctionState
 from lesto.taskmanager.runtime.chain import converted, takes
 from lesto.testing.errors import TestKitError
 from lesto.testing.harness_context import HarnessOperatorContext
@@ -80,6 +81,7 @@ class Stage:
         self.schema = schema
         self.operator = operator
         self.context = context
+        self.hooks: FunctionState | None = None
         self._links: dict[str, list[_Link]] = {}
         self._collect: dict[str, Collected] = {}
         self._sides: Collected | None = None
@@ -139,6 +141,15 @@ class Stage:
         """Whether results are still to come of what was pushed."""
         operator = self.operator
         return operator is not None and operator.concurrent and operator.in_flight()
+
+    def open(self, *, keyed: bool) -> None:
+        """Give the user's functions their operator state, then open the operator."""
+        if self.operator is None or self.context is None:
+            return
+        self.hooks = FunctionState.of(self.operator, self.context, keyed=keyed)
+        if self.hooks is not None:
+            self.hooks.initialize()
+        self.operator.open()
 
     def settle(self, patience: float) -> None:
         """Take results of work beside this thread until there are none to come.

@@ -80,6 +80,10 @@ class OperatorContext(Protocol):
         """Operator list state given to this subtask at restore; empty when there is none."""
         ...
 
+    def restored_names(self) -> Sequence[str]:
+        """Names of all operator list state given to this subtask at restore."""
+        ...
+
     def register_processing_timer(
         self, at_ms: int, callback: Callable[[int], None]
     ) -> Callable[[], None]:

@@ -110,6 +110,20 @@ class SubtaskStateStore:
             into[name] = items
         for name, (states, _) in self._broadcast.items():
             snapshot.broadcast_lists[BROADCAST_PREFIX + name] = states.save()
+        self._save_what_nobody_has_asked_for(snapshot)
+
+    def _save_what_nobody_has_asked_for(self, snapshot: OperatorSnapshot) -> None:
+        """A function may ask for a state at its first need, which may be behind this checkpoint."""
+        known = {*self._lists, *(BROADCAST_PREFIX + name for name in self._broadcast)}
+        for name in self._context.restored_names():
+            if name in known:
+                continue
+            if name.startswith(LIST_PREFIX):
+                snapshot.lists[name] = list(self._context.restored_list(name))
+            elif name.startswith(BROADCAST_PREFIX):
+                snapshot.broadcast_lists[name] = list(self._context.restored_list(name))
+            elif name.startswith(UNION_PREFIX) and self._context.subtask == 0:  # all have it all
+                snapshot.union_lists[name] = list(self._context.restored_list(name))
 
 
 class _InitializationContext:

@@ -205,6 +205,12 @@ class TaskOperatorContext:
             return ()
         return tuple(item for lst in self._restore.lists if lst.name == name for item in lst.items)
 
+    def restored_names(self) -> Sequence[str]:
+        """Names of all operator list state given to this subtask."""
+        if self._restore is None:
+            return ()
+        return tuple(dict.fromkeys(lst.name for lst in self._restore.lists))
+
     # ----------------------------------------------------------------------------- time and work
 
     def register_processing_timer(

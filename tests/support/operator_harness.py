@@ -125,6 +125,9 @@ class HarnessContext:
     def restored_list(self, name: str) -> Sequence[bytes]:
         return self._harness.restored_lists.get(name, ())
 
+    def restored_names(self) -> Sequence[str]:
+        return tuple(self._harness.restored_lists)
+
     def register_processing_timer(
         self, at_ms: int, callback: Callable[[int], None]
     ) -> Callable[[], None]:

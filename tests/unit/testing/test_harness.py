@@ -10,12 +10,15 @@ import pytest
 from lesto.common import Row, Time, Types, col
 from lesto.common.expressions import count
 from lesto.datastream import (
+    CheckpointedFunction,
+    CheckpointListener,
+    FlatMapFunction,
     KeyedProcessFunction,
     OutputTag,
     ProcessFunction,
     ProcessWindowFunction,
 )
-from lesto.datastream.state import ValueStateDescriptor
+from lesto.datastream.state import ListStateDescriptor, ValueStateDescriptor
 from lesto.datastream.window import TumblingEventTimeWindows
 from lesto.taskmanager.operators.errors import UserFunctionError
 from lesto.testing import OperatorHarness, TestKitError
@@ -165,3 +168,40 @@ class Slow(ProcessWindowFunction):
     def process(self, key, context, elements):
         time.sleep(0.001)
         yield key
+
+
+class Buffer(FlatMapFunction, CheckpointedFunction, CheckpointListener):
+    """Gives what it has held back when the checkpoint behind it is complete."""
+
+    complete = ()
+
+    def initialize_state(self, context):
+        self.store = context.get_operator_state_store()
+        self.restored = context.is_restored()
+
+    def flat_map(self, value):
+        held = self.store.get_list_state(ListStateDescriptor("held"))
+        held.add(value)
+        if value == "all":
+            yield self.restored, held.get(), self.complete
+
+    def snapshot_state(self, context):
+        self.last = context.get_checkpoint_id()
+
+    def notify_checkpoint_complete(self, checkpoint_id):
+        self.complete = (*self.complete, checkpoint_id)
+
+
+def test_operator_state_outlives_a_checkpoint_at_which_nobody_had_asked_for_it():
+    pipeline = lambda s: s.flat_map(Buffer()).uid("buffer")  # noqa: E731
+    with OperatorHarness(pipeline) as harness:
+        harness.push("a", "b")
+        saved = harness.snapshot()
+    with OperatorHarness(pipeline, restore=saved) as harness:
+        again = harness.snapshot()
+    with OperatorHarness(pipeline, restore=again) as harness:
+        harness.push("all")
+        assert harness.results == [(True, ["a", "b", "all"], ())]
+        harness.snapshot()
+        harness.push("all")
+        assert harness.results[-1] == (True, ["a", "b", "all", "all"], (1,))
