@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lesto.client.table.plan import logical as p
+from lesto.client.table.plan.rules.join_keys import keyed
 from lesto.client.table.plan.rules.push_down import filtered, pruned_input
 from lesto.client.table.plan.rules.rank import constant_rank, ranked, without_rank
 from lesto.client.table.plan.rules.simplify import folded, merged
@@ -18,6 +19,7 @@ def optimized(node: p.Node) -> p.Node:
     node = p.transform(node, folded)
     node = _pushed(node)
     node = p.transform(node, merged)
+    node = p.transform(node, keyed)
     node = p.transform(node, ranked)
     node = p.transform(node, without_rank)
     node = p.transform(node, constant_rank)

@@ -13,6 +13,8 @@ from lesto.sql.rewrite import conjunction, conjuncts, fold, is_true, replace_ref
 def folded(node: p.Node) -> p.Node:
     """Constant parts of expressions are computed."""
     match node:
+        case p.Scan():
+            return replace(node, filters=())  # they come again, folded, when filters are pushed
         case p.Project():
             return replace(node, expressions=tuple(fold(e) for e in node.expressions))
         case p.Filter():
