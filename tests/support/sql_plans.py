@@ -1,5 +1,7 @@
 """Planners over some tables."""
 
+# ruff: noqa: E501 - a statement reads better on one line
+
 from pathlib import Path
 
 from lesto.client.table.catalog.manager import CatalogManager

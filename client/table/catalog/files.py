@@ -45,8 +45,9 @@ class FileCatalog(GenericInMemoryCatalog):
             for file in sorted(self._path.glob("*.json")):
                 self._databases[file.stem] = _read(file)
         except OSError as error:
+            msg = f"the directory of catalog {name} cannot be read: {error}"
             raise CatalogFileError(
-                f"the directory of catalog {name} cannot be read: {error}",
+                msg,
                 remedy="give a directory that can be read and written as option 'path'",
             ) from error
         if not (self._path / f"{default_database}.json").exists():
@@ -63,17 +64,17 @@ class FileCatalog(GenericInMemoryCatalog):
             temporary.write_text(text)
             temporary.replace(file)
         except OSError as error:
+            msg = f"database {database} cannot be written to {file}: {error}"
             raise CatalogFileError(
-                f"database {database} cannot be written to {file}: {error}",
+                msg,
                 remedy="give a directory that can be read and written as option 'path'",
             ) from error
 
     def create_database(self, name: str, database: CatalogDatabase) -> None:
         """Make a database, whose name becomes that of a file."""
         if not name or set(name) & set("/\\\0") or name.startswith("."):
-            raise CatalogError(
-                f"{name!r} cannot be the name of a file", remedy="use letters, digits and _"
-            )
+            msg = f"{name!r} cannot be the name of a file"
+            raise CatalogError(msg, remedy="use letters, digits and _")
         super().create_database(name, database)
 
 
@@ -92,8 +93,9 @@ def _written(contents: _Contents) -> dict[str, Any]:
 def _object(what: CatalogObject) -> dict[str, Any]:
     if isinstance(what, CatalogView):
         if what.plan is not None:
+            msg = "a view of a Table has no text that could be kept"
             raise CatalogError(
-                "a view of a Table has no text that could be kept",
+                msg,
                 remedy="create it as a temporary view, or by CREATE VIEW ... AS query",
             )
         return {
@@ -134,8 +136,9 @@ def _read(file: Path) -> _Contents:
     try:
         found = json.loads(file.read_text())
         if found["version"] != _VERSION:
+            msg = f"{file} is of version {found['version']}, this Lesto reads {_VERSION}"
             raise CatalogFileError(
-                f"{file} is of version {found['version']}, this Lesto reads {_VERSION}",
+                msg,
                 remedy="use the version of Lesto that wrote it",
             )
         database = found["database"]
@@ -147,9 +150,8 @@ def _read(file: Path) -> _Contents:
         for name, f in found["functions"].items():
             contents.functions[name] = CatalogFunction(f["target"], f["language"])
     except (ValueError, KeyError, TypeError) as error:
-        raise CatalogFileError(
-            f"{file} is not a file of a catalog: {error!r}", remedy="restore it or remove it"
-        ) from error
+        msg = f"{file} is not a file of a catalog: {error!r}"
+        raise CatalogFileError(msg, remedy="restore it or remove it") from error
     return contents
 
 

@@ -47,8 +47,9 @@ class CatalogManager:
             UnknownTableError: there is none of this name.
         """
         if name not in self.catalogs:
+            msg = f"there is no catalog {name}{did_you_mean(name, self.catalogs)}"
             raise UnknownTableError(
-                f"there is no catalog {name}{did_you_mean(name, self.catalogs)}",
+                msg,
                 remedy="SHOW CATALOGS lists them",
             )
         return self.catalogs[name]
@@ -60,7 +61,8 @@ class CatalogManager:
             AlreadyExistsError: there is one of this name.
         """
         if name in self.catalogs:
-            raise AlreadyExistsError(f"catalog {name} exists", remedy="give another name")
+            msg = f"catalog {name} exists"
+            raise AlreadyExistsError(msg, remedy="give another name")
         self.catalogs[name] = catalog
 
     def create_catalog(self, name: str, options: dict[str, str]) -> None:
@@ -72,15 +74,17 @@ class CatalogManager:
         kinds = {"generic_in_memory": {"default-database"}, "file": {"path", "default-database"}}
         kind = options.get("type", "")
         if kind not in kinds:
+            msg = f"there is no catalog of type {kind!r}{did_you_mean(kind, kinds)}"
             raise UnknownTableOptionError(
-                f"there is no catalog of type {kind!r}{did_you_mean(kind, kinds)}",
+                msg,
                 remedy="'type' is 'generic_in_memory' or 'file'",
             )
         valid = kinds[kind] | {"type", "property-version"}
         for key in options:
             if key not in valid:
+                msg = f"a catalog of type {kind} has no option {key!r}{did_you_mean(key, valid)}"
                 raise UnknownTableOptionError(
-                    f"a catalog of type {kind} has no option {key!r}{did_you_mean(key, valid)}",
+                    msg,
                     remedy=f"its options are {', '.join(sorted(valid))}",
                 )
         database = options.get("default-database", "default")
@@ -88,11 +92,11 @@ class CatalogManager:
             self.register_catalog(name, GenericInMemoryCatalog(name, database))
             return
         if "path" not in options:
-            raise UnknownTableOptionError(
-                "a catalog of type file needs the option 'path'", remedy="name a directory"
-            )
+            msg = "a catalog of type file needs the option 'path'"
+            raise UnknownTableOptionError(msg, remedy="name a directory")
         if name in self.catalogs:
-            raise AlreadyExistsError(f"catalog {name} exists", remedy="give another name")
+            msg = f"catalog {name} exists"
+            raise AlreadyExistsError(msg, remedy="give another name")
         self.register_catalog(name, FileCatalog(name, options["path"], database))
 
     def drop_catalog(self, name: str) -> None:
@@ -103,7 +107,8 @@ class CatalogManager:
         """
         self.catalog(name)
         if name == self.current_catalog:
-            raise CatalogError(f"catalog {name} is in use", remedy="USE CATALOG another one first")
+            msg = f"catalog {name} is in use"
+            raise CatalogError(msg, remedy="USE CATALOG another one first")
         del self.catalogs[name]
 
     def use_catalog(self, name: str) -> None:
@@ -133,9 +138,8 @@ class CatalogManager:
                 return (self.current_catalog, database, name)
             case (catalog, database, name):
                 return (catalog, database, name)
-        raise UnknownTableError(
-            f"{'.'.join(path)} has too many parts", remedy="write catalog.database.table"
-        )
+        msg = f"{'.'.join(path)} has too many parts"
+        raise UnknownTableError(msg, remedy="write catalog.database.table")
 
     def find(self, path: Sequence[str]) -> tuple[FullPath, CatalogObject] | None:
         """A table or view, a temporary one before others; None if there is none."""
@@ -200,8 +204,9 @@ class CatalogManager:
         if there and not replace:
             if ignore:
                 return False
+            msg = f"table or view {'.'.join(full)} exists"
             raise AlreadyExistsError(
-                f"table or view {'.'.join(full)} exists",
+                msg,
                 remedy="write IF NOT EXISTS, drop it first, or give another name",
             )
         if temporary:
@@ -228,14 +233,14 @@ class CatalogManager:
         full, _ = self.resolve(path)
         if temporary:
             if full not in self.temporary:
-                raise UnknownTableError(
-                    f"{'.'.join(path)} is not temporary", remedy="leave out TEMPORARY"
-                )
+                msg = f"{'.'.join(path)} is not temporary"
+                raise UnknownTableError(msg, remedy="leave out TEMPORARY")
             del self.temporary[full]
             return
         if full in self.temporary:
+            msg = f"a temporary table or view is called {'.'.join(path)}"
             raise CatalogError(
-                f"a temporary table or view is called {'.'.join(path)}",
+                msg,
                 remedy="DROP TEMPORARY TABLE or VIEW first",
             )
         self.catalog(full[0]).drop(full[1], full[2])
@@ -245,7 +250,8 @@ class CatalogManager:
         full, what = self.resolve(path)
         target = (*full[:2], new)
         if self.find(target) is not None:
-            raise AlreadyExistsError(f"table or view {new} exists", remedy="give another name")
+            msg = f"table or view {new} exists"
+            raise AlreadyExistsError(msg, remedy="give another name")
         if full in self.temporary:
             self.temporary[target] = self.temporary.pop(full)
             return
@@ -305,9 +311,8 @@ class CatalogManager:
         if there and not replace:
             if ignore:
                 return False
-            raise AlreadyExistsError(
-                f"function {'.'.join(path)} exists", remedy="write IF NOT EXISTS, or drop it first"
-            )
+            msg = f"function {'.'.join(path)} exists"
+            raise AlreadyExistsError(msg, remedy="write IF NOT EXISTS, or drop it first")
         if system:
             self.system_functions[key[2]] = function
         elif temporary:

@@ -63,8 +63,9 @@ class GenericInMemoryCatalog:
             AlreadyExistsError: there is one.
         """
         if name in self._databases:
+            msg = f"database {name} exists in catalog {self.name}"
             raise AlreadyExistsError(
-                f"database {name} exists in catalog {self.name}",
+                msg,
                 remedy="write IF NOT EXISTS, or another name",
             )
         self._databases[name] = _Contents(database)
@@ -83,9 +84,8 @@ class GenericInMemoryCatalog:
         """
         contents = self._contents(name)
         if (contents.objects or contents.functions) and not cascade:
-            raise CatalogError(
-                f"database {name} is not empty", remedy="write CASCADE to drop its tables too"
-            )
+            msg = f"database {name} is not empty"
+            raise CatalogError(msg, remedy="write CASCADE to drop its tables too")
         del self._databases[name]
         self._changed(name)
 
@@ -137,9 +137,12 @@ class GenericInMemoryCatalog:
 
     def _contents(self, name: str) -> _Contents:
         if name not in self._databases:
-            raise UnknownTableError(
+            msg = (
                 f"there is no database {name} in catalog {self.name}"
-                f"{did_you_mean(name, self._databases)}",
+                f"{did_you_mean(name, self._databases)}"
+            )
+            raise UnknownTableError(
+                msg,
                 remedy="SHOW DATABASES lists them",
             )
         return self._databases[name]

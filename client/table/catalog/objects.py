@@ -49,10 +49,10 @@ class CatalogTable:
         primary_key: names of columns, never NULL.
         partition_keys: names of columns.
         options: of WITH, with ``connector`` and ``format``.
-        source: a Python object behind the table: a stream, an Arrow stream, a frame. Such a table
-            is temporary.
-        changelog: kinds of rows a source gives, of ``I``, ``UB``, ``UA``, ``D``; empty to tell by the
-            connector and format.
+        source: a Python object behind the table: a stream, an Arrow stream, a frame. Such a
+            table is temporary.
+        changelog: kinds of rows a source gives, of ``I``, ``UB``, ``UA``, ``D``; empty to tell by
+            the connector and format.
         proctime: names of computed columns that are PROCTIME attributes.
     """
 

@@ -1,8 +1,8 @@
 """Which changes each node of a plan gives and takes; what cannot be; what state grows.
 
-Kinds are Flink's: ``I`` insert, ``UB`` update before, ``UA`` update after, ``D`` delete. A first pass
-from the leaves finds what a node may give (:func:`provided`, where ``U`` is any update); a second one
-from the top finds whether its updates must come with their ``UB``.
+Kinds are Flink's: ``I`` insert, ``UB`` update before, ``UA`` update after, ``D`` delete. A first
+pass from the leaves finds what a node may give (:func:`provided`, where ``U`` is any update); a
+second one from the top finds whether its updates must come with their ``UB``.
 
 * append: ``I`` alone.
 * upsert: updates without ``UB``; whoever takes them tells rows by a unique key.
@@ -44,10 +44,8 @@ def provided(node: p.Node) -> Kinds:
             return INSERT
         case p.Aggregate():
             below = provided(node.input)
-            kinds = {"I", "U"} if node.calls else {"I"}
-            if below != INSERT and (node.keys or node.sets):
-                kinds.add("D")
-            return frozenset(kinds)
+            given = frozenset("IU") if node.calls else INSERT
+            return given | {"D"} if below != INSERT and (node.keys or node.sets) else given
         case p.Over():
             if _by_time(node) and provided(node.input) == INSERT:
                 return INSERT
@@ -196,7 +194,7 @@ def _needs_before(node: p.Node, side: int, before: bool) -> bool:
 
 
 def _check(node: p.Node) -> None:
-    reason = _APPEND_ONLY.get(type(node))  # type: ignore[call-overload]
+    reason = _APPEND_ONLY.get(type(node))
     if reason is None and isinstance(node, (p.Rank, p.Deduplicate)) and node.window is not None:
         reason = (
             "gives a window's rows when it ends and takes inserts alone",
@@ -206,9 +204,12 @@ def _check(node: p.Node) -> None:
         for child in node.inputs:
             kinds = provided(child)
             if kinds != INSERT:
-                raise ChangelogError(
+                msg = (
                     f"{_called(node)} cannot take the {_changes(kinds)} that {_giver(child)} gives:"
-                    f" it {reason[0]}",
+                    f" it {reason[0]}"
+                )
+                raise ChangelogError(
+                    msg,
                     remedy=reason[1],
                 )
     if isinstance(node, p.Limit) and isinstance(node.input, p.Sort):
@@ -226,9 +227,12 @@ def _check_root(root: p.Node) -> None:
 def _check_sort(node: p.Sort) -> None:
     if _time_order(node):
         return
-    raise InvalidQueryError(
+    msg = (
         f"{_called(node)} cannot be carried out on a stream: it has no last row, so that only"
-        " an ascending time attribute can be sorted by",
+        " an ascending time attribute can be sorted by"
+    )
+    raise InvalidQueryError(
+        msg,
         remedy="add LIMIT for a Top-N, sort by a time attribute first, or use batch mode",
     )
 
@@ -240,24 +244,31 @@ def _sink(node: p.Sink, changes: Changes) -> bool:
     if kinds == INSERT:
         return False
     if taken == INSERT:
-        raise ChangelogError(
+        msg = (
             f"table {name} (connector {node.table.connector or 'none'}) takes inserts alone, and"
-            f" {_giver(node.input)} gives {_changes(kinds)}",
+            f" {_giver(node.input)} gives {_changes(kinds)}"
+        )
+        raise ChangelogError(
+            msg,
             remedy="aggregate by windows, whose results are final, or write to a connector that"
             " takes updates by PRIMARY KEY: upsert-kafka, jdbc, print",
         )
     if "UA" not in taken and "U" in kinds:
+        msg = f"table {name} takes no updates, and {_giver(node.input)} gives them"
         raise ChangelogError(
-            f"table {name} takes no updates, and {_giver(node.input)} gives them",
+            msg,
             remedy="write to a connector that takes updates",
         )
     if "UB" in taken:
         return True
     key = node.table.primary_key
     if not key:
-        raise ChangelogError(
+        msg = (
             f"table {name} takes updates by key and has no PRIMARY KEY, and"
-            f" {_giver(node.input)} gives {_changes(kinds)}",
+            f" {_giver(node.input)} gives {_changes(kinds)}"
+        )
+        raise ChangelogError(
+            msg,
             remedy="declare PRIMARY KEY (...) NOT ENFORCED on the table",
         )
     names = [c.name for c in node.table.written_columns()]

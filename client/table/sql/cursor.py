@@ -204,7 +204,9 @@ class Cursor:
             self.fail(f"expected {what}")
         self.at += 1
         quoted = token.token_type is TokenType.IDENTIFIER
-        return self.mark(exp.Identifier(this=str(token.text), quoted=quoted), int(token.start))
+        found = exp.Identifier(this=str(token.text), quoted=quoted)
+        self.mark(found, int(token.start))
+        return found
 
     def name(self, what: str = "a name") -> str:
         """Read a name and return its text."""
@@ -277,9 +279,8 @@ class Cursor:
         words = [nearest] if isinstance(nearest, str) else list(nearest)
         meant = did_you_mean(self.word(), words) if words and self.word() else ""
         found = "the end of the statement" if token is None else f"{self._shown(token)}"
-        raise SqlSyntaxError(
-            f"{what}, found {found}{meant}", remedy=remedy, text=self.text, offset=self.here
-        )
+        msg = f"{what}, found {found}{meant}"
+        raise SqlSyntaxError(msg, remedy=remedy, text=self.text, offset=self.here)
 
     def _shown(self, token: Token) -> str:
         return repr(self.text[token.start : token.end + 1])
@@ -289,7 +290,7 @@ class Cursor:
         return self.text[start : self.behind]
 
     def type_text(self) -> str:
-        """Read a data type and return its text; :func:`lesto.sql.type_parser.parse_type` reads it."""
+        """Read a data type and return its text, which ``parse_type`` reads."""
         start = self.here
         self._one_type()
         while True:

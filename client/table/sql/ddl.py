@@ -63,6 +63,7 @@ def create_table(context: Context, statement: s.CreateTable) -> CatalogTable:
         (),
         statement.key_name or base.key_name,
     )
+    table = _with_key(table)
     for column in computed:
         table = _with_computed(context, table, column)
     if watermark is not None:
@@ -214,6 +215,15 @@ def _with_watermark(
     return replace(table, watermark=(name, watermark.expression_text))
 
 
+def _with_key(table: CatalogTable) -> CatalogTable:
+    """The columns of the primary key are never NULL."""
+    columns = tuple(
+        replace(c, type=c.type.not_null()) if c.name in table.primary_key else c
+        for c in table.columns
+    )
+    return replace(table, columns=columns)
+
+
 def _checked(context: Context, table: CatalogTable, position: int) -> CatalogTable:
     names = [c.name for c in table.columns]
     for what, keys in (("primary key", table.primary_key), ("partition key", table.partition_keys)):
@@ -230,11 +240,7 @@ def _checked(context: Context, table: CatalogTable, position: int) -> CatalogTab
                 )
         if len(set(keys)) < len(keys):
             context.fail(InvalidTableError, f"the {what} names a column twice", position)
-    columns = tuple(
-        replace(c, type=c.type.not_null()) if c.name in table.primary_key else c
-        for c in table.columns
-    )
-    table = replace(table, columns=columns)
+    table = _with_key(table)
     table_plan(context, ("",), table)
     return table
 

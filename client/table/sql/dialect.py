@@ -21,6 +21,7 @@ from lesto.client.table.sql.trees import (
     NamedArgument,
     RowPattern,
     TableArgument,
+    Token,
     TokenType,
     TypedLiteral,
     Words,
@@ -55,30 +56,30 @@ class FlinkTokenizer(tokens.Tokenizer):
 class FlinkParser(parser.Parser):
     """Hands the tokens to Lesto's grammar."""
 
-    def parse(self, raw_tokens: Any, sql: str | None = None) -> list[exp.Expression | None]:
+    def parse(self, raw_tokens: list[Token], sql: str) -> list[exp.Expr | None]:
         """Read the statements of a text.
 
         Raises:
             SqlSyntaxError: the text is not Flink's SQL.
         """
-        return [_tree(parsed) for parsed in Grammar(_with_hints(raw_tokens), sql or "").script()]
+        return [_tree(parsed) for parsed in Grammar(_with_hints(raw_tokens), sql).script()]
 
 
-def _with_hints(given: list[tokens.Token]) -> list[tokens.Token]:
+def _with_hints(given: list[Token]) -> list[Token]:
     """Hints come as one token each: put the tokens within in their place."""
-    found: list[tokens.Token] = []
+    found: list[Token] = []
     for token in given:
         if token.token_type is not TokenType.HINT:
             found.append(token)
             continue
         inner = token.text.removeprefix("/*+").removesuffix("*/")
         shift = token.start + 3
-        found.append(tokens.Token(TokenType.HINT, "/*+", start=token.start, end=token.start + 2))
+        found.append(Token(TokenType.HINT, "/*+", start=token.start, end=token.start + 2))
         found.extend(
-            tokens.Token(t.token_type, t.text, start=t.start + shift, end=t.end + shift)
+            Token(t.token_type, t.text, start=t.start + shift, end=t.end + shift)
             for t in Flink().tokenize(inner)
         )
-        found.append(tokens.Token(TokenType.HINT, "*/", start=token.end - 1, end=token.end))
+        found.append(Token(TokenType.HINT, "*/", start=token.end - 1, end=token.end))
     return found
 
 
@@ -140,9 +141,6 @@ class FlinkGenerator(generator.Generator):
 class Flink(Dialect):
     """The dialect ``flink``."""
 
-    IDENTIFIER_START: ClassVar[str] = "`"
-    IDENTIFIER_END: ClassVar[str] = "`"
-
     Tokenizer = FlinkTokenizer
     Parser = FlinkParser
     Generator = FlinkGenerator
@@ -153,9 +151,8 @@ def _grammar(text: str) -> Grammar:
         found = Flink().tokenize(text)
     except TokenError as error:
         quote = max(text.rfind("'"), text.rfind("`"), 0)
-        raise SqlSyntaxError(
-            "a quote or comment is not closed", remedy="close it", text=text, offset=quote
-        ) from error
+        msg = "a quote or comment is not closed"
+        raise SqlSyntaxError(msg, remedy="close it", text=text, offset=quote) from error
     return Grammar(_with_hints(found), text)
 
 
@@ -177,8 +174,9 @@ def parse_statement(text: str) -> s.Parsed:
     found = parse_script(text)
     if len(found) != 1:
         what = "there is no statement" if not found else f"there are {len(found)} statements"
+        msg = f"{what} in the text, and one is expected"
         raise SqlSyntaxError(
-            f"{what} in the text, and one is expected",
+            msg,
             remedy="run scripts by `lesto sql -f`" if found else "write a statement",
             text=text,
             offset=found[1].start if found else 0,

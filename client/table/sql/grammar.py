@@ -44,14 +44,14 @@ class Grammar(TableGrammar):
 
     def script(self) -> list[s.Parsed]:
         """Read all statements to the end of the text."""
-        found = []
+        found: list[s.Parsed] = []
         while True:
             while self.take(";"):
                 pass
             if self.done:
                 return found
             found.append(self.one())
-            if not self.done and not self.peek(";"):
+            if self.word() != ";" and self.token() is not None:
                 self.fail("expected ; or the end of the statement", nearest=_CLAUSES)
 
     def one(self) -> s.Parsed:
@@ -234,7 +234,7 @@ class Grammar(TableGrammar):
         if self.is_string():
             return s.SetOption(key, self.string())
         start = self.here
-        while not self.done and not self.peek(";"):
+        while self.token() is not None and self.word() != ";":
             self.at += 1
         return s.SetOption(key, self.slice(start))
 

@@ -73,9 +73,8 @@ class TableGrammar(QueryGrammar):
         self, name: s.Path, temporary: bool, exists: bool, replace: bool, position: int
     ) -> s.Statement:
         parts = _Elements()
-        if self.take("("):
-            if not self.take(")"):
-                self.listed(lambda: self._element(parts))
+        if self.take("(") and not self.take(")"):
+            self.listed(lambda: self._element(parts))
         comment = self._comment()
         distributed = self._distribution()
         partitioned: tuple[str, ...] = ()

@@ -68,7 +68,8 @@ class Planner:
             return QueryBinder(self.context(text)).query(statement.query)
         if isinstance(statement, s.Insert):
             return bind_insert(self.context(text), statement)
-        raise UnsupportedSqlError(f"{type(statement).__name__} has no plan")
+        msg = f"{type(statement).__name__} has no plan"
+        raise UnsupportedSqlError(msg)
 
     def plan(self, node: p.Node) -> Plan:
         """The plan that is carried out.
@@ -87,9 +88,11 @@ class Planner:
     def explain(self, text: str) -> str:
         """What EXPLAIN shows of a query, an INSERT, a statement set, or an EXPLAIN of these."""
         parsed = parse_statement(text)
-        statement, details = parsed.statement, ()
+        statement = parsed.statement
+        details: tuple[str, ...] = ()
         if isinstance(statement, s.Explain):
-            statement, details = statement.statement, statement.details
+            details = statement.details
+            statement = statement.statement
         inner = statement.inserts if isinstance(statement, s.StatementSet) else (statement,)
         found = []
         for one in inner:
@@ -134,7 +137,8 @@ class Planner:
         elif isinstance(statement, s.CreateView):
             what, replace = self.view(statement, parsed.text), False
         else:
-            raise UnsupportedSqlError(f"{type(statement).__name__} defines no table")
+            msg = f"{type(statement).__name__} defines no table"
+            raise UnsupportedSqlError(msg)
         return self.catalogs.create(
             statement.name,
             what,
@@ -149,4 +153,6 @@ class Planner:
         if isinstance(what, CatalogTable):
             return what.schema()
         node: p.Node = what.plan or view_plan(self.context(), full, what)
+        if what.columns:
+            node = p.Project(node, what.columns, p.identity(node.schema))
         return node.schema

@@ -99,8 +99,8 @@ class Change:
 
     Attributes:
         kind: ``add column``, ``modify column``, ``drop column``, ``rename column``, ``rename``,
-            ``set``, ``reset``, ``add key``, ``modify key``, ``drop key``, ``add watermark``, ``modify
-            watermark``, ``drop watermark``, ``as`` (of a view), ``comment``.
+            ``set``, ``reset``, ``add key``, ``modify key``, ``drop key``, ``add watermark``,
+            ``modify watermark``, ``drop watermark``, ``as`` (of a view), ``comment``.
         names: columns, keys of options, or the new name.
         column: of add and modify column.
         after: where a column goes: empty for the end, ``FIRST`` in ``first``.

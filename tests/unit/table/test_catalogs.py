@@ -1,5 +1,7 @@
 """Catalogs: names, current and temporary things, files; CREATE, LIKE and ALTER TABLE."""
 
+# ruff: noqa: E501 - a statement reads better on one line
+
 import json
 
 import pytest
@@ -51,7 +53,7 @@ def test_create_table(fresh):
     assert str(table.schema()) == (
         "a INT NOT NULL, b INT NOT NULL, m BIGINT, ts TIMESTAMP_LTZ(3) *ROWTIME*,"
         " p TIMESTAMP_LTZ(3) NOT NULL *PROCTIME*"
-    ) or str(table.schema()).startswith("a INT NOT NULL, b INT")
+    )
     assert [c.name for c in table.read_columns()] == ["a", "m"]
     assert [c.name for c in table.written_columns()] == ["a"]
     assert fresh.query("SELECT b, ts FROM t").root.schema.names == ("b", "ts")
@@ -70,7 +72,9 @@ def test_like(fresh):
 
 
 def test_as_select(fresh):
-    table = create(fresh, "CREATE TABLE t WITH ('connector' = 'print') AS SELECT price AS x, channel FROM bid")
+    table = create(
+        fresh, "CREATE TABLE t WITH ('connector' = 'print') AS SELECT price AS x, channel FROM bid"
+    )
     assert str(table.schema()) == "x BIGINT, channel STRING"
 
 
@@ -114,7 +118,9 @@ def test_alter_table(fresh):
     assert altered(fresh, "ALTER TABLE plain RESET ('connector')").connector == ""
     assert altered(fresh, "ALTER TABLE plain ADD WATERMARK FOR ts AS ts").watermark == ("ts", "ts")
     assert altered(fresh, "ALTER TABLE bid DROP WATERMARK").watermark is None
-    assert altered(fresh, "ALTER TABLE plain ADD PRIMARY KEY (a) NOT ENFORCED").primary_key == ("a",)
+    assert altered(fresh, "ALTER TABLE plain ADD PRIMARY KEY (a) NOT ENFORCED").primary_key == (
+        "a",
+    )
     assert str(altered(fresh, "ALTER TABLE plain MODIFY a BIGINT").columns[0].type) == "BIGINT"
 
 

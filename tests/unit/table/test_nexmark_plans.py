@@ -45,11 +45,13 @@ def test_query(nexmark, number):
     names = {type(n).__name__ for n in walk(plan.root)}
     assert set(nodes) <= names
     assert "WindowTvf" not in names
-    assert plan.root.schema == plan.syntax.schema or plan.root.schema.types == plan.syntax.schema.types
+    assert (
+        plan.root.schema == plan.syntax.schema or plan.root.schema.types == plan.syntax.schema.types
+    )
     assert f"changelogMode=[{mode}]" in nexmark.explain(text)
 
 
 def test_columns_of_the_scan_are_what_is_needed(nexmark):
     plan = nexmark.query("SELECT id FROM person")
-    scan = [n for n in walk(plan.root) if type(n).__name__ == "Scan"][0]
+    scan = next(n for n in walk(plan.root) if type(n).__name__ == "Scan")
     assert "event_type" in scan.schema.names

@@ -1,5 +1,7 @@
 """Plans and their changelog modes, the refusals, the warnings."""
 
+# ruff: noqa: E501 - a statement reads better on one line
+
 import pytest
 
 from lesto.client.table.errors import ChangelogError, InvalidQueryError
@@ -17,19 +19,55 @@ def nodes(plan, kind):
         ("SELECT price FROM bid", p.Project, "[I]"),
         ("SELECT auction, COUNT(*) FROM bid GROUP BY auction", p.Aggregate, "[I,UB,UA]"),
         ("SELECT DISTINCT auction FROM bid", p.Aggregate, "[I]"),
-        ("SELECT n, COUNT(*) FROM (SELECT auction, COUNT(*) AS n FROM bid GROUP BY auction) GROUP BY n", p.Aggregate, "[I,UB,UA,D]"),
+        (
+            "SELECT n, COUNT(*) FROM (SELECT auction, COUNT(*) AS n FROM bid GROUP BY auction) GROUP BY n",
+            p.Aggregate,
+            "[I,UB,UA,D]",
+        ),
         ("SELECT * FROM bid b JOIN auction a ON b.auction = a.id", p.Join, "[I]"),
         ("SELECT * FROM bid b LEFT JOIN auction a ON b.auction = a.id", p.Join, "[I,UB,UA,D]"),
         ("SELECT * FROM bid WHERE auction IN (SELECT id FROM auction)", p.Join, "[I]"),
         ("SELECT * FROM bid WHERE auction NOT IN (SELECT id FROM auction)", p.Join, "[I,D]"),
-        ("SELECT * FROM bid WHERE NOT EXISTS (SELECT 1 FROM auction a WHERE a.id = bid.auction)", p.Join, "[I,D]"),
-        ("SELECT * FROM bid b JOIN auction a ON b.auction = a.id AND b.ts BETWEEN a.ts - INTERVAL '5' MINUTE AND a.ts", p.IntervalJoin, "[I]"),
-        ("SELECT * FROM bid b JOIN rates FOR SYSTEM_TIME AS OF b.ts AS r ON b.channel = r.cur", p.TemporalJoin, "[I]"),
-        ("SELECT * FROM bid b LEFT JOIN dim FOR SYSTEM_TIME AS OF b.p AS d ON b.auction = d.id", p.LookupJoin, "[I]"),
-        ("SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS n FROM bid) WHERE n <= 3", p.Rank, "[I,UB,UA,D]"),
-        ("SELECT auction FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY p) AS n FROM bid) WHERE n = 1", p.Deduplicate, "[I]"),
-        ("SELECT auction FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY ts DESC) AS n FROM bid) WHERE n = 1", p.Deduplicate, "[I,UB,UA]"),
-        ("SELECT auction FROM bid QUALIFY ROW_NUMBER() OVER (PARTITION BY auction ORDER BY ts) < 2", p.Deduplicate, "[I,UB,UA]"),
+        (
+            "SELECT * FROM bid WHERE NOT EXISTS (SELECT 1 FROM auction a WHERE a.id = bid.auction)",
+            p.Join,
+            "[I,D]",
+        ),
+        (
+            "SELECT * FROM bid b JOIN auction a ON b.auction = a.id AND b.ts BETWEEN a.ts - INTERVAL '5' MINUTE AND a.ts",
+            p.IntervalJoin,
+            "[I]",
+        ),
+        (
+            "SELECT * FROM bid b JOIN rates FOR SYSTEM_TIME AS OF b.ts AS r ON b.channel = r.cur",
+            p.TemporalJoin,
+            "[I]",
+        ),
+        (
+            "SELECT * FROM bid b LEFT JOIN dim FOR SYSTEM_TIME AS OF b.p AS d ON b.auction = d.id",
+            p.LookupJoin,
+            "[I]",
+        ),
+        (
+            "SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS n FROM bid) WHERE n <= 3",
+            p.Rank,
+            "[I,UB,UA,D]",
+        ),
+        (
+            "SELECT auction FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY p) AS n FROM bid) WHERE n = 1",
+            p.Deduplicate,
+            "[I]",
+        ),
+        (
+            "SELECT auction FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY ts DESC) AS n FROM bid) WHERE n = 1",
+            p.Deduplicate,
+            "[I,UB,UA]",
+        ),
+        (
+            "SELECT auction FROM bid QUALIFY ROW_NUMBER() OVER (PARTITION BY auction ORDER BY ts) < 2",
+            p.Deduplicate,
+            "[I,UB,UA]",
+        ),
         ("SELECT SUM(price) OVER (PARTITION BY auction ORDER BY ts) FROM bid", p.Over, "[I]"),
         ("SELECT auction FROM bid UNION ALL SELECT id FROM auction", p.SetOp, "[I]"),
         ("SELECT auction FROM bid EXCEPT SELECT id FROM auction", p.SetOp, "[I,D]"),
@@ -111,7 +149,9 @@ def test_what_joins_equate_becomes_columns(planner):
 
 
 def test_correlated_count_is_zero_where_there_is_none(planner):
-    plan = planner.query("SELECT (SELECT COUNT(*) FROM bid b WHERE b.auction = a.id) AS n FROM auction a")
+    plan = planner.query(
+        "SELECT (SELECT COUNT(*) FROM bid b WHERE b.auction = a.id) AS n FROM auction a"
+    )
     assert "COALESCE" in tree(plan.root)
 
 

@@ -31,14 +31,10 @@ def keyed(node: p.Node) -> p.Node:
             pairs.append(part)
             continue
         pairs.append(sides)
-    new_width = width
     for pair in pairs:
-        if isinstance(pair, tuple) and not isinstance(pair[0], InputRef):
-            if pair[0] not in extra[0]:
-                extra[0].append(pair[0])
-        if isinstance(pair, tuple) and not isinstance(pair[1], InputRef):
-            if pair[1] not in extra[1]:
-                extra[1].append(pair[1])
+        for e, own in zip(pair, extra, strict=True) if isinstance(pair, tuple) else ():
+            if not isinstance(e, InputRef) and e not in own:
+                own.append(e)
     if not extra[0] and not extra[1]:
         return node
     new_width = width + len(extra[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.rules.windows import windowed
+from lesto.client.table.plan.schema import Column
 from lesto.sql.expressions import Call, Expression, InputRef, Literal
 from lesto.sql.rewrite import conjunction, conjuncts
 from lesto.sql.types import TypeRoot
@@ -80,7 +81,7 @@ def _comparisons(part: Expression) -> list[tuple[str, Expression, Expression]]:
 
 
 def _band(
-    sign: str, a: Expression, b: Expression, width: int, columns: tuple[p.Column, ...]
+    sign: str, a: Expression, b: Expression, width: int, columns: tuple[Column, ...]
 ) -> tuple[tuple[int, int], int | None, int | None] | None:
     """Bounds of ``left - right`` in milliseconds that a comparison of times gives."""
     x, y = _linear(a), _linear(b)

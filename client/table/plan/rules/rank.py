@@ -47,8 +47,8 @@ def ranked(node: p.Node) -> p.Node:
 def _bound(part: Expression, at: int) -> tuple[int, int | None] | None:
     if not isinstance(part, Call) or len(part.args) != 2:
         if isinstance(part, Call) and part.function == "BETWEEN":
-            value, low, high = part.args
-            if _is_rank(value, at) and _number(low) is not None and _number(high) is not None:
+            tested, low, high = part.args
+            if _is_rank(tested, at) and _number(low) is not None and _number(high) is not None:
                 return _number(low) or 0, _number(high)
         return None
     a, b = part.args

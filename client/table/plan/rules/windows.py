@@ -118,8 +118,8 @@ def _stripped(node: p.Node) -> tuple[p.Node, dict[int, int], p.Window] | None:
     """What is below a window function, with the projections and filters above it.
 
     Returns:
-        The node, where each column that is none of the window's went, and the window over it; None if
-        something computes with window columns.
+        The node, where each column that is none of the window's went, and the window over it; None
+        if something computes with window columns.
     """
     match node:
         case p.WindowTvf():

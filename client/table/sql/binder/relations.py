@@ -9,7 +9,6 @@ from lesto.client.table.errors import (
     InvalidQueryError,
     MissingTimeAttributeError,
     SqlTypeError,
-    UnknownColumnError,
     UnknownSqlFunctionError,
     UnknownTableError,
     UnsupportedSqlError,
@@ -114,7 +113,7 @@ class RelationBinder:
                 return self._aliased(scope.node, name, alias)
             node = self._query(tree.this)
             scope = self._aliased(node, name, alias)
-        elif isinstance(tree, exp.Unnest) or isinstance(tree, exp.Lateral):
+        elif isinstance(tree, (exp.Unnest, exp.Lateral)):
             scope = self._correlate(Scope(empty_row(), [], self.outer), tree, p.JoinKind.INNER)
         elif isinstance(tree.this, exp.Anonymous):
             scope = self._function(tree, name, alias)
@@ -279,14 +278,14 @@ class RelationBinder:
                 UnsupportedSqlError, f"{kind.value} JOIN does not go with table functions", tree
             )
         on = join.args.get("on") if join is not None else None
-        if on is not None and not (isinstance(on, exp.Boolean) and on.this):
-            if kind is p.JoinKind.LEFT:
-                self.context.fail(
-                    UnsupportedSqlError,
-                    "LEFT JOIN of a table function takes ON TRUE alone",
-                    on,
-                    "put the condition into a subquery or the function",
-                )
+        plain = on is None or (isinstance(on, exp.Boolean) and on.this)
+        if not plain and kind is p.JoinKind.LEFT:
+            self.context.fail(
+                UnsupportedSqlError,
+                "LEFT JOIN of a table function takes ON TRUE alone",
+                on,
+                "put the condition into a subquery or the function",
+            )
         if isinstance(tree, exp.Lateral) and isinstance(tree.this, exp.Subquery):
             return self._lateral_query(left, tree, kind, on)
         binder = ExpressionBinder(self.context, left, "the arguments of a table function")
@@ -459,7 +458,7 @@ class RelationBinder:
                 tree,
                 "declare PRIMARY KEY (...) NOT ENFORCED, and equate all of it in ON",
             )
-        key = tuple(sorted(min(keys, key=lambda k: (len(k), sorted(k)))))
+        key = tuple(min((sorted(k) for k in keys), key=lambda k: len(k)))
         return p.TemporalJoin(left.node, right.node, kind, condition, at, times[0], key)
 
 

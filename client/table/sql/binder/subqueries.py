@@ -7,6 +7,7 @@ from typing import Any
 from lesto.client.table.errors import SqlError, SqlTypeError, UnsupportedSqlError
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.rules import decorrelate as d
+from lesto.client.table.plan.rules.joins import specialise
 from lesto.client.table.sql.binder.context import Context
 from lesto.client.table.sql.binder.expressions import ExpressionBinder
 from lesto.client.table.sql.binder.scope import Scope
@@ -172,7 +173,7 @@ def lateral(
         context.fail(UnsupportedSqlError, error.plain, tree, error.remedy)
     width = len(left.node.schema)
     condition = conjunction(d.joined_condition(taken, width))
-    return d.specialise(p.Join(left.node, inner, kind, condition)), names
+    return specialise(p.Join(left.node, inner, kind, condition)), names
 
 
 def _lateral_top(

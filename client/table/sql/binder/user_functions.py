@@ -53,7 +53,8 @@ def load(function: CatalogFunction) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
+        msg = f"{function.target} cannot be imported: {error}"
         raise UnknownSqlFunctionError(
-            f"{function.target} cannot be imported: {error}",
+            msg,
             remedy="write 'module.name' of a udf, udtf or udaf that is on the import path",
         ) from error

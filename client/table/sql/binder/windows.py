@@ -118,7 +118,7 @@ def require_time(context: Context, schema: Schema, index: int, tree: Any, name: 
         remedy = (
             f"use {' or '.join(times)}"
             if times
-            else f"declare WATERMARK FOR {column.name} AS ... on the table, or a column AS PROCTIME()"
+            else f"declare WATERMARK FOR {column.name} AS ... on the table, or a column PROCTIME()"
         )
         context.fail(
             MissingTimeAttributeError,
