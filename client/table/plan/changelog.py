@@ -107,11 +107,14 @@ class Changes:
         warnings: of state that grows.
         materialized: ids of sinks whose input's unique key is not the table's primary key: the
             operator must keep rows to put updates of one key in order.
+        normalized: ids of scans that give updates without ``UB`` where it is wanted: the rows of the
+            primary key must be kept to complete them (Flink's ChangelogNormalize).
     """
 
     modes: dict[int, Kinds] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     materialized: set[int] = field(default_factory=set)
+    normalized: set[int] = field(default_factory=set)
 
     def mode(self, node: p.Node) -> Kinds:
         """Kinds that a node gives."""
@@ -162,6 +165,8 @@ def _visit(node: p.Node, before: bool, changes: Changes) -> None:
     mode = {k for k in kinds if k != "U"}
     if "U" in kinds:
         mode |= {"UA", "UB"} if before else {"UA"}
+    if isinstance(node, p.Scan) and "UB" in mode and "UB" not in node.table.source_kinds():
+        changes.normalized.add(id(node))
     changes.modes[id(node)] = changes.modes.get(id(node), frozenset()) | frozenset(mode)
     for i, child in enumerate(node.inputs):
         _visit(child, _needs_before(node, i, before), changes)

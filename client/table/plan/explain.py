@@ -22,6 +22,8 @@ def _lines(
         detail = f"{detail}, {mode}" if detail else mode
         if id(node) in changes.materialized:
             detail += ", upsertMaterialize=[true]"
+        if id(node) in changes.normalized:
+            detail += ", changelogNormalize=[true]"
     lines.append(f"{first}{name(node)}({detail})")
     below = node.inputs
     for i, child in enumerate(below):

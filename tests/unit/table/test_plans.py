@@ -210,3 +210,12 @@ def test_explain(planner):
         " INSERT INTO kafka_out SELECT auction, price FROM bid; END"
     )
     assert both.count("Sink(") == 4
+
+
+def test_upserts_are_completed_where_the_old_row_is_wanted(planner):
+    text = planner.explain("SELECT cur FROM rates WHERE rate > 1")
+    assert "changelogNormalize=[true]" in text
+    plan = planner.query(
+        "SELECT * FROM bid b JOIN rates FOR SYSTEM_TIME AS OF b.ts AS r ON b.channel = r.cur"
+    )
+    assert not plan.changes.normalized

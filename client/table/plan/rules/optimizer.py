@@ -14,7 +14,8 @@ def optimized(node: p.Node) -> p.Node:
     """The plan that is carried out: equal results, less work.
 
     A sub-plan that is one object in the query (a WITH that is used twice) is not one object any
-    more if its users need other columns; equal sub-plans are equal objects, by which they are shared.
+    more if its users need other columns;
+    equal sub-plans are equal objects, by which they are shared.
     """
     node = p.transform(node, folded)
     node = _pushed(node)

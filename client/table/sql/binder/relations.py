@@ -458,7 +458,8 @@ class RelationBinder:
                 tree,
                 "declare PRIMARY KEY (...) NOT ENFORCED, and equate all of it in ON",
             )
-        key = tuple(min((sorted(k) for k in keys), key=lambda k: len(k)))
+        lists: list[list[int]] = [sorted(k) for k in keys]
+        key = tuple(min(lists, key=len))
         return p.TemporalJoin(left.node, right.node, kind, condition, at, times[0], key)
 
 
