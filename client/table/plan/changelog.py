@@ -107,8 +107,8 @@ class Changes:
         warnings: of state that grows.
         materialized: ids of sinks whose input's unique key is not the table's primary key: the
             operator must keep rows to put updates of one key in order.
-        normalized: ids of scans that give updates without ``UB`` where it is wanted: the rows of the
-            primary key must be kept to complete them (Flink's ChangelogNormalize).
+        normalized: ids of scans that give updates without ``UB`` where it is wanted: rows are
+            kept by primary key to complete them (Flink's ChangelogNormalize).
     """
 
     modes: dict[int, Kinds] = field(default_factory=dict)

@@ -459,8 +459,8 @@ class RelationBinder:
                 "declare PRIMARY KEY (...) NOT ENFORCED, and equate all of it in ON",
             )
         lists: list[list[int]] = [sorted(k) for k in keys]
-        key = tuple(min(lists, key=len))
-        return p.TemporalJoin(left.node, right.node, kind, condition, at, times[0], key)
+        shortest = min(lists, key=len)
+        return p.TemporalJoin(left.node, right.node, kind, condition, at, times[0], tuple(shortest))
 
 
 def _lateral(tree: Any) -> Any:
