@@ -3,7 +3,7 @@
 >>> from lesto.client.table.catalog.manager import CatalogManager
 >>> planner = Planner(CatalogManager())
 >>> print(planner.explain("SELECT 1 + 1 AS two").splitlines()[-1])
-Values(rows=[1], fields=[], changelogMode=[I])
++- Values(rows=[1], fields=[], changelogMode=[I])
 """
 
 from __future__ import annotations
