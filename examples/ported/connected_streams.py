@@ -46,9 +46,7 @@ def main():
     words = env.from_collection(["be", "not"], type_info=text)
     numbers.connect(words).map(Name(), output_type=text).print()
     numbers.connect(words).flat_map(Letters(), output_type=text).print()
-    by_size = numbers.connect(words).key_by(
-        lambda number: number, len, key_type=Types.INT()
-    )
+    by_size = numbers.connect(words).key_by(lambda number: number, len, key_type=Types.INT())
     by_size.map(Counted(), output_type=text).print()
     env.execute("connected streams")
 
