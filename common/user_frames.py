@@ -40,3 +40,9 @@ def user_frames(found: TracebackType | None) -> tuple[list[traceback.FrameSummar
         if location:
             kept.append((frame, line))
     return list(traceback.StackSummary.extract(iter(kept))), location
+
+
+def is_user_frame(frame: FrameType) -> bool:
+    """Whether a frame runs code of the user's, not of the engine or what the engine calls."""
+    room = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return room not in _ENGINE and room not in _LIBRARIES

@@ -88,6 +88,17 @@ class _Where:
         streams = self._streams
         return (self._key, streams._selector("equal_to", streams._second, key_selector))
 
+    def window(self, assigner: Any) -> Any:
+        """Not yet: the second stream's key is missing.
+
+        Raises:
+            JobBuildError: always.
+        """
+        msg = "window(...) of a join comes behind equal_to(...): the second stream has no key yet"
+        raise JobBuildError(
+            msg, remedy="a.join(b).where(key).equal_to(key).window(...)", location=user_location()
+        )
+
 
 class JoinedWhere(_Where):
     """The first stream's key is known: give the second's."""

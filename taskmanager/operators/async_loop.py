@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from lesto.common.logs import get_logger
+from lesto.taskmanager.operators.async_watch import BlockedLoopWatch
 from lesto.taskmanager.operators.errors import AsyncLoopBlockedError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class AsyncLoop:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"async {key[1]}", daemon=True)
         self._thread.start()
+        self._watch = BlockedLoopWatch(self.loop, self._thread, key[1])
 
     @staticmethod
     def acquire(context: OperatorContext) -> AsyncLoop:
@@ -59,6 +61,7 @@ class AsyncLoop:
             if self._users:
                 return
             del _loops[self._key]
+        self._watch.stop()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CLOSE_SECONDS_MAX)
         if self._thread.is_alive():

@@ -251,3 +251,11 @@ def test_streams_of_two_environments(flights):
     other = StreamExecutionEnvironment(Configuration(), RunOptions()).from_collection([1])
     with pytest.raises(JobBuildError, match=r"co_group: .* different environments"):
         flights.co_group(other)
+
+
+def test_windows_of_a_join_without_the_second_key(flights):
+    pair = flights.join(flights).where(lambda row: row.carrier)
+    with pytest.raises(JobBuildError, match=r"comes behind equal_to") as caught:
+        pair.window(SECOND)
+    assert "where(key).equal_to(key).window" in caught.value.remedy
+    assert __file__ in caught.value.location
