@@ -1,9 +1,9 @@
 """Failures by script while in-flight data is under way, as Flink's UnalignedCheckpointITCase.
 
 Tiny channels, frequent unaligned checkpoints, consumers slower than the sources; a failure in the
-function, in the sink's part of a snapshot, while a task opens during a recovery, and in a
-function's close behind another failure. The sink must have what the model says, and there must be
-as many restarts as the script has failures.
+function, in one of its timers, in the sink's part of a snapshot, while a task opens during a
+recovery, and in a function's close behind another failure. The sink must have what the model says,
+and there must be as many restarts as the script has failures.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lesto.connectors.files import Encoder, FileSink
-from lesto.datastream import MapFunction
+from lesto.datastream import KeyedProcessFunction
 from tests.golden.harness import (
     Stage,
     counted,
@@ -51,8 +51,8 @@ def stumble(folder, where):
         raise ScriptedError(where)
 
 
-class Stumbling(MapFunction):
-    """Slow, and fails where the script says."""
+class Stumbling(KeyedProcessFunction):
+    """Slow, and fails where the script says; a timer a record, a moment later."""
 
     def __init__(self, folder, seconds):
         self.folder, self.seconds = folder, seconds
@@ -60,10 +60,15 @@ class Stumbling(MapFunction):
     def open(self, runtime_context):
         stumble(self.folder, "open")
 
-    def map(self, value):
+    def process_element(self, value, ctx):
         time.sleep(self.seconds)
         stumble(self.folder, "map")
-        return value
+        service = ctx.timer_service()
+        service.register_processing_time_timer(service.current_processing_time() + 5)
+        yield value
+
+    def on_timer(self, timestamp, ctx):
+        stumble(self.folder, "timer")
 
     def close(self):
         stumble(self.folder, "close")
@@ -89,8 +94,8 @@ class StumblingSink(FileSink):
 def build(env, folder, script):
     stage = Stage(env, folder)
     source = stage.source(split_by_key(PAIRS, lambda r: r[0], 3, 40))
-    keyed = source.key_by(lambda r: r[0]).map(Stumbling(str(script), 0.002)).key_by(lambda r: r[0])
-    text = keyed.reduce(Concatenate()).map(lambda value: repr(tuple(value)))
+    keyed = source.key_by(lambda r: r[0]).process(Stumbling(str(script), 0.002))
+    text = keyed.key_by(lambda r: r[0]).reduce(Concatenate()).map(lambda value: repr(tuple(value)))
     plain = FileSink.for_row_format(str(folder / "out"), Encoder.simple_string_encoder()).build()
     sink = StumblingSink.__new__(StumblingSink)
     sink.__dict__.update(plain.__dict__)
@@ -98,7 +103,7 @@ def build(env, folder, script):
     text.sink_to(sink)
 
 
-SCRIPT = ("map", "snapshot", "open+map", "close+map")
+SCRIPT = ("map", "timer", "snapshot", "open+timer", "close+map")
 
 
 def test_scripted_failures_lose_and_double_nothing(cluster, tmp_path):
