@@ -232,6 +232,9 @@ def functions_page():
         "",
         GENERATED,
         "",
+        "These are the functions of Lesto's SQL engine. **Queries cannot be run yet**: the engine "
+        "reads, binds and plans them, and executes none.",
+        "",
         f"Names and semantics are those of Flink. An example marked ✓ was evaluated in Flink "
         f"{checked['flink']} too (`scripts/check-sql-functions`). Results are shown as "
         "`CAST(... AS STRING)` gives them.",
