@@ -40,8 +40,6 @@ UNAVAILABLE_S_MAX: Final = 120.0
 #: A broker is asked whether it is there this often when nothing arrives.
 PROBE_EVERY_S: Final = 5.0
 PROBE_S: Final = 2.0
-#: Times in a row that a position which is in the partition's log may be refused.
-REFUSED_MAX: Final = 5
 #: Longest wait for the thread at the end.
 STOP_S_MAX: Final = 10.0
 
@@ -103,8 +101,6 @@ class Fetcher:
         self._error: ConnectorError | None = None
         self._closing = False
         self._stops: dict[Key, int] = {}
-        self._at: dict[Key, int] = {}  # next offset to come, of partitions that are being read
-        self._refused: dict[Key, int] = {}  # times in a row that a position was refused
         self._paused: frozenset[Key] = frozenset()
         self._record_bytes = 100.0
         self._heard_at = time.monotonic()
@@ -119,7 +115,6 @@ class Fetcher:
         def assign(consumer: Any) -> None:
             for s in splits:
                 self._stops[s.topic, s.partition] = s.stop
-                self._at[s.topic, s.partition] = s.next
             parts = [kafka.TopicPartition(s.topic, s.partition, s.next) for s in splits]
             consumer.incremental_assign(parts)
 
@@ -273,7 +268,7 @@ class Fetcher:
                     continue
                 self._on_records(records, ready)
                 records = []
-                self._on_event(consumer, m, ready)
+                self._on_event(m, ready)
             self._on_records(records, ready)
         if not ready:
             return
@@ -283,7 +278,6 @@ class Fetcher:
         self._wakeup()
         for item in ready:
             if item.finished and self._stops.pop(item.key, None) is not None:
-                self._at.pop(item.key, None)
                 consumer.incremental_unassign([library().TopicPartition(*item.key)])
 
     def _on_records(self, messages: list[Any], ready: list[Fetched]) -> None:
@@ -314,11 +308,9 @@ class Fetcher:
         if batch is not None:
             nbytes = sum(map(len, run))
             self._record_bytes += 0.2 * (max(1.0, nbytes / len(run)) - self._record_bytes)
-        self._at[key] = following
-        self._refused.pop(key, None)
         ready.append(Fetched(key, following, batch, finished, nbytes))
 
-    def _on_event(self, consumer: Any, message: Any, ready: list[Fetched]) -> None:
+    def _on_event(self, message: Any, ready: list[Fetched]) -> None:
         kafka = library()
         error = message.error()
         code = error.code()
@@ -329,12 +321,18 @@ class Fetcher:
             if stop is not None:
                 finished = stop != NO_STOP and message.offset() >= stop
                 following = stop if finished else message.offset()
-                self._at[key] = following
                 ready.append(Fetched(key, following, None, finished, 0))
             return
         if code in {kafka.KafkaError._AUTO_OFFSET_RESET, kafka.KafkaError.OFFSET_OUT_OF_RANGE}:
-            self._on_position_refused(consumer, key, error)
-            return
+            msg = (
+                f"partition {key[0]}-{key[1]} no longer has the records at the job's position: "
+                f"{error.str()}"
+            )
+            raise KafkaOffsetsLostError(
+                msg,
+                remedy="retention has removed them or the topic was made anew: lengthen the"
+                " retention; to go on without them set the property auto.offset.reset",
+            )
         if error.retriable() or code in {
             kafka.KafkaError._ALL_BROKERS_DOWN,
             kafka.KafkaError._TRANSPORT,
@@ -344,36 +342,3 @@ class Fetcher:
             logger.warning("kafka.fetch", error=error.str())
             return
         raise named(error, f"partition {key[0]}-{key[1]} cannot be read")
-
-    def _on_position_refused(self, consumer: Any, key: Key, error: Any) -> None:
-        """The broker says that the position is none of its log's: true, or a passing state of it.
-
-        Right behind the making of a topic a broker has refused positions that it had given out
-        itself. So its log's bounds decide.
-        """
-        position = self._at.get(key)
-        if key not in self._stops or position is None:
-            return  # finished, and this was already on the way
-        kafka = library()
-        part = kafka.TopicPartition(*key, position)
-        try:
-            low, high = consumer.get_watermark_offsets(part, timeout=PROBE_S, cached=False)
-        except kafka.KafkaException as problem:
-            raise named(problem.args[0], f"partition {key[0]}-{key[1]} cannot be read") from problem
-        times = self._refused[key] = self._refused.get(key, 0) + 1
-        there = position < 0 or low <= position <= high  # below 0: one of the log's ends
-        if not there or times > REFUSED_MAX:
-            msg = (
-                f"partition {key[0]}-{key[1]} no longer has the records at the job's position"
-                f" {position}, only {low} to {high}: {error.str()}"
-            )
-            raise KafkaOffsetsLostError(
-                msg,
-                remedy="retention has removed them or the topic was made anew: lengthen the"
-                " retention; to go on without them set the property auto.offset.reset",
-            )
-        logger.warning("kafka.position_refused", partition=f"{key[0]}-{key[1]}", position=position)
-        consumer.incremental_unassign([part])
-        consumer.incremental_assign([part])
-        if key in self._paused:
-            consumer.pause([part])
