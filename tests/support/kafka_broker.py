@@ -99,6 +99,8 @@ class KafkaBroker:
             "num.network.threads": 2,
             "num.io.threads": 2,
             "log.cleaner.dedupe.buffer.size": 4 << 20,
+            # Tests write records of 1970. The broker looks 30 s after its start for what is too old.
+            "log.retention.ms": -1,
             **self._properties,
         }
         path = self.folder / "server.properties"
