@@ -99,7 +99,7 @@ class KafkaBroker:
             "num.network.threads": 2,
             "num.io.threads": 2,
             "log.cleaner.dedupe.buffer.size": 4 << 20,
-            # Tests write records of 1970. The broker looks 30 s after its start for what is too old.
+            # Tests write records of 1970; 30 s after its start the broker would remove them.
             "log.retention.ms": -1,
             **self._properties,
         }
