@@ -1,0 +1,1 @@
+"""From plans to transformations: which operators carry a plan out, and how rows reach them."""

@@ -1,0 +1,1 @@
+"""Operators of SQL: columns addressed by position, changes with their kinds."""
