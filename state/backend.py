@@ -20,6 +20,7 @@ from lesto.proto import checkpoint_pb2
 
 if TYPE_CHECKING:
     from lesto.state.descriptors import State, StateDescriptor
+    from lesto.state.row_table import RowTable, RowTableDescriptor
     from lesto.state.storage import SnapshotStore
     from lesto.state.table import StateTable, TableDescriptor
     from lesto.state.timed_rows import TimedRows, TimedRowsDescriptor
@@ -111,6 +112,10 @@ class KeyedStateBackend(ABC):
     @abstractmethod
     def timed_rows(self, descriptor: TimedRowsDescriptor) -> TimedRows:
         """The rows kept by key and time of a descriptor; the same object at each call."""
+
+    @abstractmethod
+    def row_table(self, descriptor: RowTableDescriptor) -> RowTable:
+        """The rows kept by key of a descriptor; the same object at each call."""
 
     @abstractmethod
     def timers(self, name: str) -> TimerQueue:

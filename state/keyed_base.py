@@ -38,6 +38,7 @@ from lesto.state.typed_states import typed_list, typed_map, typed_value
 
 if TYPE_CHECKING:
     from lesto.state.local_backup import LocalBackup
+    from lesto.state.row_table import RowTable, RowTableDescriptor
     from lesto.state.table import StateTable, TableDescriptor
     from lesto.state.timed_rows import TimedRows, TimedRowsDescriptor
 
@@ -274,6 +275,16 @@ class KeyedBackendBase(KeyedStateBackend):
             rows = descriptor.create(self.max_parallelism)
             self._take_in(descriptor.name, rows)
         return cast("TimedRows", rows)
+
+    def row_table(self, descriptor: RowTableDescriptor) -> RowTable:
+        """The rows that an operator keeps by key, with those restored."""
+        rows = self._tables.get(descriptor.name)
+        if rows is None:
+            from lesto.state.row_table import RowTable
+
+            rows = RowTable(descriptor, max_parallelism=self.max_parallelism, clock=self.clock)
+            self._take_in(descriptor.name, rows)
+        return cast("RowTable", rows)
 
     def _take_in(self, name: str, table: StoredTable) -> None:
         """Register a new table and give it its restored entries."""
