@@ -207,7 +207,9 @@ class Translator:
 
         schema = transformation.output_schema
         assert schema is not None
-        upstream = Upstream(transformation, partitioning=Partitioning(Partition.AUTO), schema=schema)
+        upstream = Upstream(
+            transformation, partitioning=Partitioning(Partition.AUTO), schema=schema
+        )
         return PhysicalStream((upstream,), schema, transformation.parallelism)
 
 
