@@ -153,3 +153,41 @@ class DatabaseRefusedError(ConnectorError):
     code = "LESTO-3042"
     domain = Domain.USER
     retryable = False
+
+
+class UnknownConnectorError(ConnectorConfigError):
+    """No connector of tables, or no format, has this name; the message lists those there are."""
+
+    code = "LESTO-3050"
+
+
+class UnknownTableOptionError(ConnectorConfigError):
+    """A table's connector or format has no such option."""
+
+    code = "LESTO-3051"
+
+
+class MissingTableOptionError(ConnectorConfigError):
+    """A table's connector or format needs an option that is not there."""
+
+    code = "LESTO-3052"
+
+
+class InvalidTableOptionError(ConnectorConfigError):
+    """The value of a table's option cannot be read, or goes with none of the other options."""
+
+    code = "LESTO-3053"
+
+
+class UnsupportedTableUseError(ConnectorConfigError):
+    """A table's connector or format cannot be used for this: read, written, looked up, bounded."""
+
+    code = "LESTO-3054"
+
+
+class GeneratorStateError(ConnectorError):
+    """A generator is restored from a state that another configuration has made."""
+
+    code = "LESTO-3055"
+    domain = Domain.USER
+    retryable = False

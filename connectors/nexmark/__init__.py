@@ -1,0 +1,1 @@
+"""The stream of Nexmark: people who join, auctions they open, bids they place."""

@@ -1,0 +1,47 @@
+"""What a connector of tables is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lesto.connectors.tables.options import Described, TableOptions
+from lesto.connectors.tables.requests import (
+    LookupPlan,
+    LookupRequest,
+    ScanPlan,
+    ScanRequest,
+    SinkPlan,
+    SinkRequest,
+    TableField,
+)
+
+
+class Formats(enum.Enum):
+    """Which formats a connector asks for."""
+
+    NONE = "none"
+    FORMAT = "format"
+    KEY_AND_VALUE = "key and value"
+
+
+@dataclass(frozen=True, slots=True)
+class TableConnector:
+    """A connector of tables.
+
+    Attributes:
+        described: its options.
+        formats: whether ``format`` is one of them.
+        scan: makes sources; None: it cannot be read.
+        write: makes sinks; None: it cannot be written.
+        find: makes lookups; None: it has none.
+        check: checks options that depend on each other.
+    """
+
+    described: Described
+    formats: Formats = Formats.NONE
+    scan: Callable[[ScanRequest], ScanPlan] | None = None
+    write: Callable[[SinkRequest], SinkPlan] | None = None
+    find: Callable[[LookupRequest], LookupPlan] | None = None
+    check: Callable[[TableOptions, tuple[TableField, ...]], None] | None = None
