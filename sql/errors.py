@@ -76,3 +76,25 @@ class CastFailedError(SqlEvaluationError):
     """A value cannot be cast to the type; TRY_CAST gives NULL instead."""
 
     code = "LESTO-6212"
+
+
+class UserSqlFunctionError(SqlEvaluationError):
+    """A user's function raised. The exception is the ``__cause__`` and keeps its traceback.
+
+    A remedy that does not name the line is of no use: the traceback is shown before it.
+    """
+
+    code = "LESTO-6220"
+    retryable = True
+
+
+class InvalidUserResultError(SqlEvaluationError):
+    """A user's function returned what is not of its result type, or not as many values as rows."""
+
+    code = "LESTO-6221"
+
+
+class UserFunctionLacksMethodError(SqlEvaluationError):
+    """A user's aggregate has no ``retract`` or ``merge``, and the query needs it."""
+
+    code = "LESTO-6222"

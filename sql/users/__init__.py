@@ -1,0 +1,1 @@
+"""Functions that users write: their base classes, and how operators call them batch by batch."""
