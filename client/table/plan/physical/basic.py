@@ -26,7 +26,6 @@ from lesto.sql.evaluator import evaluate_constant
 from lesto.sql.expressions import Expression, InputRef
 from lesto.sql.values import EvaluationContext
 
-
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -136,6 +135,8 @@ def scan(t: Translator, node: p.Scan) -> PhysicalStream:
 
         key = next(iter(node.unique_keys))
         found = normalized(t, found, tuple(sorted(key)), node)
+    elif "UB" in node.table.source_kinds() and "UB" not in t.kinds(node):
+        found = t.add(node, "Drop Update Before", "kinds:DropUpdateBefore", (), [(found, FORWARD)])
     return found
 
 

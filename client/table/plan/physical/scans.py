@@ -2,19 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+from lesto.client.datastream import operators
+from lesto.client.datastream.location import user_location
+from lesto.client.datastream.transformations import Kind
+from lesto.client.table.catalog.objects import CatalogTable, TableColumn
 from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.plan import logical as p
-from lesto.client.table.plan.physical.streams import PhysicalStream
+from lesto.client.table.plan.physical.streams import FORWARD, PhysicalStream, hashed
 from lesto.client.table.plan.physical.translator import Translator
+from lesto.common.watermarks import WatermarkStrategy
+from lesto.connectors.tables.factory import table_sink, table_source
+from lesto.connectors.tables.requests import ScanRequest, SinkRequest, TableField
+
+_NOT_NULL: Final = "table.exec.sink.not-null-enforcer"
+
+
+def table_fields(columns: Sequence[TableColumn]) -> tuple[TableField, ...]:
+    """Columns as connectors know them."""
+    return tuple(
+        TableField(c.name, c.type, (c.metadata or c.name) if c.kind == "metadata" else "")
+        for c in columns
+    )
+
+
+def scan_request(t: Translator, node: p.Scan) -> ScanRequest:
+    """What a scan asks of its connector."""
+    table = node.table
+    return ScanRequest(
+        options={**dict(table.options), **dict(node.options)},
+        columns=table_fields(table.read_columns()),
+        projection=node.columns,
+        nested=t.nested(node),
+        filters=node.filters,
+        time_zone=t.sql_context.time_zone,
+        bounded=t.batch,
+        primary_key=table.primary_key,
+        partition_keys=table.partition_keys,
+        source=table.source,
+        table=".".join(node.path),
+    )
 
 
 def connector_scan(t: Translator, node: p.Scan) -> PhysicalStream:
     """Reads a table by its connector."""
-    msg = f"connector {node.table.connector} cannot be read"
-    raise UnsupportedSqlError(msg)
+    request = scan_request(t, node)
+    found = table_source(_connector(node.table, request.table), request)
+    source = found.source
+    strategy = WatermarkStrategy.no_watermarks()
+    stream = t.env._source(source, strategy, request.table, source.schema, None)
+    made = stream._upstreams[0].node
+    if found.parallelism is not None:
+        made.parallelism, made.parallelism_fixed = found.parallelism, True
+    return t.stream_of(made)
 
 
 def connector_sink(t: Translator, node: p.Sink, stream: PhysicalStream) -> PhysicalStream:
     """Writes a table by its connector."""
-    msg = f"connector {node.table.connector} cannot be written"
-    raise UnsupportedSqlError(msg)
+    table = node.table
+    columns = table.written_columns()
+    names = [c.name for c in columns]
+    kinds = t.kinds(node.input)
+    request = SinkRequest(
+        options={**dict(table.options), **dict(node.options)},
+        columns=table_fields(columns),
+        primary_key=tuple(names.index(k) for k in table.primary_key),
+        partition_keys=tuple(names.index(k) for k in table.partition_keys),
+        kinds=kinds,
+        overwrite=node.overwrite,
+        time_zone=t.sql_context.time_zone,
+        bounded=t.batch,
+        table=".".join(node.path),
+    )
+    found = table_sink(_connector(table, request.table), request)
+    stream = _enforced(t, node, stream)
+    spread = FORWARD
+    parallelism = stream.parallelism if found.parallelism is None else found.parallelism
+    if parallelism != stream.parallelism and kinds != frozenset({"I"}):
+        # The changes of one row must not overtake each other.
+        spread = hashed(request.primary_key or range(len(columns)))
+    made = t.env._add_node(
+        kind=Kind.SINK,
+        label=f"Sink: {request.table}",
+        factory=operators.sink(found.sink),
+        inputs=stream.spread(spread),
+        user_functions=(found.sink,),
+        location=user_location(),
+        description=f"Sink({node.detail})",
+        parallelism=parallelism,
+        parallelism_fixed=parallelism is not None,
+    )
+    return PhysicalStream(stream.upstreams, stream.schema, made.parallelism)
+
+
+def _enforced(t: Translator, node: p.Sink, stream: PhysicalStream) -> PhysicalStream:
+    """NULL in a NOT NULL column is an error, or its row is dropped."""
+    targets = node.table.written_columns()
+    checked = tuple(
+        (i, target.name)
+        for i, (target, given) in enumerate(zip(targets, node.input.schema, strict=True))
+        if not target.type.nullable and given.type.nullable
+    )
+    if not checked:
+        return stream
+    drop = t.settings.get(_NOT_NULL, "ERROR").upper() == "DROP"
+    return t.add(
+        node,
+        "Constraint Enforcer",
+        "constraints:NotNullOperator",
+        (checked, ".".join(node.path), drop),
+        [(stream, FORWARD)],
+        stream.schema,
+    )
+
+
+def _connector(table: CatalogTable, name: str) -> str:
+    if not table.connector:
+        msg = f"table {name} has no connector, so there is nothing to read or write"
+        raise UnsupportedSqlError(msg, remedy="add WITH ('connector' = '...')")
+    return table.connector

@@ -27,6 +27,7 @@ from lesto.client.table.plan.physical.streams import (
     hashed,
     physical_schema,
 )
+from lesto.client.table.plan.rules.nested import Fields, both_fields, nested_fields
 from lesto.sql.settings import SqlSettings
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Translator:
         self.settings: Mapping[str, str] = dict(options or {})
         self._changes: list[tuple[Plan, Changes]] = []
         self._done: dict[tuple[p.Node, Kinds], PhysicalStream] = {}
+        self._nested: dict[p.Scan, tuple[Fields, ...]] = {}
 
     @property
     def batch(self) -> bool:
@@ -110,13 +112,23 @@ class Translator:
         return self.sql_context.batch
 
     def add_plan(self, plan: Plan) -> PhysicalStream:
-        """Carry a plan out: a query's rows, or what the sink of an INSERT reads.
+        """Carry a plan out: a query's rows, or what the sink of an INSERT reads."""
+        return self.add_plans([plan])[0]
+
+    def add_plans(self, plans: Sequence[Plan]) -> list[PhysicalStream]:
+        """Carry out the plans of a statement set; what they have in common is done once.
 
         Raises:
-            UnsupportedSqlError: a node cannot be carried out yet.
+            UnsupportedSqlError: a node cannot be carried out.
         """
-        self._changes.append((plan, plan.changes))
-        return self.input(plan.root)
+        for plan in plans:
+            self._changes.append((plan, plan.changes))
+            for scan, fields in nested_fields(plan.root).items():
+                known = self._nested.get(scan)
+                self._nested[scan] = (
+                    fields if known is None else tuple(map(both_fields, known, fields))
+                )
+        return [self.input(plan.root) for plan in plans]
 
     # ------------------------------------------------------------------ for rules
 
@@ -139,6 +151,10 @@ class Translator:
                 return changes.modes[id(node)]
         msg = f"{type(node).__name__} belongs to no plan that was added"
         raise KeyError(msg)
+
+    def nested(self, scan: p.Scan) -> tuple[Fields, ...]:
+        """For each column that a scan reads, the fields of it that are needed; None: all."""
+        return self._nested[scan]
 
     def is_normalized(self, node: p.Node) -> bool:
         """Whether a scan's upserts are to be completed."""
