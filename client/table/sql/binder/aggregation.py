@@ -392,8 +392,8 @@ def bound_call(
     args = [binder.bind(x) for x in trees]
     user = binder.context.user_function(function.split("."))
     if isinstance(user, users.AggregateDefinition):
-        values, kind = user.bind_aggregate(function, args)
-        return p.AggregateCall(name, function, values, kind, distinct, condition, user)
+        values, kind, called = user.bind_aggregate(function, args)
+        return p.AggregateCall(name, function, values, kind, distinct, condition, called)
     try:
         bound = bind_aggregate(
             function, args, distinct=distinct, condition=condition, grouped=grouped

@@ -374,8 +374,8 @@ class RelationBinder:
                 "register a udtf under this name",
             )
         args = [binder.bind(e) for e in function.expressions]
-        values, columns = user.bind_table(name, args)
-        return p.Correlate(left, name, values, columns, kind, user)
+        values, columns, called = user.bind_table(name, args)
+        return p.Correlate(left, name, values, columns, kind, called)
 
     def _lateral_query(self, left: Scope, tree: Any, kind: p.JoinKind, on: Any) -> Scope:
         from lesto.client.table.sql.binder.subqueries import lateral

@@ -11,6 +11,8 @@ from lesto.client.table.errors import UnknownSqlFunctionError
 from lesto.client.table.plan.schema import Schema
 from lesto.sql.expressions import Expression
 from lesto.sql.types import SqlType
+from lesto.sql.users.aggregates import AggregateFunctionCall
+from lesto.sql.users.tables import TableCall
 
 
 @runtime_checkable
@@ -27,8 +29,8 @@ class TableDefinition(Protocol):
 
     def bind_table(
         self, name: str, args: Sequence[Expression]
-    ) -> tuple[tuple[Expression, ...], Schema]:
-        """The arguments, cast, and the columns of the result."""
+    ) -> tuple[tuple[Expression, ...], Schema, TableCall]:
+        """The arguments, cast, the columns of the result, and what operators call."""
 
 
 @runtime_checkable
@@ -37,8 +39,8 @@ class AggregateDefinition(Protocol):
 
     def bind_aggregate(
         self, name: str, args: Sequence[Expression]
-    ) -> tuple[tuple[Expression, ...], SqlType]:
-        """The arguments, cast, and the type of the result."""
+    ) -> tuple[tuple[Expression, ...], SqlType, AggregateFunctionCall]:
+        """The arguments, cast, the type of the result, and what operators call."""
 
 
 def load(function: CatalogFunction) -> Any:
