@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lesto.client.table.catalog.manager import CatalogManager
@@ -16,7 +17,7 @@ from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.changelog import Changes, analysed
 from lesto.client.table.plan.explain import explained
-from lesto.client.table.plan.rules.optimizer import optimized
+from lesto.client.table.plan.rules.optimizer import optimized, optimized_together
 from lesto.client.table.sql import ddl
 from lesto.client.table.sql import statements as s
 from lesto.client.table.sql.binder.context import Context
@@ -78,8 +79,17 @@ class Planner:
             ChangelogError: an operator cannot take its input's changes.
             InvalidQueryError: a sort that has no meaning on a stream.
         """
-        root = optimized(node)
-        return Plan(node, root, analysed(root, batch=self.batch, ttl_ms=self.ttl_ms))
+        return self.plans([node])[0]
+
+    def plans(self, nodes: Sequence[p.Node]) -> list[Plan]:
+        """Plans that are carried out together, as those of a statement set: see :meth:`plan`.
+
+        What they read in common they read once.
+        """
+        return [
+            Plan(node, root, analysed(root, batch=self.batch, ttl_ms=self.ttl_ms))
+            for node, root in zip(nodes, optimized_together(nodes), strict=True)
+        ]
 
     def query(self, text: str) -> Plan:
         """The plan of the text of a query or INSERT."""

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.rules.join_keys import keyed
-from lesto.client.table.plan.rules.push_down import filtered, pruned_input
+from lesto.client.table.plan.rules.prune import pruned_together
+from lesto.client.table.plan.rules.push_down import filtered
 from lesto.client.table.plan.rules.rank import constant_rank, ranked, without_rank
 from lesto.client.table.plan.rules.simplify import folded, merged
 from lesto.sql.rewrite import conjuncts
 
 
 def optimized(node: p.Node) -> p.Node:
-    """The plan that is carried out: equal results, less work.
+    """The plan that is carried out: equal results, less work."""
+    return optimized_together([node])[0]
 
-    A sub-plan that is one object in the query (a WITH that is used twice) is not one object any
-    more if its users need other columns;
-    equal sub-plans are equal objects, by which they are shared.
+
+def optimized_together(nodes: Sequence[p.Node]) -> list[p.Node]:
+    """Plans that are carried out together.
+
+    Equal sub-plans are equal objects, by which they are shared.
     """
+    return [p.transform(node, merged) for node in pruned_together([_improved(n) for n in nodes])]
+
+
+def _improved(node: p.Node) -> p.Node:
     node = p.transform(node, folded)
     node = _pushed(node)
     node = p.transform(node, merged)
@@ -24,8 +34,6 @@ def optimized(node: p.Node) -> p.Node:
     node = p.transform(node, ranked)
     node = p.transform(node, without_rank)
     node = p.transform(node, constant_rank)
-    node = p.transform(node, merged)
-    node = pruned_input(node)
     return p.transform(node, merged)
 
 
