@@ -1,9 +1,10 @@
 """Aggregate functions of users: accumulators are Python values, folded batch by batch.
 
 ``AggregateCall.user`` of a plan is one of these. An operator keeps, for each group, the accumulator
-that :meth:`AggregateCall.create` gives (any Python value: :mod:`lesto.state.codec` stores it), calls
-``open(runtime context)`` once, :meth:`fold` for each batch, :meth:`results` for the groups that it
-gives, and ``close()`` at the end.
+that :meth:`AggregateFunctionCall.create` gives (any Python value: :mod:`lesto.state.codec` stores
+it), calls :meth:`~AggregateFunctionCall.fold` for each batch, and
+:meth:`~AggregateFunctionCall.results` for the groups that it gives. Opening and closing is the
+business of the operators' base class.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class AggregateFunctionCall(UserCall):
         Raises:
             UserSqlFunctionError: the function raised; so of all methods here.
         """
+        self.open()
         try:
             return self.function.create_accumulator()
         except Exception as error:
@@ -69,6 +71,7 @@ class AggregateFunctionCall(UserCall):
         Raises:
             UserFunctionLacksMethodError: rows are to be retracted, and the function cannot.
         """
+        self.open()
         rows = len(groups)
         lists = [to_python(c, k) for c, k in zip(columns, self.arguments, strict=True)]
         take, back = self._steps(kinds)
@@ -111,6 +114,7 @@ class AggregateFunctionCall(UserCall):
             raise UserFunctionLacksMethodError(
                 msg, remedy="define merge(self, accumulator, accumulators)"
             )
+        self.open()
         try:
             self.function.merge(accumulator, others)
         except Exception as error:
@@ -119,6 +123,7 @@ class AggregateFunctionCall(UserCall):
 
     def results(self, accumulators: Sequence[Any]) -> pa.Array:
         """The values of accumulators, of the result's Arrow type."""
+        self.open()
         name = f"{self.name}.get_value"
         return self.column(
             applied(name, self.function.get_value, [list(accumulators)], len(accumulators))
@@ -134,6 +139,7 @@ class TableAggregateCall(AggregateFunctionCall):
         Returns:
             int64[m], ascending: the position of the accumulator each row is of; the rows' columns.
         """
+        self.open()
         sources: list[int] = []
         values: list[Any] = []
         number = 0
@@ -204,6 +210,7 @@ class VectorAggregateCall(AggregateFunctionCall):
 
     def results(self, accumulators: Sequence[Any]) -> pa.Array:
         """The function's value of each group's columns."""
+        self.open()
         call = self.method("eval", "get_value")
         found: list[Any] = []
         for number, rows in enumerate(accumulators):

@@ -71,6 +71,7 @@ class AsyncScalarCall(UserCall):
             UserSqlFunctionError: a row failed at each attempt, or took too long.
             InvalidUserResultError: it returned something else than its type says.
         """
+        self.open()
         lists = [to_python(c, k) for c, k in zip(columns, self.arguments, strict=True)]
         work = self._all(list(rows_in(lists, rows)))
         try:

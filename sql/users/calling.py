@@ -41,27 +41,32 @@ class UserCall:
         self.arguments = tuple(arguments)
         self.result = result
         self.deterministic = deterministic
+        self._runtime: Any = None
         self._opened = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": False}
+        return {**self.__dict__, "_opened": False, "_runtime": None}
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(map(str, self.arguments))})"
 
-    def open(self, runtime: Any) -> None:
-        """Call the user's ``open``, once; where there is an operator, it does so before any call.
+    def attach(self, runtime: Any) -> None:
+        """Say where the function runs: an operator does so for all it has, at setup.
 
         Args:
             runtime: the operator's runtime context.
         """
+        self._runtime = runtime
+
+    def open(self) -> None:
+        """Call the user's ``open``, once; the first call of the function does so at the latest."""
         if self._opened:
             return
         self._opened = True
         method = getattr(self.function, "open", None)
         if callable(method) and not isinstance(self.function, type):
             try:
-                method(FunctionContext(runtime))
+                method(FunctionContext(self._runtime))
             except Exception as error:
                 raise failed(f"{self.name}.open", error) from error
 

@@ -50,6 +50,7 @@ class ScalarCall(UserCall):
             UserSqlFunctionError: the function raised.
             InvalidUserResultError: it returned something else than its type says.
         """
+        self.open()
         call = self.method("eval")
         if self.form == "general":
             lists = [to_python(c, k) for c, k in zip(columns, self.arguments, strict=True)]

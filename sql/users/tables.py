@@ -19,8 +19,8 @@ from lesto.sql.users.values import to_python
 class TableCall(UserCall):
     """A table function, computed batch by batch. ``result`` is a ROW of the columns it gives.
 
-    ``Correlate.user`` is one of these: call ``open(runtime context)`` once, ``rows`` for each
-    batch, ``close()`` at the end.
+    ``Correlate.user`` is one of these: call ``rows`` for each batch. Opening and closing is the
+    business of the operators' base class.
     """
 
     def rows(
@@ -39,6 +39,7 @@ class TableCall(UserCall):
             UserSqlFunctionError: the function raised.
             InvalidUserResultError: it gave something else than rows of its result types.
         """
+        self.open()
         lists = [to_python(c, k) for c, k in zip(columns, self.arguments, strict=True)]
         call = self.method("eval")
         sources: list[int] = []

@@ -12,10 +12,12 @@ import pyarrow as pa
 
 from lesto.common.elements import MIN_TIMESTAMP, ColumnarBatch, Form, RowKind, RowKinds
 from lesto.sql.settings import SqlSettings
+from lesto.sql.users.finding import users_in
 from lesto.sql.values import EvaluationContext
 from lesto.state.backend import KeyedStateBackend
 from lesto.taskmanager.operators.base import Operator, OperatorContext, OperatorSnapshot, Output
 from lesto.taskmanager.operators.columnar.columns import input_schema
+from lesto.taskmanager.operators.runtime_context import OperatorRuntimeContext
 
 Signs = npt.NDArray[np.int8]
 
@@ -52,8 +54,21 @@ class SqlOperator(Operator):
         self._backend: KeyedStateBackend | None = None
 
     def setup(self, context: OperatorContext, output: Output) -> None:
-        """Wire the operator."""
+        """Wire the operator, and tell users' functions among its arguments where they run."""
+        self._users = tuple(users_in(dict(vars(self))))
         super().setup(context, output)
+        for call in self._users:
+            call.attach(OperatorRuntimeContext(context))
+
+    def open(self) -> None:
+        """Open users' functions; the first call does so at the latest."""
+        for call in self._users:
+            call.open()
+
+    def close(self) -> None:
+        """Close users' functions; who overrides this calls it."""
+        for call in getattr(self, "_users", ()):
+            call.close()
 
     def input_schema(self, index: int = 0) -> pa.Schema:
         """Columns of an input."""
