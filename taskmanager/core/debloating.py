@@ -135,12 +135,14 @@ class StepBound:
         """How many records the next step may take in, at least one.
 
         Args:
-            room_bytes: that the fullest channel takes; None: no channel is narrowed.
+            room_bytes: that the fullest channel takes; negative: more is gathered for it than
+                it takes; None: no channel is narrowed.
         """
         if room_bytes is None:
             return ALL_ROWS
         if self._bytes_per_row is None:
             return FIRST_ROWS
-        if self._bytes_per_row * ALL_ROWS <= room_bytes:
+        room = max(room_bytes, 0)
+        if self._bytes_per_row * ALL_ROWS <= room:
             return ALL_ROWS
-        return max(1, int(room_bytes / self._bytes_per_row))
+        return max(1, int(room / self._bytes_per_row))

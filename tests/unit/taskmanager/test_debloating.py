@@ -347,3 +347,16 @@ def test_an_edge_takes_what_its_fullest_channel_has_room_for():
     channels[0].narrow(1 << 20)
     channels[1].narrow(1 << 20)
     assert edge.room is None
+
+
+@pytest.mark.parametrize("room", [-5, 0, 1])
+def test_steps_that_give_nothing_are_whole_even_where_too_much_is_gathered(room):
+    bound = StepBound()
+    bound.observe(64, 0)
+    assert bound.rows(room_bytes=room) == ALL_ROWS
+
+
+def test_steps_take_one_record_where_too_much_is_gathered():
+    bound = StepBound()
+    bound.observe(64, 640)
+    assert bound.rows(room_bytes=-5) == 1
