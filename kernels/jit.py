@@ -19,6 +19,8 @@ GROUPS = (
     "rowkeys",
     "rows",
     "aggregates",
+    "groups",
+    "texts",
     "windowing",
     "intervals",
     "packing",

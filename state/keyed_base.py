@@ -54,6 +54,15 @@ def state_table(descriptor: TableDescriptor, *, max_parallelism: int) -> StoredT
     return cast(StoredTable, StateTable(descriptor, max_parallelism=max_parallelism))
 
 
+def child_table(
+    descriptor: TableDescriptor, parent: StateTable, *, max_parallelism: int
+) -> StoredTable:
+    """A table whose rows belong to those of another."""
+    from lesto.state.child_table import ChildTable
+
+    return cast(StoredTable, ChildTable(descriptor, parent, max_parallelism=max_parallelism))
+
+
 class KeyedBackendBase(KeyedStateBackend):
     """Names, state objects, timers and tables.
 
@@ -264,7 +273,12 @@ class KeyedBackendBase(KeyedStateBackend):
         """The state table of a descriptor, with its restored rows."""
         table = self._tables.get(descriptor.name)
         if table is None:
-            table = self._table_factory(descriptor, max_parallelism=self.max_parallelism)
+            if descriptor.parent is None:
+                table = self._table_factory(descriptor, max_parallelism=self.max_parallelism)
+            else:
+                table = child_table(
+                    descriptor, self.table(descriptor.parent), max_parallelism=self.max_parallelism
+                )
             self._take_in(descriptor.name, table)
         return cast("StateTable", table)
 

@@ -5,16 +5,15 @@ each row, and lets kernels fold values into the accumulators' arrays. Nothing he
 in Python.
 
 On disk a row is two byte strings. The key: the key columns (and the namespace as an int64 column
-after them) as ``kernels.keycodec.encode_rows`` writes them. The value: the accumulators in order,
-packed; a count as 8 bytes little-endian, any other as 8 bytes and one byte that says whether it has
-had a value.
+after them) as ``kernels.keycodec.encode_rows`` writes them. The value: the accumulators, see
+:mod:`lesto.state.accumulators`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,33 +21,38 @@ import pyarrow as pa
 
 from lesto.kernels import arrow, hashing, keycodec, keygroups
 from lesto.kernels.index import HashIndex
+from lesto.state.accumulators import (
+    Accumulator,
+    AccumulatorKind,
+    AccumulatorSpec,
+    AccumulatorType,
+    Flags,
+    RowCodec,
+    Slots,
+    accumulator,
+    binary,
+    row_fields,
+)
 from lesto.state.errors import CorruptFileError, StateMismatchError
 from lesto.state.table_api import TableChanges, TableEntries
 
-Slots = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.uint8]
+__all__ = [
+    "Accumulator",
+    "AccumulatorKind",
+    "AccumulatorSpec",
+    "AccumulatorType",
+    "Flags",
+    "Hashes",
+    "Slots",
+    "StateTable",
+    "TableDescriptor",
+    "row_fields",
+]
 
-AccumulatorKind = Literal["count", "sum", "min", "max", "first", "last"]
-AccumulatorType = Literal["int64", "float64"]
+Hashes = npt.NDArray[np.uint64]
 
 _FORMAT: Final = 1
 _INITIAL_SLOTS: Final = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class AccumulatorSpec:
-    """One accumulator of a table.
-
-    Attributes:
-        name: unique in the table; restored state is matched by it.
-        kind: how values are folded; a count has no null, all others start as null.
-        dtype: what is kept; a count is int64.
-    """
-
-    name: str
-    kind: AccumulatorKind
-    dtype: AccumulatorType = "int64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class TableDescriptor:
         accumulators: what is kept a key.
         namespaced: whether a row belongs to a key and an int64 namespace (a window's start).
         window_ms: size of the windows when all have one; only told to who reads snapshots.
+        parent: of a table whose rows belong to rows of another one, by values of their own (see
+            :mod:`lesto.state.child_table`); ``key_schema`` has the columns of those values.
     """
 
     name: str
@@ -68,29 +74,13 @@ class TableDescriptor:
     accumulators: tuple[AccumulatorSpec, ...]
     namespaced: bool = False
     window_ms: int | None = None
+    parent: TableDescriptor | None = None
 
     def __post_init__(self) -> None:
         names = [a.name for a in self.accumulators]
         if len(set(names)) < len(names) or not self.key_schema.names:
             msg = f"table '{self.name}' needs a key and distinct accumulators, not {names}"
             raise ValueError(msg)
-
-
-class Accumulator:
-    """The arrays of one accumulator, replaced when the table grows: read them anew each batch.
-
-    Attributes:
-        spec: name, kind and dtype.
-        values: int64[m] or float64[m], by slot.
-        seen: uint8[m], 0 while a slot has had no value; not used by counts.
-    """
-
-    __slots__ = ("seen", "spec", "values")
-
-    def __init__(self, spec: AccumulatorSpec, size: int) -> None:
-        self.spec = spec
-        self.values: npt.NDArray[Any] = np.zeros(size, spec.dtype)
-        self.seen: Flags = np.zeros(0 if spec.kind == "count" else size, np.uint8)
 
 
 class StateTable:
@@ -107,16 +97,18 @@ class StateTable:
         self._max_parallelism = max_parallelism
         self._types = list(descriptor.key_schema.types)
         self._index = HashIndex(
-            self._types, namespaced=descriptor.namespaced, capacity=_INITIAL_SLOTS
+            self._types,
+            namespaced=descriptor.namespaced or descriptor.parent is not None,
+            capacity=_INITIAL_SLOTS,
         )
         self._accumulators = {
-            spec.name: Accumulator(spec, _INITIAL_SLOTS) for spec in descriptor.accumulators
+            spec.name: accumulator(spec, _INITIAL_SLOTS) for spec in descriptor.accumulators
         }
         self.dirty: Flags = np.zeros(_INITIAL_SLOTS, np.uint8)
         # 1 where a backend has the row, so that its removal must be told.
         self._stored: Flags = np.zeros(_INITIAL_SLOTS, np.uint8)
-        self._deleted: list[_Keys] = []
-        self._row = np.dtype(row_fields(descriptor.accumulators))
+        self._deleted: list[TableKeys] = []
+        self._rows = RowCodec(descriptor.accumulators)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -124,10 +116,13 @@ class StateTable:
     @property
     def nbytes(self) -> int:
         """Bytes of memory held."""
-        arrays = [self.dirty, self._stored]
-        for acc in self._accumulators.values():
-            arrays += [acc.values, acc.seen]
-        return self._index.nbytes + sum(a.nbytes for a in arrays)
+        held = (self._index, self.dirty, self._stored, *self._accumulators.values())
+        return sum(part.nbytes for part in held)
+
+    @property
+    def slot_bound(self) -> int:
+        """Above every slot handed out so far."""
+        return self._index.slot_bound
 
     def accumulator(self, name: str) -> Accumulator:
         """The accumulator of that name; the object stays the same as the table grows."""
@@ -160,6 +155,14 @@ class StateTable:
         if n_new:
             self._reset(slots[new_rows])
         return slots, new_rows
+
+    def lookup(self, keys: Sequence[pa.Array], hashes: Hashes | None = None) -> Slots:
+        """Slots of the keys (of a table without namespaces), int64[n]; -1 for those not there."""
+        return self._index.lookup(keys, self.hashes(keys) if hashes is None else hashes)
+
+    def hash_of(self, slots: Slots) -> Hashes:
+        """The stable hashes of the keys of some slots in use, uint64[n]."""
+        return self._index.hash_of(slots)
 
     def keys(self, slots: Slots) -> list[pa.Array]:
         """The key columns of some slots in use."""
@@ -194,10 +197,9 @@ class StateTable:
         if not gone:
             none = TableEntries.empty()
             return TableChanges(upserts, none.key_groups, none.keys)
-        keys = _Keys.concat(gone)
+        keys = TableKeys.concat(gone)
         # A key that has come back is among the upserts: telling it gone would lose it.
-        absent = np.flatnonzero(self._index.lookup(keys.columns, keys.hashes, keys.namespaces) < 0)
-        keys = keys.take(absent)
+        keys = keys.take(np.flatnonzero(self._lookup(keys) < 0))
         return TableChanges(upserts, self._groups(keys.hashes), keys.encode())
 
     def all_entries(self) -> TableEntries:
@@ -212,18 +214,13 @@ class StateTable:
         """
         if len(entries) == 0:
             return
-        offsets, data = arrow.offsets_and_data(arrow.one_chunk(entries.values))
-        width = self._row.itemsize
-        if not (np.diff(offsets) == width).all():
-            msg = f"rows of state table '{self.descriptor.name}' are not {width} bytes each"
-            raise CorruptFileError(msg, remedy="restore from another checkpoint")
-        packed = data[int(offsets[0]) : int(offsets[-1])].copy().view(self._row)
         columns, namespaces = self._decode(entries.keys)
-        slots, _ = self.upsert(columns, namespaces)
-        for i, acc in enumerate(self._accumulators.values()):
-            acc.values[slots] = packed[f"v{i}"]
-            if len(acc.seen):
-                acc.seen[slots] = packed[f"s{i}"]
+        slots = self._restored(columns, namespaces)
+        try:
+            self._rows.load(list(self._accumulators.values()), slots, entries.values)
+        except ValueError as error:
+            msg = f"state table '{self.descriptor.name}' is damaged: {error}"
+            raise CorruptFileError(msg, remedy="restore from another checkpoint") from error
         self.dirty[slots] = 0
         self._stored[slots] = 1
 
@@ -236,6 +233,7 @@ class StateTable:
             "accumulators": [[a.name, a.kind, a.dtype] for a in d.accumulators],
             "namespaced": d.namespaced,
             "window_ms": d.window_ms,
+            **_types_of(d.accumulators),
         }
 
     def check_meta(self, stored: Mapping[str, Any]) -> None:
@@ -246,8 +244,9 @@ class StateTable:
         """
         d = self.descriptor
         then = pa.ipc.read_schema(pa.py_buffer(stored["key_schema"]))
-        columns = tuple([(f.name, str(f.type)) for f in schema] for schema in (then, d.key_schema))
         own = self.meta()
+        now = pa.ipc.read_schema(pa.py_buffer(own["key_schema"]))
+        columns = tuple([(f.name, str(f.type)) for f in schema] for schema in (then, now))
         kept = [list(a) for a in stored["accumulators"]], own["accumulators"]
         for what, (before, now) in {
             "format": (stored["format"], _FORMAT),
@@ -271,18 +270,20 @@ class StateTable:
             self.dirty = _longer(self.dirty, size)
             self._stored = _longer(self._stored, size)
             for acc in self._accumulators.values():
-                acc.values = _longer(acc.values, size)
-                if acc.spec.kind != "count":
-                    acc.seen = _longer(acc.seen, size)
+                acc.resize(size)
         for acc in self._accumulators.values():
-            acc.values[slots] = 0
-            if len(acc.seen):
-                acc.seen[slots] = 0
+            acc.reset(slots)
         self.dirty[slots] = 1
 
-    def _keys_of(self, slots: Slots) -> _Keys:
+    def _lookup(self, keys: TableKeys) -> Slots:
+        return self._index.lookup(keys.columns, keys.hashes, keys.namespaces)
+
+    def _restored(self, columns: list[pa.Array], namespaces: Slots | None) -> Slots:
+        return self.upsert(columns, namespaces)[0]
+
+    def _keys_of(self, slots: Slots) -> TableKeys:
         spaces = self._index.namespaces(slots) if self.descriptor.namespaced else None
-        return _Keys(self._index.keys(slots), self._index.hash_of(slots), spaces)
+        return TableKeys(self._index.keys(slots), self._index.hash_of(slots), spaces)
 
     def _groups(self, hashes: Hashes) -> npt.NDArray[np.uint16]:
         return keygroups.key_groups(hashes, self._max_parallelism)
@@ -291,20 +292,16 @@ class StateTable:
         if len(slots) == 0:
             return TableEntries.empty()
         keys = self._keys_of(slots)
-        packed = np.zeros(len(slots), self._row)
-        for i, acc in enumerate(self._accumulators.values()):
-            packed[f"v{i}"] = acc.values[slots]
-            if len(acc.seen):
-                packed[f"s{i}"] = acc.seen[slots]
-        offsets = np.arange(len(slots) + 1, dtype=np.int64) * self._row.itemsize
-        return TableEntries(
-            self._groups(keys.hashes), keys.encode(), _binary(offsets, packed.view(np.uint8))
-        )
+        values = self._rows.encode(list(self._accumulators.values()), slots)
+        return TableEntries(self._groups(keys.hashes), keys.encode(), values)
+
+    def _decode_types(self) -> list[pa.DataType]:
+        return self._types
 
     def _decode(self, keys: pa.Array) -> tuple[list[pa.Array], Slots | None]:
         offsets, data = arrow.offsets_and_data(arrow.one_chunk(keys))
         spaced = self.descriptor.namespaced
-        types = [*self._types, pa.int64()] if spaced else self._types
+        types = [*self._decode_types(), pa.int64()] if spaced else self._decode_types()
         columns = keycodec.decode_rows(arrow.loopable(offsets, np.int64), data, types)
         if not spaced:
             return columns, None
@@ -313,7 +310,7 @@ class StateTable:
 
 
 @dataclass(slots=True)
-class _Keys:
+class TableKeys:
     """Keys taken out of a table: columns, hashes (without the namespace) and namespaces."""
 
     columns: list[pa.Array]
@@ -321,7 +318,7 @@ class _Keys:
     namespaces: Slots | None
 
     @staticmethod
-    def concat(parts: Sequence[_Keys]) -> _Keys:
+    def concat(parts: Sequence[TableKeys]) -> TableKeys:
         if len(parts) == 1:
             return parts[0]
         columns = [
@@ -329,35 +326,28 @@ class _Keys:
         ]
         spaces = [p.namespaces for p in parts if p.namespaces is not None]
         hashes = np.concatenate([p.hashes for p in parts])
-        return _Keys(columns, hashes, np.concatenate(spaces) if spaces else None)
+        return TableKeys(columns, hashes, np.concatenate(spaces) if spaces else None)
 
-    def take(self, rows: Slots) -> _Keys:
+    def take(self, rows: Slots) -> TableKeys:
         if len(rows) == len(self.hashes):
             return self
         indices = pa.array(rows)
         spaces = None if self.namespaces is None else self.namespaces[rows]
-        return _Keys([c.take(indices) for c in self.columns], self.hashes[rows], spaces)
+        return TableKeys([c.take(indices) for c in self.columns], self.hashes[rows], spaces)
 
     def encode(self) -> pa.Array:
         columns = self.columns
         if self.namespaces is not None:
             columns = [*columns, pa.array(self.namespaces)]
-        return _binary(*keycodec.encode_rows(columns))
+        return binary(*keycodec.encode_rows(columns))
 
 
-def row_fields(accumulators: Sequence[AccumulatorSpec]) -> list[tuple[str, str]]:
-    """The numpy fields of a stored row: ``v<i>`` and, but for counts, ``s<i>`` (has a value)."""
-    fields = []
-    for i, spec in enumerate(accumulators):
-        fields.append((f"v{i}", "<i8" if spec.dtype == "int64" else "<f8"))
-        if spec.kind != "count":
-            fields.append((f"s{i}", "u1"))
-    return fields
-
-
-def _binary(offsets: npt.NDArray[np.int64], data: Flags) -> pa.Array:
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers, 0)
+def _types_of(accumulators: Sequence[AccumulatorSpec]) -> dict[str, Any]:
+    """Arrow types of the accumulators for who reads snapshots, if any is not that of its dtype."""
+    if all(a.type is None for a in accumulators):
+        return {}
+    schema = pa.schema([pa.field(a.name, a.type or pa.null()) for a in accumulators])
+    return {"types": schema.serialize().to_pybytes()}
 
 
 def _longer(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:

@@ -10,17 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pat
 
 from lesto.common.row import Row, row_class
 from lesto.kernels import arrow, keycodec
 from lesto.state import codec
+from lesto.state.accumulators import AccumulatorSpec, RowCodec, shown_type
 from lesto.state.chunked_lists import ListJoiner
 from lesto.state.codec import Opaque
 from lesto.state.entry_keys import take_sized, without_prefix
 from lesto.state.errors import CorruptFileError, UnreadableStateError
 from lesto.state.reader.shapes import family_of
 from lesto.state.registry import StateMeta
-from lesto.state.table import AccumulatorSpec, row_fields
 from lesto.state.timer_queue import TIME_BYTES, decode_time
 
 Decode = Callable[[bytes], Any]
@@ -164,7 +165,12 @@ class TableLayout:
         extra: Mapping[str, Any] = meta.extra
         try:
             schema = pa.ipc.read_schema(pa.py_buffer(extra["key_schema"]))
-            accumulators = tuple(AccumulatorSpec(*spec) for spec in extra["accumulators"])
+            shown = extra.get("types")
+            types = pa.ipc.read_schema(pa.py_buffer(shown)).types if shown else None
+            accumulators = tuple(
+                AccumulatorSpec(*spec, None if types is None or pat.is_null(types[i]) else types[i])
+                for i, spec in enumerate(extra["accumulators"])
+            )
             return TableLayout(
                 schema, accumulators, bool(extra["namespaced"]), extra.get("window_ms")
             )
@@ -196,8 +202,7 @@ class TableLayout:
             if self.window_ms is not None:
                 fields.append(pa.field("window_end", pa.int64(), False))
         for spec in self.accumulators:
-            kind = pa.int64() if spec.dtype == "int64" else pa.float64()
-            fields.append(pa.field(spec.name, kind, spec.kind != "count"))
+            fields.append(pa.field(spec.name, shown_type(spec), spec.kind != "count"))
         return pa.schema(fields)
 
     def batch(self, keys: pa.Array, values: pa.Array) -> pa.RecordBatch:
@@ -206,20 +211,16 @@ class TableLayout:
         Raises:
             CorruptFileError: the bytes are no rows of this table.
         """
-        row = np.dtype(row_fields(self.accumulators))
-        offsets, data = arrow.offsets_and_data(arrow.one_chunk(values))
-        if not (np.diff(offsets) == row.itemsize).all():
-            msg = f"rows of a state table are not {row.itemsize} bytes each"
-            raise CorruptFileError(msg, remedy=_REMEDY)
-        packed = data[int(offsets[0]) : int(offsets[-1])].copy().view(row)
+        try:
+            found = RowCodec(self.accumulators).columns(values)
+        except ValueError as error:
+            msg = f"a state table is damaged: {error}"
+            raise CorruptFileError(msg, remedy=_REMEDY) from error
         columns = self._keys(keys)
         if self.namespaced and self.window_ms is not None:
             starts = columns[-1].to_numpy()
             columns.append(pa.array(starts + self.window_ms))
-        for i, spec in enumerate(self.accumulators):
-            absent = None if spec.kind == "count" else packed[f"s{i}"] == 0
-            columns.append(pa.array(np.ascontiguousarray(packed[f"v{i}"]), mask=absent))
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema())
+        return pa.RecordBatch.from_arrays([*columns, *found], schema=self.schema())
 
     def _keys(self, keys: pa.Array) -> list[pa.Array]:
         types = list(self.key_schema.types)

@@ -66,6 +66,8 @@ class CountTable:
 
 
 class CountDescriptor:
+    parent = None
+
     def __init__(self, name):
         self.name = name
 
