@@ -183,11 +183,3 @@ class UnsupportedTableUseError(ConnectorConfigError):
     """A table's connector or format cannot be used for this: read, written, looked up, bounded."""
 
     code = "LESTO-3054"
-
-
-class GeneratorStateError(ConnectorError):
-    """A generator is restored from a state that another configuration has made."""
-
-    code = "LESTO-3055"
-    domain = Domain.USER
-    retryable = False

@@ -61,7 +61,7 @@ CONNECTORS: Final[dict[str, str]] = {
     # "filesystem": "lesto.connectors.tables.filesystem",
     # "jdbc": "lesto.connectors.tables.jdbc",
     # "kafka": "lesto.connectors.tables.kafka",
-    # "nexmark": "lesto.connectors.tables.nexmark",
+    "nexmark": "lesto.connectors.tables.nexmark",
     # "print": "lesto.connectors.tables.print",
     # "upsert-kafka": "lesto.connectors.tables.upsert_kafka",
     # "values": "lesto.connectors.tables.values",

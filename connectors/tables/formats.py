@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from lesto.common.errors import did_you_mean
 from lesto.connectors.errors import (
@@ -87,7 +87,7 @@ class ChosenFormat:
             UnsupportedTableUseError: the format only writes.
         """
         if self.format.reads is None:
-            raise self._cannot("read")
+            self._refuse("read")
         return self.format.reads(self.options, columns, time_zone)
 
     def writer(self, columns: Sequence[TableField], time_zone: str) -> SerializationSchema:
@@ -97,12 +97,12 @@ class ChosenFormat:
             UnsupportedTableUseError: the format only reads.
         """
         if self.format.writes is None:
-            raise self._cannot("written")
+            self._refuse("written")
         return self.format.writes(self.options, columns, time_zone)
 
-    def _cannot(self, what: str) -> UnsupportedTableUseError:
+    def _refuse(self, what: str) -> NoReturn:
         msg = f"table {self.options.table or '?'}: the format '{self.name}' cannot be {what} here"
-        return UnsupportedTableUseError(msg, remedy="choose another format, json say")
+        raise UnsupportedTableUseError(msg, remedy="choose another format, json say")
 
 
 def value_format(formats: Formats, options: TableOptions) -> ChosenFormat:
