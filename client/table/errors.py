@@ -145,3 +145,15 @@ class CatalogFileError(SqlError):
     """The files of a catalog cannot be read or written."""
 
     code = "LESTO-2146"
+
+
+class InvalidUserFunctionError(SqlError):
+    """What is given as a user's function is none, or its types are missing or contradict it."""
+
+    code = "LESTO-2147"
+
+
+class TableProgramError(SqlError):
+    """A call of the Table API has no meaning: a wrong argument, or a step out of order."""
+
+    code = "LESTO-2148"

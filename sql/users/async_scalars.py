@@ -78,7 +78,9 @@ class AsyncScalarCall(UserCall):
             found = asyncio.run_coroutine_threadsafe(work, self._running()).result()
         except CancelledError as error:
             msg = f"{self.name} was cancelled"
-            raise UserSqlFunctionError(msg, remedy="do not cancel the task that calls it") from error
+            raise UserSqlFunctionError(
+                msg, remedy="do not cancel the task that calls it"
+            ) from error
         return self.column(found)
 
     def close(self) -> None:
