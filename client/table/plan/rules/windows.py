@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lesto.client.table.plan import logical as p
-from lesto.sql.expressions import Expression, InputRef
+from lesto.sql.expressions import Expression, InputRef, Literal
 from lesto.sql.rewrite import input_refs, remap_refs
 
 
@@ -60,6 +61,7 @@ def window_aggregate(node: p.Aggregate) -> p.Node:
     if node.sets and any(i not in s for s in node.sets for i in window_keys):
         return node
     sets = tuple(tuple(plain.index(i) for i in s if i in plain) for s in node.sets)
+    calls_ = tuple(_of_sets(c, plain) for c in node.calls)
     below = node.input.schema
     properties = tuple((below[node.keys[i]].name, kinds[node.keys[i]]) for i in window_keys)
     keys = tuple(node.keys[i] for i in plain)
@@ -67,11 +69,11 @@ def window_aggregate(node: p.Aggregate) -> p.Node:
     built: p.WindowAggregate
     if stripped is None or any(_reads(c, set(kinds)) for c in node.calls):
         built = p.WindowAggregate(
-            node.input, columns.window, keys, node.calls, properties, columns, False, sets
+            node.input, columns.window, keys, calls_, properties, columns, False, sets
         )
     else:
         source, places, window = stripped
-        calls = tuple(_remapped(c, places) for c in node.calls)
+        calls = tuple(_remapped(c, places) for c in calls_)
         built = p.WindowAggregate(
             source, window, tuple(places[k] for k in keys), calls, properties, None, False, sets
         )
@@ -99,6 +101,18 @@ def _restored(
     names = node.schema.names
     refs = tuple(InputRef(i, schema[i].type, schema[i].name) for i in order)
     return p.Project(built, names, refs)
+
+
+def _of_sets(call: p.AggregateCall, plain: list[int]) -> p.AggregateCall:
+    """GROUPING's arguments are keys by number: those of the window are in every set, -1."""
+    if call.function not in {"GROUPING", "GROUPING_ID"}:
+        return call
+    args = tuple(
+        replace(a, value=plain.index(a.value) if a.value in plain else -1)
+        for a in call.args
+        if isinstance(a, Literal)
+    )
+    return replace(call, args=args)
 
 
 def _reads(call: p.AggregateCall, columns: set[int]) -> bool:

@@ -1,0 +1,105 @@
+"""Rows that wait for the end of their windows, by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lesto.common.elements import Timestamps
+from lesto.kernels.partition import take_batch
+from lesto.state.backend import KeyedStateBackend
+from lesto.state.row_table import Ids, RowTable, RowTableDescriptor
+from lesto.state.table import Hashes
+from lesto.taskmanager.operators.columnar.time_windows import Lists
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Some of the rows.
+
+    Attributes:
+        ids: int64[n].
+        slices: int64[n].
+        keys: the key columns.
+        columns: those behind them.
+    """
+
+    ids: Ids
+    slices: Timestamps
+    keys: list[pa.Array]
+    columns: list[pa.Array]
+
+
+class SlicedRows:
+    """Rows kept by key, listed by slice.
+
+    Args:
+        backend: keeps them.
+        name: of the state.
+        key_types: Arrow types of the key columns, which decide where rows belong.
+        types: of the columns behind them.
+    """
+
+    def __init__(
+        self,
+        backend: KeyedStateBackend,
+        name: str,
+        key_types: Sequence[pa.DataType],
+        types: Sequence[pa.DataType],
+    ) -> None:
+        fields = [pa.field("slice", pa.int64())]
+        fields += [pa.field(f"k{i}", kind) for i, kind in enumerate(key_types)]
+        fields += [pa.field(f"v{i}", kind) for i, kind in enumerate(types)]
+        self._schema = pa.schema(fields)
+        self._keys = len(key_types)
+        self.table: RowTable = backend.row_table(
+            RowTableDescriptor(name, self._schema, tuple(range(1, 1 + self._keys)))
+        )
+        self._lists = Lists()
+        live = self.table.live()
+        if len(live):
+            slices = self.table.take(live, [0]).column(0).to_numpy()
+            self._lists.add(slices, live)
+
+    @property
+    def slices(self) -> list[int]:
+        """Those with rows, ascending."""
+        return self._lists.starts
+
+    def add(
+        self,
+        slices: Timestamps,
+        keys: Sequence[pa.Array],
+        columns: Sequence[pa.Array],
+        hashes: Hashes,
+        rows: Ids | None = None,
+    ) -> None:
+        """Keep rows, or some of them by number."""
+        data = pa.RecordBatch.from_arrays([pa.array(slices), *keys, *columns], schema=self._schema)
+        if rows is not None:
+            data, hashes, slices = take_batch(data, rows), hashes[rows], slices[rows]
+        if data.num_rows:
+            self._lists.add(slices, self.table.add(data, hashes))
+
+    def of(self, slices: Iterable[int]) -> Kept:
+        """The rows of slices, slice by slice in order of arrival."""
+        parts = [self._lists.slots(s) for s in slices if s in self._lists]
+        ids = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return self.taken(ids)
+
+    def taken(self, ids: Ids) -> Kept:
+        """Rows by their ids."""
+        data = self.table.take(ids)
+        at = 1 + self._keys
+        return Kept(
+            ids, data.column(0).to_numpy(), list(data.columns[1:at]), list(data.columns[at:])
+        )
+
+    def drop(self, slices: Iterable[int]) -> None:
+        """Forget slices."""
+        parts = [self._lists.pop(s) for s in slices if s in self._lists]
+        if parts:
+            self.table.remove(np.concatenate(parts))
