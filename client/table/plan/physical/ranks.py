@@ -1,1 +1,205 @@
-"""Rules of ranks."""
+"""Rules of ranks, OVER, sorting, limits and table functions, and of changelogs by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from lesto.client.table.errors import UnsupportedSqlError
+from lesto.client.table.plan import logical as p
+from lesto.client.table.plan.changelog import INSERT
+from lesto.client.table.plan.physical.streams import (
+    FORWARD,
+    SINGLE,
+    PhysicalStream,
+    hashed,
+    physical_schema,
+)
+from lesto.client.table.plan.physical.translator import Translator, translates
+from lesto.sql.types import SqlType, TypeRoot
+
+#: Last rank of a Top-N that has none.
+_EVERY: Final = (1 << 62) - 1
+_NOT_ORDERED: Final = {
+    TypeRoot.ARRAY,
+    TypeRoot.MAP,
+    TypeRoot.MULTISET,
+    TypeRoot.ROW,
+}
+
+
+def orders(node: p.Node, keys: Sequence[p.SortKey]) -> tuple[Any, ...]:
+    """Sort keys of a node's rows, as operators take them.
+
+    Raises:
+        UnsupportedSqlError: a column is of a type that has no order.
+    """
+    from lesto.taskmanager.operators.sql.sort_order import Order
+
+    for key in keys:
+        column = node.schema[key.index]
+        if column.type.root in _NOT_ORDERED:
+            msg = f"{column.name} is {column.type}, which has no order to sort by"
+            raise UnsupportedSqlError(msg, remedy="sort by a field or element of it")
+    return tuple(Order(k.index, k.descending, k.nulls_come_first) for k in keys)
+
+
+def _row_key(node: p.Node) -> tuple[int, ...] | None:
+    """A unique key of a node's rows, the shortest."""
+    found = sorted((len(k), sorted(k)) for k in node.unique_keys)
+    return tuple(found[0][1]) if found else None
+
+
+@translates(p.Rank)
+def rank(t: Translator, node: p.Rank) -> PhysicalStream:
+    """Top-N; of windows when the partition has the window's columns."""
+    if node.window is not None:
+        from lesto.client.table.plan.physical.windows import window_rank
+
+        return window_rank(t, node)
+    return _top_n(t, node, node.input, node)
+
+
+def _top_n(t: Translator, node: p.Node, source: p.Node, what: p.Rank) -> PhysicalStream:
+    from lesto.taskmanager.operators.sql.rank import TopN
+
+    top = TopN(
+        partition=what.partition,
+        order=orders(source, what.order),
+        function=what.function,
+        start=what.start,
+        end=what.end,
+        with_rank=bool(what.rank_name),
+        inserts=t.kinds(source) == INSERT,
+        give_before="UB" in t.kinds(node),
+        row_key=_row_key(source),
+        ttl_ms=t.ttl_ms,
+        final=t.batch,
+    )
+    stream = t.input(source)
+    schema = physical_schema(what.schema)
+    return t.add(
+        node, "Rank", "rank:TopNOperator", (top, schema), [(stream, hashed(what.partition))], schema
+    )
+
+
+@translates(p.Deduplicate)
+def deduplicate(t: Translator, node: p.Deduplicate) -> PhysicalStream:
+    """The first or last row a key; of windows when the key has the window's columns."""
+    if node.window is not None:
+        from lesto.client.table.plan.physical.windows import window_deduplicate
+
+        return window_deduplicate(t, node)
+    by_event = node.time_kind is p.TimeKind.ROWTIME
+    return t.add(
+        node,
+        "Deduplicate",
+        "deduplicate:DeduplicateOperator",
+        (
+            node.keys,
+            node.time if by_event else None,
+            node.last,
+            "UB" in t.kinds(node),
+            t.ttl_ms,
+            t.batch,
+        ),
+        [(t.input(node.input), hashed(node.keys))],
+    )
+
+
+@translates(p.Limit)
+def limit(t: Translator, node: p.Limit) -> PhysicalStream:
+    """Some rows: the first to come, or a Top-N of one partition."""
+    below = node.input
+    keys: tuple[p.SortKey, ...] = ()
+    if isinstance(below, p.Sort):
+        by_time = not t.batch and is_time_order(below) and t.kinds(below.input) == INSERT
+        if not by_time and not (t.batch and node.fetch is None):
+            keys, below = below.keys, below.input
+    if keys or t.kinds(below) != INSERT:
+        end = _EVERY if node.fetch is None else node.offset + node.fetch
+        what = p.Rank(below, "ROW_NUMBER", (), keys, node.offset + 1, end)
+        return _top_n(t, node, below, what)
+    return t.add(
+        node,
+        "Limit",
+        "limit:LimitOperator",
+        (node.offset, node.fetch),
+        [(t.input(below), SINGLE)],
+        keyed=False,
+    )
+
+
+def is_time_order(node: p.Sort) -> bool:
+    """Whether rows are sorted by an ascending time attribute first."""
+    first = node.keys[0]
+    return node.schema[first.index].time is not None and not first.descending
+
+
+@translates(p.Correlate)
+def correlate(t: Translator, node: p.Correlate) -> PhysicalStream:
+    """UNNEST, table functions."""
+    schema = physical_schema(node.schema)
+    kind: SqlType | None = node.args[0].type if node.args else None
+    multiset = node.user is None and kind is not None and kind.root is TypeRoot.MULTISET
+    return t.add(
+        node,
+        "Correlate",
+        "correlate:CorrelateOperator",
+        (
+            node.args,
+            schema,
+            node.kind is p.JoinKind.LEFT,
+            node.user,
+            multiset,
+            node.ordinality,
+        ),
+        [(t.input(node.input), FORWARD)],
+        schema,
+        user_functions=() if node.user is None else (node.user,),
+    )
+
+
+# ---------------------------------------------------------------------- changelogs by key
+
+
+def normalized(
+    t: Translator, stream: PhysicalStream, key_positions: Sequence[int], node: p.Node
+) -> PhysicalStream:
+    """An upsert stream completed: updates come with UB where the node is to give it.
+
+    Args:
+        t: adds the operator.
+        stream: I, UA and D by the key.
+        key_positions: of the key.
+        node: whose kinds are given.
+    """
+    return t.add(
+        node,
+        "Changelog Normalize",
+        "normalize:NormalizeOperator",
+        (tuple(key_positions), "UB" in t.kinds(node), t.ttl_ms),
+        [(stream, hashed(key_positions))],
+        stream.schema,
+    )
+
+
+def materialized(
+    t: Translator, stream: PhysicalStream, key_positions: Sequence[int], node: p.Node
+) -> PhysicalStream:
+    """Updates by another key in the order of the sink's key: I, UA and D.
+
+    Args:
+        t: adds the operator.
+        stream: with UB.
+        key_positions: of the sink's key.
+        node: the sink.
+    """
+    return t.add(
+        node,
+        "Sink Materialize",
+        "materialize:UpsertMaterializeOperator",
+        (tuple(key_positions), t.ttl_ms),
+        [(stream, hashed(key_positions))],
+        stream.schema,
+    )

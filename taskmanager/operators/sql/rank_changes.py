@@ -1,0 +1,209 @@
+"""What differs between two rankings, as the fewest changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lesto.common.elements import RowKinds
+from lesto.kernels.index import HashIndex
+from lesto.kernels.partition import take_batch
+from lesto.taskmanager.operators.sql.rank_order import Ranks, Sorted
+from lesto.taskmanager.operators.sql.rank_rows import (
+    UA,
+    UB,
+    D,
+    I,
+    Ids,
+    equal_rows,
+    joined,
+    key_hashes,
+)
+
+Take = Callable[[Ids], pa.RecordBatch]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows by number: those that were kept come first, then those of the batch.
+
+    Attributes:
+        kept: how many were kept.
+        take: gives kept rows.
+        added: rows of the batch.
+        place: int64[n], where a row lies in ``added``; -1 where it does not.
+    """
+
+    kept: int
+    take: Take
+    added: pa.RecordBatch
+    place: Ids
+
+    def gather(self, numbers: Ids) -> tuple[pa.RecordBatch, Ids]:
+        """Some rows, and where each number lies among them."""
+        old = np.unique(numbers[(numbers >= 0) & (numbers < self.kept)])
+        parts = [self.take(old)] if len(old) else []
+        whole = joined([*parts, self.added], self.added.schema)
+        at = np.searchsorted(old, numbers)
+        later = numbers >= self.kept
+        at[later] = len(old) + self.place[numbers[later]]
+        at[numbers < 0] = -1
+        return whole, at
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """Rows before and after, by number, -1 for none, with their ranks."""
+
+    before: Ids
+    after: Ids
+    old_ranks: Ranks
+    new_ranks: Ranks
+
+    def __getitem__(self, chosen: np.ndarray) -> _Pairs:
+        return _Pairs(
+            self.before[chosen],
+            self.after[chosen],
+            self.old_ranks[chosen],
+            self.new_ranks[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RankChanges:
+    """How a ranking is given.
+
+    Attributes:
+        start: first rank given.
+        end: last rank given.
+        function: of the ranks.
+        with_rank: whether the rank is a column.
+        give_before: whether updates are wanted with UB.
+        row_key: a unique key of the rows, None for none.
+        inserts: whether rows only come.
+    """
+
+    start: int
+    end: int
+    function: str
+    with_rank: bool
+    give_before: bool
+    row_key: tuple[int, ...] | None
+    inserts: bool
+
+    def between(
+        self, ranked: Sorted, old: Ranks, new: Ranks, rows: Rows
+    ) -> tuple[list[pa.Array], RowKinds | None] | None:
+        """Columns and kinds of what differs; None where nothing does.
+
+        Args:
+            ranked: the rows sorted by partition and order.
+            old: ranks before, by row; 0 for a row that was not ranked.
+            new: ranks after.
+            rows: by number.
+        """
+        was = (old >= self.start) & (old <= self.end)
+        now = (new >= self.start) & (new <= self.end)
+        single = self.start == self.end
+        if self.function == "ROW_NUMBER" and (self.with_rank or single):
+            pairs = self._by_rank(ranked, old, new, was, now)
+        else:
+            differs = (was != now) | (was & (old != new)) if self.with_rank else was != now
+            at = np.flatnonzero(differs)
+            pairs = _Pairs(np.where(was[at], at, -1), np.where(now[at], at, -1), old[at], new[at])
+        if not len(pairs.before):
+            return None
+        return self._given(pairs, rows)
+
+    def _by_rank(
+        self, ranked: Sorted, old: Ranks, new: Ranks, was: np.ndarray, now: np.ndarray
+    ) -> _Pairs:
+        """The rows that a rank had and has."""
+        order, groups = ranked.rows, ranked.groups
+        base = int(max(old.max(initial=0), new.max(initial=0))) + 1
+        had, has = was[order], now[order]
+        before, after = order[had], order[has]
+        code_before = groups[had] * base + old[before]
+        code_after = groups[has] * base + new[after]
+        codes = np.union1d(code_before, code_after)
+        pairs = _Pairs(
+            np.full(len(codes), -1, np.int64),
+            np.full(len(codes), -1, np.int64),
+            codes % base,
+            codes % base,
+        )
+        pairs.before[np.searchsorted(codes, code_before)] = before
+        pairs.after[np.searchsorted(codes, code_after)] = after
+        differs = pairs.before != pairs.after
+        if self.give_before or self.row_key is None or not self.with_rank:
+            return pairs[differs]
+        # Who tells rows by their own key must hear of those that are ranked no more.
+        out = differs & (pairs.before >= 0) & (pairs.after >= 0)
+        out &= ~now[np.where(pairs.before >= 0, pairs.before, 0)]
+        gone = np.flatnonzero(out)
+        rest = np.flatnonzero(differs)
+        both = pairs[np.concatenate([gone, rest])]
+        both.after[: len(gone)] = -1
+        return both
+
+    def _given(self, pairs: _Pairs, rows: Rows) -> tuple[list[pa.Array], RowKinds | None] | None:
+        whole, at = rows.gather(np.concatenate([pairs.before, pairs.after]))
+        n = len(pairs.before)
+        pairs = _Pairs(at[:n], at[n:], pairs.old_ranks, pairs.new_ranks)
+        if self.row_key is not None and not self.inserts:
+            pairs = _paired(pairs, whole, self.row_key)
+        pairs = self._without_equal(pairs, whole)
+        had, has = pairs.before >= 0, pairs.after >= 0
+        both, gone = had & has, had & ~has
+        # What goes stands in front of what comes: they may have the same key.
+        order = np.concatenate([np.flatnonzero(gone), np.flatnonzero(~gone)])
+        pairs, both, gone, has = pairs[order], both[order], gone[order], has[order]
+        first = (gone | both) if self.give_before else gone
+        chosen = np.stack([first, has], 1)
+        if not chosen.any():
+            return None
+        source = np.stack([pairs.before, pairs.after], 1)[chosen]
+        kinds = np.stack([np.where(gone, D, UB), np.where(both, UA, I)], 1)[chosen].astype(np.int8)
+        columns = take_batch(whole, source).columns
+        if self.with_rank:
+            columns = [*columns, pa.array(np.stack([pairs.old_ranks, pairs.new_ranks], 1)[chosen])]
+        return columns, kinds if kinds.any() else None
+
+    def _without_equal(self, pairs: _Pairs, whole: pa.RecordBatch) -> _Pairs:
+        both = (pairs.before >= 0) & (pairs.after >= 0)
+        if self.with_rank:
+            both &= pairs.old_ranks == pairs.new_ranks
+        at = np.flatnonzero(both)
+        if not len(at):
+            return pairs
+        same = equal_rows(take_batch(whole, pairs.before[at]), take_batch(whole, pairs.after[at]))
+        if not same.any():
+            return pairs
+        stays = np.ones(len(both), np.bool_)
+        stays[at[same]] = False
+        return pairs[stays]
+
+
+def _paired(pairs: _Pairs, whole: pa.RecordBatch, key: tuple[int, ...]) -> _Pairs:
+    """A row that goes and one of the same key that comes are an update."""
+    goes = np.flatnonzero((pairs.before >= 0) & (pairs.after < 0))
+    comes = np.flatnonzero((pairs.before < 0) & (pairs.after >= 0))
+    if not len(goes) or not len(comes):
+        return pairs
+    some = whole.select(list(key))
+    source = np.concatenate([pairs.before[goes], pairs.after[comes]])
+    columns = take_batch(some, source).columns
+    index = HashIndex([c.type for c in columns])
+    numbers, _ = index.lookup_or_insert(columns, key_hashes(columns))
+    of_key = np.full(index.slot_bound, -1, np.int64)
+    of_key[numbers[: len(goes)]] = goes
+    partner = of_key[numbers[len(goes) :]]
+    met = partner >= 0
+    pairs.after[partner[met]] = pairs.after[comes[met]]
+    pairs.new_ranks[partner[met]] = pairs.new_ranks[comes[met]]
+    stays = np.ones(len(pairs.before), np.bool_)
+    stays[comes[met]] = False
+    return pairs[stays]
