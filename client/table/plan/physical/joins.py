@@ -1,1 +1,229 @@
-"""Rules of joins."""
+"""Rules of joins, and of set operations that keep rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lesto.client.table.plan import logical as p
+from lesto.client.table.plan.physical.streams import PhysicalStream, hashed, physical_schema
+from lesto.client.table.plan.physical.translator import Translator, translates
+from lesto.sql.builder import call, cast
+from lesto.sql.expressions import Expression, InputRef
+from lesto.sql.rewrite import conjunction, conjuncts, is_true
+from lesto.sql.types import SqlType, TypeRoot
+from lesto.sql import types as sql_types
+
+if TYPE_CHECKING:
+    from lesto.taskmanager.operators.sql.join_sides import JoinSide
+
+_DIGITS_MAX = 38
+
+
+@translates(p.Join)
+def join(t: Translator, node: p.Join) -> PhysicalStream:
+    """A regular join; rows of equal keys meet in one subtask."""
+    if node.null_aware:
+        return _null_aware(t, node)
+    width = len(node.left.schema)
+    pairs, rest = keys_of(node.condition, width, node)
+    left, right, pairs = comparable(t, node, pairs)
+    return _joined(t, node, (left, right), pairs, rest)
+
+
+def _joined(
+    t: Translator,
+    node: p.Join,
+    streams: tuple[PhysicalStream, PhysicalStream],
+    pairs: Sequence[tuple[int, int]],
+    rest: Sequence[Expression],
+) -> PhysicalStream:
+    kind = node.kind
+    left = side_of(t, node.left, [a for a, _ in pairs], outer=kind in _LEFT_OUTER)
+    right = side_of(t, node.right, [b for _, b in pairs], outer=kind in _RIGHT_OUTER)
+    condition = _condition(rest)
+    kinds = t.kinds(node)
+    before = "UB" in kinds or "UA" not in kinds
+    inputs = [(streams[0], hashed(left.keys)), (streams[1], hashed(right.keys))]
+    schema = physical_schema(node.schema)
+    if kind in {p.JoinKind.SEMI, p.JoinKind.ANTI}:
+        anti = kind is p.JoinKind.ANTI
+        return t.add(
+            node,
+            "Join",
+            "semi_join:SemiJoinOperator",
+            (left, right, condition, schema, anti, before, t.batch, t.ttl_ms),
+            inputs,
+            schema,
+        )
+    return t.add(
+        node,
+        "Join",
+        "join:JoinOperator",
+        (left, right, condition, schema, before, t.batch, t.ttl_ms),
+        inputs,
+        schema,
+    )
+
+
+_LEFT_OUTER = frozenset({p.JoinKind.LEFT, p.JoinKind.FULL, p.JoinKind.ANTI})
+_RIGHT_OUTER = frozenset({p.JoinKind.RIGHT, p.JoinKind.FULL})
+
+
+def _condition(rest: Sequence[Expression]) -> Expression | None:
+    whole = conjunction(rest)
+    return None if is_true(whole) else whole
+
+
+def side_of(
+    t: Translator, node: p.Node, keys: Sequence[int], *, outer: bool = False, nulls: bool = False
+) -> JoinSide:
+    """What a join's operator must know of an input.
+
+    Args:
+        t: the translator.
+        node: the input.
+        keys: positions of the join's keys in it.
+        outer: whether rows without a partner are given.
+        nulls: whether NULL keys count.
+    """
+    from lesto.taskmanager.operators.sql.join_sides import JoinSide
+
+    kinds = t.kinds(node)
+    unique = [key for key in node.unique_keys if key]
+    return JoinSide(
+        keys=tuple(keys),
+        width=len(node.schema),
+        unique=any(key <= set(keys) for key in unique),
+        upsert="UA" in kinds and "UB" not in kinds,
+        outer=outer,
+        identity=tuple(sorted(set().union(*unique))) if unique else (),
+        nulls=nulls,
+    )
+
+
+def keys_of(
+    condition: Expression, width: int, node: p.Node
+) -> tuple[list[tuple[int, int]], list[Expression]]:
+    """Equal columns that rows can be hashed by, and what else a condition says."""
+    pairs: list[tuple[int, int]] = []
+    rest: list[Expression] = []
+    left = node.inputs[0].schema
+    for part in conjuncts(condition):
+        found, _ = p.equi_keys(part, width)
+        if found and not _has_map(left[found[0][0]].type):
+            pairs += found
+        else:
+            rest.append(part)
+    return pairs, rest
+
+
+def _has_map(kind: SqlType) -> bool:
+    if kind.root in {TypeRoot.MAP, TypeRoot.MULTISET}:
+        return True
+    return any(_has_map(child) for child in kind.children)
+
+
+# ---------------------------------------------------------------------- keys of several types
+
+
+def comparable(
+    t: Translator, node: p.Node, pairs: Sequence[tuple[int, int]]
+) -> tuple[PhysicalStream, PhysicalStream, list[tuple[int, int]]]:
+    """Both inputs, where equal keys have equal types: decimals of two scales get a column each."""
+    left, right = node.inputs
+    added: tuple[list[Expression], list[Expression]] = ([], [])
+    found: list[tuple[int, int]] = []
+    for a, b in pairs:
+        one, two = left.schema[a].type, right.schema[b].type
+        if one.to_arrow() == two.to_arrow():
+            found.append((a, b))
+            continue
+        common = _common(one, two)
+        found.append((len(left.schema) + len(added[0]), len(right.schema) + len(added[1])))
+        added[0].append(cast(InputRef(a, one), common))
+        added[1].append(cast(InputRef(b, two), common))
+    streams = [
+        _with_columns(t, child, t.input(child), more)
+        for child, more in zip((left, right), added, strict=True)
+    ]
+    return streams[0], streams[1], found
+
+
+def _common(a: SqlType, b: SqlType) -> SqlType:
+    scale = max(a.scale, b.scale)
+    whole = max(a.precision - a.scale, b.precision - b.scale)
+    return sql_types.DECIMAL(min(_DIGITS_MAX, whole + scale), scale)
+
+
+def _with_columns(
+    t: Translator, node: p.Node, stream: PhysicalStream, more: Sequence[Expression]
+) -> PhysicalStream:
+    if not more:
+        return stream
+    from lesto.client.table.plan.physical.basic import calc
+
+    names = [f"$key{i}" for i in range(len(more))]
+    fields = [pa.field(n, e.type.to_arrow()) for n, e in zip(names, more, strict=True)]
+    schema = pa.schema([*stream.schema, *fields])
+    return calc(t, node, stream, (*p.identity(node.schema), *more), schema=schema)
+
+
+# ---------------------------------------------------------------------- NOT IN
+
+
+def _null_aware(t: Translator, node: p.Join) -> PhysicalStream:
+    """NOT IN where there may be NULLs: the first conditions are those of IN."""
+    width = len(node.left.schema)
+    parts = conjuncts(node.condition)
+    count = int(node.null_aware)
+    among, others = parts[:count], parts[count:]
+    if len(parts) == 1:
+        pairs, rest = keys_of(parts[0], width, node)
+        if pairs:
+            left, right, pairs = comparable(t, node, pairs)
+            return _not_in(t, node, (left, right), pairs[0])
+    pairs, rest = keys_of(conjunction(others), width, node)
+    left, right, pairs = comparable(t, node, pairs)
+    may_equal = [call("IS NOT FALSE", [part]) for part in among]
+    return _joined(t, node, (left, right), pairs, [*may_equal, *rest])
+
+
+def _not_in(
+    t: Translator,
+    node: p.Join,
+    streams: tuple[PhysicalStream, PhysicalStream],
+    pair: tuple[int, int],
+) -> PhysicalStream:
+    kinds = t.kinds(node)
+    schema = physical_schema(node.schema)
+    left = side_of(t, node.left, [pair[0]], outer=True, nulls=True)
+    right = side_of(t, node.right, [pair[1]], nulls=True)
+    before = "UB" in kinds or "UA" not in kinds
+    return t.add(
+        node,
+        "Join",
+        "semi_join:NotInOperator",
+        (left, right, None, schema, True, before, t.batch, t.ttl_ms),
+        [(streams[0], hashed(())), (streams[1], hashed(()))],
+        schema,
+    )
+
+
+# ---------------------------------------------------------------------- set operations
+
+
+def distinct_set_operation(t: Translator, node: p.SetOp) -> PhysicalStream:
+    """UNION, INTERSECT [ALL] and EXCEPT [ALL]: equal rows of all inputs meet in one subtask."""
+    schema = physical_schema(node.schema)
+    distribution = hashed(range(len(schema)))
+    return t.add(
+        node,
+        node.kind.value.title(),
+        "set_ops:SetOperator",
+        (node.kind.value, node.every, len(node.sources), schema, t.batch, t.ttl_ms),
+        [(t.input(source), distribution) for source in node.sources],
+        schema,
+    )
