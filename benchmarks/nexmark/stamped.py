@@ -1,0 +1,64 @@
+"""The connector 'nexmark' with a note when a reader has made a fifth of its events."""
+
+import os
+import time
+from dataclasses import replace
+
+from instruments import Notes
+
+from lesto.common.source import Source, SourceBatch, SourceReader
+from lesto.connectors.tables.nexmark import CONNECTOR as NEXMARK
+
+NOTES, EVENTS, ALL_COLUMNS = "NEXMARK_NOTES", "NEXMARK_EVENTS", "NEXMARK_ALL_COLUMNS"
+#: Part of the events before time is taken.
+WARM_PART = 0.2
+
+
+class StampedSource(Source):
+    """Another source, watched."""
+
+    def __init__(self, inner, folder, events):
+        self._inner, self._folder, self._events = inner, folder, events
+        self.schema, self.boundedness = inner.schema, inner.boundedness
+
+    def create_enumerator(self, context, checkpoint):
+        return self._inner.create_enumerator(context, checkpoint)
+
+    def create_reader(self, context):
+        return _Reader(self._inner.create_reader(context), Notes(self._folder), self._events)
+
+    def serialize_split(self, split):
+        return self._inner.serialize_split(split)
+
+    def deserialize_split(self, data):
+        return self._inner.deserialize_split(data)
+
+
+class _Reader(SourceReader):
+    def __init__(self, inner, notes, events):
+        self._inner, self._notes = inner, notes
+        self._left = events * WARM_PART
+
+    def poll(self):
+        found = self._inner.poll()
+        if self._left > 0 and isinstance(found, SourceBatch):
+            self._left -= len(found.batch)
+            if self._left <= 0:
+                self._notes.write("warm", time.monotonic())
+        return found
+
+    def __getattribute__(self, name):
+        if name in {"poll", "_inner", "_notes", "_left", "__class__"}:
+            return object.__getattribute__(self, name)
+        return getattr(object.__getattribute__(self, "_inner"), name)
+
+
+def _scan(request):
+    if os.environ.get(ALL_COLUMNS):
+        request = replace(request, nested=())
+    plan = NEXMARK.scan(request)
+    events = int(os.environ[EVENTS])
+    return replace(plan, source=StampedSource(plan.source, os.environ[NOTES], events))
+
+
+CONNECTOR = replace(NEXMARK, scan=_scan)
