@@ -10,7 +10,7 @@ from lesto.common.elements import Batch, ColumnarBatch, Form, RowBatch, RowKind
 from lesto.common.sink import Sink, SinkWriter, WriterContext
 from lesto.connectors.errors import OutputError
 
-_KINDS = {
+KIND_TEXTS = {
     RowKind.INSERT: "+I",
     RowKind.UPDATE_BEFORE: "-U",
     RowKind.UPDATE_AFTER: "+U",
@@ -34,13 +34,24 @@ class PrintSink(Sink):
 
     def create_writer(self, context: WriterContext) -> SinkWriter:
         """A writer for one subtask."""
-        subtask = str(context.subtask + 1) if context.parallelism > 1 else ""
-        parts = [p for p in (self.identifier, subtask) if p]
-        prefix = f"{':'.join(parts)}> " if parts else ""
-        return _PrintWriter(prefix, self.to_stderr)
+        return PrintWriter(line_prefix(self.identifier, context), self.to_stderr)
 
 
-class _PrintWriter(SinkWriter):
+def line_prefix(identifier: str, context: WriterContext) -> str:
+    """What a subtask's lines begin with: ``<identifier>:<subtask>> ``, as far as there are."""
+    subtask = str(context.subtask + 1) if context.parallelism > 1 else ""
+    parts = [p for p in (identifier, subtask) if p]
+    return f"{':'.join(parts)}> " if parts else ""
+
+
+class PrintWriter(SinkWriter):
+    """Prints a line a record.
+
+    Args:
+        prefix: of each line.
+        to_stderr: write to standard error.
+    """
+
     def __init__(self, prefix: str, to_stderr: bool) -> None:
         self._prefix = prefix
         self._to_stderr = to_stderr
@@ -48,7 +59,7 @@ class _PrintWriter(SinkWriter):
     def write(self, batch: Batch) -> None:
         """One write call a batch, so that lines of slots do not mix."""
         prefix = self._prefix
-        lines = [f"{prefix}{text}\n" for text in _texts(batch)]
+        lines = [f"{prefix}{text}\n" for text in self.texts(batch)]
         stream = sys.stderr if self._to_stderr else sys.stdout
         try:
             stream.write("".join(lines))
@@ -58,6 +69,10 @@ class _PrintWriter(SinkWriter):
             raise OutputError(
                 msg, remedy="keep the pipe's reader running, or write to a file with a FileSink"
             ) from error
+
+    def texts(self, batch: Batch) -> Iterable[str]:
+        """The text of each record."""
+        return _texts(batch)
 
     def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
         """Nothing to publish: what is printed is seen."""
@@ -72,7 +87,7 @@ def _texts(batch: Batch) -> Iterable[str]:
         values = _row_texts(batch)
     if batch.kinds is None:
         return values
-    kinds = [_KINDS[RowKind(k)] for k in batch.kinds.tolist()]
+    kinds = [KIND_TEXTS[RowKind(k)] for k in batch.kinds.tolist()]
     return (f"{kind}{value}" for kind, value in zip(kinds, values, strict=True))
 
 

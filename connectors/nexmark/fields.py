@@ -23,43 +23,19 @@ _MASK: Final = (1 << 64) - 1
 #: Length of the text that fillers are pieces of.
 POOL_BYTES: Final = 1 << 20
 
-_STATES: Final = ["AZ", "CA", "ID", "OR", "WA", "WY"]
-_CITIES: Final = [
-    "Phoenix",
-    "Los Angeles",
-    "San Francisco",
-    "Boise",
-    "Portland",
-    "Bend",
-    "Redmond",
-    "Seattle",
-    "Kent",
-    "Cheyenne",
-]
-_FIRST: Final = [
-    "Peter",
-    "Paul",
-    "Luke",
-    "John",
-    "Saul",
-    "Vicky",
-    "Kate",
-    "Julie",
-    "Sarah",
-    "Deiter",
-    "Walter",
-]
-_LAST: Final = [
-    "Shultz",
-    "Abrams",
-    "Spencer",
-    "White",
-    "Bartels",
-    "Walton",
-    "Smith",
-    "Jones",
-    "Noris",
-]
+_STATES: Final = ("AZ", "CA", "ID", "OR", "WA", "WY")
+_CITIES: Final = (
+    *("Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland"),
+    *("Bend", "Redmond", "Seattle", "Kent", "Cheyenne"),
+)
+_FIRST: Final = (
+    *("Peter", "Paul", "Luke", "John", "Saul", "Vicky"),
+    *("Kate", "Julie", "Sarah", "Deiter", "Walter"),
+)
+_LAST: Final = (
+    *("Shultz", "Abrams", "Spencer", "White", "Bartels"),
+    *("Walton", "Smith", "Jones", "Noris"),
+)
 _NAMES: Final = [f"{first} {last}" for first in _FIRST for last in _LAST]
 _HOT_CHANNELS: Final = ("Google", "Facebook", "Baidu", "Apple")
 _CHANNELS: Final = 10_000

@@ -57,14 +57,14 @@ __all__ = [
 #: Modules of the connectors that there are.
 CONNECTORS: Final[dict[str, str]] = {
     "blackhole": "lesto.connectors.tables.blackhole",
-    # "datagen": "lesto.connectors.tables.datagen",
+    "datagen": "lesto.connectors.tables.datagen",
     # "filesystem": "lesto.connectors.tables.filesystem",
     # "jdbc": "lesto.connectors.tables.jdbc",
     # "kafka": "lesto.connectors.tables.kafka",
     "nexmark": "lesto.connectors.tables.nexmark",
-    # "print": "lesto.connectors.tables.print",
+    "print": "lesto.connectors.tables.print",
     # "upsert-kafka": "lesto.connectors.tables.upsert_kafka",
-    # "values": "lesto.connectors.tables.values",
+    "values": "lesto.connectors.tables.values",
 }
 
 
