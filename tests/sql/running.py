@@ -1,0 +1,175 @@
+"""Runs queries of the suite in a cluster, many in one job, and reads what they gave."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lesto.client.datastream.data_stream import DataStream
+from lesto.client.table.catalog.manager import CatalogManager
+from lesto.client.table.plan.physical.basic import changelog_rows
+from lesto.client.table.plan.physical.translator import Translator
+from lesto.client.table.sql.dialect import parse_statement
+from lesto.client.table.sql.planner import Plan, Planner
+from lesto.connectors.files import FileSink
+from lesto.sql.settings import SqlSettings
+from tests.golden.harness import environment, finish, stop, wait_for
+from tests.sql.corpus import VIEWS, Query
+from tests.sql.data import tables
+from tests.sql.expected import entry
+from tests.sql.rows import counted, difference
+from tests.sql.source import StepSource
+
+KINDS = ("I", "UB", "UA", "D")
+#: Share of each table's steps at which a run that is stopped waits.
+HOLD = 0.6
+CHECKPOINT_INTERVAL = "150 ms"
+
+
+def planner(hold: float | None = None, marker: Path | None = None, pause_ms: int = 0) -> Planner:
+    """A planner that knows the suite's tables and views."""
+    made = Planner(CatalogManager())
+    for table in tables().values():
+        folder = ""
+        if marker is not None:
+            (marker / table.name).mkdir(parents=True, exist_ok=True)
+            folder = str(marker / table.name)
+        source = StepSource(table, hold=hold, marker=folder, pause_ms=pause_ms)
+        _define(made, table.ddl({"connector": "values"}), source)
+    departments = tables()["departments"]
+    looked = departments.ddl({"connector": "values"}).replace("departments", "looked")
+    _define(made, looked, StepSource(departments))
+    for name, text in VIEWS.items():
+        made.define(parse_statement(f"CREATE VIEW {name} AS {text}"))
+    return made
+
+
+def _define(made: Planner, text: str, source: Any) -> None:
+    parsed = parse_statement(text)
+    table = made.table(parsed.statement, parsed.text)
+    made.catalogs.create(parsed.statement.name, replace(table, source=source))
+
+
+def build(env: Any, made: Planner, queries: list[Query], output: Path) -> list[Plan]:
+    """Adds the queries to the environment's job; a folder of files for each."""
+    zones = {q.zone for q in queries}
+    assert len(zones) == 1, "one job has one time zone"
+    t = Translator(env, SqlSettings(zones.pop(), False))
+    plans = [made.query(q.text) for q in queries]
+    for query, plan, stream in zip(queries, plans, t.add_plans(plans), strict=True):
+        rows = changelog_rows(t, plan.root, stream)
+        sink = FileSink(str(output / query.name), "parquet")
+        DataStream(env, rows.upstreams).sink_to(sink).name(query.name)
+    return plans
+
+
+def read(output: Path, query: Query) -> list[tuple[str, tuple[Any, ...]]]:
+    """The changes in published files."""
+    found = []
+    for path in sorted((output / query.name).glob("part-*")):
+        table = pq.read_table(path)
+        columns = [_values(c) for c in table.columns]
+        for kind, *row in zip(*columns, strict=True):
+            found.append((KINDS[kind], tuple(row)))
+    return found
+
+
+def _values(column: Any) -> list[Any]:
+    import pyarrow as pa
+
+    values = column.to_pylist()
+    if pa.types.is_map(column.type):
+        return [None if v is None else dict(v) for v in values]
+    if pa.types.is_struct(column.type):
+        return [None if v is None else list(v.values()) for v in values]
+    return values
+
+
+def applied(changes: list[tuple[str, tuple[Any, ...]]]) -> Counter[str]:
+    """What is left; negative counts stay."""
+    found: Counter[str] = Counter()
+    for kind, row in changes:
+        (text,) = counted([row])
+        found[text] += 1 if kind in {"I", "UA"} else -1
+    return Counter({text: n for text, n in found.items() if n})
+
+
+def illegal(changes: list[tuple[str, tuple[Any, ...]]], announced: frozenset[str]) -> str:
+    """What is wrong with changes in order: kinds not announced, rows taken back that are not there."""
+    rows: Counter[str] = Counter()
+    for i, (kind, row) in enumerate(changes):
+        if kind not in announced:
+            return f"change {i} is {kind} {row}, and only {sorted(announced)} were announced"
+        (text,) = counted([row])
+        rows[text] += 1 if kind in {"I", "UA"} else -1
+        if rows[text] < 0:
+            return f"change {i} takes back {text}, which is not there"
+    return ""
+
+
+def wanted(query: Query) -> Counter[str]:
+    """The final rows of a query."""
+    return Counter(
+        json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        for row in entry(query)["rows"]
+    )
+
+
+def check(query: Query, found: Counter[str]) -> str:
+    """How rows differ from those expected; empty if they do not."""
+    negative = [text for text, n in found.items() if n < 0]
+    if negative:
+        return f"taken back more often than given: {negative[:3]}"
+    return difference(wanted(query), found)
+
+
+def straight(cluster: Any, queries: list[Query], folder: Path) -> dict[str, str]:
+    """To the end at parallelism 1: what is wrong, by query."""
+    env = environment(cluster, parallelism=1)
+    plans = build(env, planner(), queries, folder)
+    finish(env.execute_async("straight"))
+    wrong = {}
+    for query, plan in zip(queries, plans, strict=True):
+        changes = read(folder, query)
+        said = check(query, applied(changes)) or illegal(changes, plan.changes.mode(plan.root))
+        if said:
+            wrong[query.name] = said
+    return wrong
+
+
+def stopped_and_restored(
+    cluster: Any, queries: list[Query], folder: Path, *, backends: tuple[str, str]
+) -> dict[str, str]:
+    """At parallelism 2 with checkpoints until it is stopped, then at 3 to the end."""
+    marker, output = folder / "marker", folder / "out"
+    env = environment(
+        cluster, parallelism=2,
+        **{"execution.checkpointing.interval": CHECKPOINT_INTERVAL,
+           "state.backend.type": backends[0]},
+    )  # fmt: skip
+    read_tables = set.union(*(q.tables for q in queries)) & set(tables())
+    build(env, planner(HOLD, marker, pause_ms=2), queries, output)
+    with env.execute_async("stopped") as job:
+        folders = [marker / name for name in read_tables]
+        wait_for(
+            lambda: all(len(list(f.iterdir())) == tables()[f.name].splits for f in folders),
+            job, what="the sources at their hold",
+        )  # fmt: skip
+        path = stop(job, folder / "savepoints")
+    env = environment(
+        cluster, parallelism=3, savepoint=path, **{"state.backend.type": backends[1]}
+    )
+    build(env, planner(), queries, output)
+    details = finish(env.execute_async("restored"))
+    assert details.checkpoints.restored == 1, details.checkpoints
+    wrong = {}
+    for query in queries:
+        said = check(query, applied(read(output, query)))
+        if said:
+            wrong[query.name] = said
+    return wrong

@@ -1,0 +1,50 @@
+"""A table's steps as a source: its splits advance side by side, and wait where they are told."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lesto.common.elements import ColumnarBatch, RowKind
+from lesto.sql.type_parser import parse_type
+from tests.golden.gated_source import GatedSource
+from tests.sql.data import D, I, UA, UB, Table
+
+KINDS = {I: RowKind.INSERT, UB: RowKind.UPDATE_BEFORE, UA: RowKind.UPDATE_AFTER, D: RowKind.DELETE}
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Columns as batches have them."""
+    return pa.schema(
+        [(n, parse_type(k.removesuffix(" NOT NULL")).to_arrow()) for n, k in table.columns]
+    )
+
+
+def _value(value):
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, tuple):
+        return {"x": value[0], "y": value[1]}
+    return value
+
+
+class StepSource(GatedSource):
+    """Reads a table step by step; arguments as of GatedSource."""
+
+    def __init__(self, table, **how):
+        super().__init__(table.split_steps(), schema=arrow_schema(table), **how)
+        self.inserts = table.kinds == (I,)
+
+    def batch(self, split_id, position):
+        changes = self.splits[int(split_id)][position]
+        columns = zip(*(row for _, row in changes), strict=True) if changes else [()] * len(self.schema)
+        arrays = [
+            pa.array([_value(v) for v in column], field.type)
+            for column, field in zip(columns, self.schema, strict=True)
+        ]
+        data = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        if self.inserts:
+            return ColumnarBatch(data)
+        import numpy as np
+
+        kinds = np.array([int(KINDS[kind]) for kind, _ in changes], np.int8)
+        return ColumnarBatch(data, None, kinds)
