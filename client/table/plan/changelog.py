@@ -16,6 +16,7 @@ from typing import Final
 
 from lesto.client.table.errors import ChangelogError, InvalidQueryError
 from lesto.client.table.plan import logical as p
+from lesto.sql.expressions import InputRef
 from lesto.sql.rewrite import input_refs
 
 Kinds = frozenset[str]
@@ -179,10 +180,12 @@ def _needs_before(node: p.Node, side: int, before: bool) -> bool:
             refs = input_refs(node.condition)
             return before or not any(refs <= key for key in node.input.unique_keys)
         case p.Join():
+            # Hashed by fewer columns a row could not be told, by more its old and its new form
+            # might go to different subtasks.
             child = node.inputs[side]
             pairs, _ = p.equi_keys(node.condition, len(node.left.schema))
-            columns = {pair[side] for pair in pairs}
-            return not any(key <= columns for key in child.unique_keys)
+            columns = frozenset(pair[side] for pair in pairs)
+            return columns not in child.unique_keys or not in_order(child, columns)
         case p.TemporalJoin():
             return before if side == 0 else False
         case p.LookupJoin():
@@ -193,6 +196,53 @@ def _needs_before(node: p.Node, side: int, before: bool) -> bool:
             return before
         case _:
             return True
+
+
+# ---------------------------------------------------------------------- order
+
+
+def in_order(node: p.Node, key: frozenset[int]) -> bool:
+    """Whether changes of rows with equal values of a unique key come in their order.
+
+    They do not where a row moves from one subtask to another when it changes: behind a join by
+    columns that are no part of the key.
+    """
+    if provided(node) == INSERT:
+        return True
+    match node:
+        case p.Project():
+            refs = [node.expressions[i] for i in key]
+            if not all(isinstance(e, InputRef) for e in refs):
+                return False
+            return in_order(node.input, frozenset(e.index for e in refs if isinstance(e, InputRef)))
+        case p.Filter() | p.Watermark() | p.WindowTvf():
+            return in_order(node.input, key)
+        case p.Join():
+            pairs, _ = p.equi_keys(node.condition, len(node.left.schema))
+            return _side_in_order(node, key, 0, pairs) and _side_in_order(node, key, 1, pairs)
+        case p.TemporalJoin() | p.LookupJoin():
+            pairs, _ = p.equi_keys(node.condition, len(node.left.schema))
+            return _side_in_order(node, key, 0, pairs if isinstance(node, p.TemporalJoin) else [])
+        case p.Over() | p.Rank():
+            below = any(k <= key and in_order(node.input, k) for k in node.input.unique_keys)
+            return frozenset(node.partition) <= key and (below or key not in node.input.unique_keys)
+        case _:
+            return True
+
+
+def _side_in_order(
+    node: p.Join | p.TemporalJoin | p.LookupJoin,
+    key: frozenset[int],
+    side: int,
+    pairs: list[tuple[int, int]],
+) -> bool:
+    child = node.inputs[side]
+    width = len(node.left.schema)
+    part = frozenset(i - width for i in key if i >= width) if side else key & set(range(width))
+    if not part or provided(child) == INSERT:
+        return True
+    columns = frozenset(pair[side] for pair in pairs)
+    return any(own <= part and columns <= own and in_order(child, own) for own in child.unique_keys)
 
 
 # ---------------------------------------------------------------------- refusals
@@ -278,7 +328,8 @@ def _sink(node: p.Sink, changes: Changes) -> bool:
         )
     names = [c.name for c in node.table.written_columns()]
     wanted = frozenset(names.index(k) for k in key if k in names)
-    if not any(unique <= wanted for unique in node.input.unique_keys):
+    # Of a larger key an update would leave the old row there.
+    if wanted not in node.input.unique_keys or not in_order(node.input, wanted):
         changes.materialized.add(id(node))
         return True
     return False

@@ -24,14 +24,15 @@ class Join(Node):
 
     Attributes:
         condition: over left and right columns.
-        null_aware: of ANTI, whether a NULL on either side of the key means no result, as NOT IN.
+        null_aware: of ANTI, how many of the condition's first parts are those of NOT IN: a NULL in
+            one means no result.
     """
 
     left: Node
     right: Node
     kind: JoinKind
     condition: Expression
-    null_aware: bool = False
+    null_aware: int = 0
 
     @property
     def inputs(self) -> tuple[Node, ...]:

@@ -169,9 +169,9 @@ def updates_of(
 ) -> npt.NDArray[np.bool_]:
     """bool[n]: rows that an update replaces by the next row, both being the same by identity."""
     found: Flags = np.zeros(len(kinds), np.bool_)
-    if not identity or len(kinds) < 2:  # noqa: PLR2004
+    if not identity or len(kinds) < 2:
         return found
-    at = np.flatnonzero((kinds[:-1] == 1) & (kinds[1:] == 2))  # noqa: PLR2004
+    at = np.flatnonzero((kinds[:-1] == 1) & (kinds[1:] == 2))
     if not len(at):
         return found
     from lesto.taskmanager.operators.sql.join_sides import equal_rows

@@ -116,7 +116,7 @@ class SteppedOperator(SqlOperator):
         kinds = rows.kinds
         if kinds is None or at <= 1 or at >= len(rows):
             return at
-        return at - 1 if kinds[at - 1] == 1 and kinds[at] == 2 else at  # noqa: PLR2004
+        return at - 1 if kinds[at - 1] == 1 and kinds[at] == 2 else at
 
     def poll(self) -> bool:
         """A step, or what was held back behind the last."""

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a statement reads better on one line
 
 import pytest
+from sql_plans import TABLES, planner_of
 
 from lesto.client.table.errors import ChangelogError, InvalidQueryError
 from lesto.client.table.plan import logical as p
@@ -219,3 +220,31 @@ def test_upserts_are_completed_where_the_old_row_is_wanted(planner):
         "SELECT * FROM bid b JOIN rates FOR SYSTEM_TIME AS OF b.ts AS r ON b.channel = r.cur"
     )
     assert not plan.changes.normalized
+
+
+def test_updates_come_with_before_where_a_row_may_change_its_subtask(planner):
+    # (auction, bidder) is the key, and the join's columns are more, or fewer.
+    for on in ("x.auction = a.seller AND x.m = a.id", "x.m = a.id"):
+        plan = planner.query(
+            "SELECT * FROM (SELECT auction, MAX(price) AS m FROM bid GROUP BY auction) x"
+            f" JOIN auction a ON {on}"
+        )
+        assert {plan.changes.text(n) for n in nodes(plan, p.Aggregate)} == {"[I,UB,UA]"}
+    # One row an auction, which meets one seller: by m rows of an auction move between subtasks.
+    query = (
+        "INSERT INTO upserted SELECT x.auction, y.n"
+        " FROM (SELECT auction, MAX(price) AS m FROM bid GROUP BY auction) x"
+        " JOIN (SELECT seller, COUNT(*) AS n FROM auction GROUP BY seller) y ON x.{} = y.seller"
+    )
+    assert planner.query(query.format("m")).changes.materialized
+    assert not planner.query(query.format("auction")).changes.materialized
+
+
+def test_a_sink_by_more_columns_than_the_unique_key_gets_what_was_before(planner):
+    planner = planner_of(
+        TABLES + "CREATE TABLE wide (a BIGINT, n BIGINT, PRIMARY KEY (a, n) NOT ENFORCED)"
+        " WITH ('connector' = 'upsert-kafka');"
+    )
+    plan = planner.query("INSERT INTO wide SELECT auction, COUNT(*) FROM bid GROUP BY auction")
+    assert plan.changes.materialized
+    assert {plan.changes.text(n) for n in nodes(plan, p.Aggregate)} == {"[I,UB,UA]"}

@@ -10,11 +10,11 @@ import pyarrow as pa
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.streams import PhysicalStream, hashed, physical_schema
 from lesto.client.table.plan.physical.translator import Translator, translates
+from lesto.sql import types as sql_types
 from lesto.sql.builder import call, cast
 from lesto.sql.expressions import Expression, InputRef
 from lesto.sql.rewrite import conjunction, conjuncts, is_true
 from lesto.sql.types import SqlType, TypeRoot
-from lesto.sql import types as sql_types
 
 if TYPE_CHECKING:
     from lesto.taskmanager.operators.sql.join_sides import JoinSide
@@ -178,8 +178,7 @@ def _null_aware(t: Translator, node: p.Join) -> PhysicalStream:
     """NOT IN where there may be NULLs: the first conditions are those of IN."""
     width = len(node.left.schema)
     parts = conjuncts(node.condition)
-    count = int(node.null_aware)
-    among, others = parts[:count], parts[count:]
+    among, others = parts[: node.null_aware], parts[node.null_aware :]
     if len(parts) == 1:
         pairs, rest = keys_of(parts[0], width, node)
         if pairs:

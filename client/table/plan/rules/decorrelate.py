@@ -215,4 +215,4 @@ def semi_join(
     ]
     parts += joined_condition(taken, width)
     kind = p.JoinKind.ANTI if negated else p.JoinKind.SEMI
-    return specialise(p.Join(left, inner, kind, conjunction(parts), null_aware))
+    return specialise(p.Join(left, inner, kind, conjunction(parts), null_aware * len(pairs)))
