@@ -101,9 +101,7 @@ def fold(
     return slots.size
 
 
-_PUT = (
-    "void(int64[::1], int64[::1], {0}[::1], uint8[::1], uint64[::1], uint8[::1], int64[::1])"
-)
+_PUT = "void(int64[::1], int64[::1], {0}[::1], uint8[::1], uint64[::1], uint8[::1], int64[::1])"
 
 
 @kernel(_PUT.format("int32"), _PUT.format("int64"))

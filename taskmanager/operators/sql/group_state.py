@@ -1,0 +1,210 @@
+"""The state of a group aggregation: the table of groups, and what belongs to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from lesto.sql.evaluator import compile_expressions
+from lesto.sql.rewrite import input_refs
+from lesto.sql.values import EvaluationContext
+from lesto.state.accumulators import AccumulatorSpec, Flags, Slots
+from lesto.state.backend import KeyedStateBackend
+from lesto.state.table import TableDescriptor
+from lesto.taskmanager.operators.sql.base import Signs
+from lesto.taskmanager.operators.sql.group_collected import Collected, UserAggregate
+from lesto.taskmanager.operators.sql.group_plan import Fold, GroupPlan
+from lesto.taskmanager.operators.sql.group_sets import GroupValues, Moved
+from lesto.taskmanager.operators.sql.group_values import (
+    Values,
+    both,
+    count,
+    differ,
+    fold,
+    read,
+    rows_of,
+)
+
+
+class GroupState:
+    """Groups, their accumulators, and the values and rows kept beside them.
+
+    Args:
+        plan: the calls.
+        key_types: Arrow types of the keys.
+        backend: has the state.
+        extra: accumulators of the operator's own.
+
+    Attributes:
+        table: of the groups.
+    """
+
+    def __init__(
+        self,
+        plan: GroupPlan,
+        key_types: Sequence[pa.DataType],
+        backend: KeyedStateBackend,
+        extra: Sequence[AccumulatorSpec] = (),
+    ) -> None:
+        self._plan = plan
+        schema = pa.schema([pa.field(f"key{i}", kind) for i, kind in enumerate(key_types)])
+        descriptor = TableDescriptor("groups", schema, (*plan.accumulators, *extra))
+        self.table = backend.table(descriptor)
+        self.values = [GroupValues(i, plan, descriptor, backend) for i in range(len(plan.sets))]
+        self.collected = [
+            Collected(
+                i, c, plan, self.table, None if c.values is None else self.values[c.values.values],
+                backend,
+            )
+            for i, c in enumerate(plan.collections)
+        ]  # fmt: skip
+        self.users = [UserAggregate(call, plan, self.table) for call in plan.users]
+        self._program = compile_expressions(plan.inputs)
+        self._results = compile_expressions([e for e in plan.results if e is not None])
+        self._kinds = [kind.to_arrow() for kind in plan.types]
+        self._schema = pa.schema([pa.field(f"acc{i}", kind) for i, kind in enumerate(self._kinds)])
+        #: Accumulators that a result reads.
+        self._read = set().union(*(input_refs(e) for e in plan.results if e is not None))
+
+    # ------------------------------------------------------------------ folding
+
+    def update(
+        self,
+        data: pa.RecordBatch,
+        slots: Slots,
+        signs: Signs | None,
+        context: EvaluationContext,
+    ) -> None:
+        """Take the rows of a batch in.
+
+        Args:
+            data: n rows of the operator's input.
+            slots: int64[n], the rows' groups; negative ones are skipped.
+            signs: int8[n], or None where all rows are added.
+            context: for the inputs.
+        """
+        plan = self._plan
+        values = Values(self._program.evaluate(data, context), data.num_rows)
+        moved = [s.update(values, slots, signs) for s in self.values]
+        for f in plan.folds:
+            if f.extreme is not None:
+                self._extreme(f, values, slots, moved[f.extreme.values][f.extreme.counter])
+            elif f.distinct is not None:
+                self._fold_some(f, values, slots, moved[f.distinct.values][f.distinct.counter])
+            else:
+                self._fold(f, values, slots, signs)
+        if not self.collected and not self.users:
+            return
+        rows = np.flatnonzero(slots >= 0)
+        every = Moved(rows, None if signs is None else signs[rows])
+        for calls, runners in ((plan.collections, self.collected), (plan.users, self.users)):
+            for call, runner in zip(calls, runners, strict=True):  # type: ignore[call-overload]
+                once = call.distinct
+                part = every if once is None else moved[once.values][once.counter]
+                runner.update(values, slots, part.rows, part.signs)
+
+    def _fold(self, f: Fold, values: Values, slots: Slots, signs: Signs | None) -> None:
+        table = self.table
+        acc = table.accumulator(self._plan.accumulators[f.acc].name)
+        active = None if f.condition is None else values.true(f.condition)
+        if f.input is None:
+            count(acc, slots, active, signs, table.dirty)
+            return
+        valid = both(active, values.valid(f.input))
+        if f.op == "count":
+            count(acc, slots, valid, signs, table.dirty)
+            return
+        column = values.column(f.input)
+        numbers = None if acc.spec.dtype == "text" else values.numbers(f.input)
+        fold(acc, f.op, slots, column, numbers, valid, signs, table.dirty)
+
+    def _fold_some(self, f: Fold, values: Values, slots: Slots, moved: Moved) -> None:
+        """Fold the rows that bring a value, or take its last."""
+        if not len(moved.rows):
+            return
+        table = self.table
+        acc = table.accumulator(self._plan.accumulators[f.acc].name)
+        valid = None if f.input is None else _some(values.valid(f.input), moved.rows)
+        mine = slots[moved.rows]
+        if f.op == "count":
+            count(acc, mine, valid, moved.signs, table.dirty)
+            return
+        assert f.input is not None
+        column = rows_of(values.column(f.input), moved.rows)
+        fold(acc, f.op, mine, column, None, valid, moved.signs, table.dirty)
+
+    def _extreme(self, f: Fold, values: Values, slots: Slots, moved: Moved) -> None:
+        """Fold values that come; where the extreme goes, find the next one."""
+        if not len(moved.rows):
+            return
+        assert f.input is not None
+        assert f.extreme is not None
+        assert moved.signs is not None
+        table = self.table
+        spec = self._plan.accumulators[f.acc]
+        acc = table.accumulator(spec.name)
+        column = rows_of(values.column(f.input), moved.rows)
+        mine = slots[moved.rows]
+        come = (moved.signs > 0).view(np.uint8)
+        fold(acc, f.op, mine, column, None, come, None, table.dirty)
+        gone = np.flatnonzero(come == 0)
+        if not len(gone):
+            return
+        kind = self._kinds[f.acc]
+        left = mine[gone]
+        lost = ~differ(rows_of(column, gone).cast(kind), read(acc, left, kind))
+        stale = np.unique(left[lost])
+        if not len(stale):
+            return
+        acc.reset(stale)
+        table.dirty[stale] = 1
+        held = self.values[f.extreme.values]
+        numbers, found = held.of(stale, f.extreme.counter)
+        if len(found):
+            fold(acc, f.op, stale[numbers], held.columns(found)[0], None, None, None, table.dirty)
+
+    # ------------------------------------------------------------------ results
+
+    def read(self, slots: Slots) -> list[pa.Array]:
+        """The accumulators of some groups; NULLs for those that no result needs."""
+        return [
+            read(self.table.accumulator(spec.name), slots, kind)
+            if i in self._read
+            else pa.nulls(len(slots), kind)
+            for i, (spec, kind) in enumerate(zip(self._plan.accumulators, self._kinds, strict=True))
+        ]
+
+    def results(
+        self, accumulators: Sequence[pa.Array], context: EvaluationContext
+    ) -> list[pa.Array]:
+        """The calls' results over accumulators, but for those of GROUPING."""
+        if not self._results.types:
+            return []
+        batch = pa.RecordBatch.from_arrays(list(accumulators), schema=self._schema)
+        return self._results.evaluate(batch, context)
+
+    # ------------------------------------------------------------------ ends
+
+    def start(self, slots: Slots) -> None:
+        """Give new groups what they have without rows."""
+        for user in self.users:
+            user.fill(slots)
+        for collected in self.collected:
+            collected.fill(slots)
+
+    def forget(self, slots: Slots) -> None:
+        """Drop groups and what belongs to them."""
+        for part in (*self.values, *self.collected, *self.users):
+            part.forget(slots)
+        self.table.remove(slots)
+
+    def flush(self) -> None:
+        """Bring what lies in Python objects into the table."""
+        for user in self.users:
+            user.flush()
+
+
+def _some(flags: Flags | None, rows: Slots) -> Flags | None:
+    return None if flags is None else flags[rows]
