@@ -74,7 +74,10 @@ def bind_numbers(name: str, args: Sequence[Expression]) -> Expression:
         return Call(name, (a, b), kind.with_nullable(capped or _nullable(args)))
     shared = type_rules.common_type([a.type, b.type])
     kind = shared.with_nullable(_nullable(args))
-    return Call(name, (coerce(a, kind), coerce(b, kind)), kind)
+    found = Call(name, (coerce(a, kind), coerce(b, kind)), kind)
+    if name == "%" and shared.is_in(INTEGER):  # no remainder is beyond what it is divided by
+        return coerce(found, b.type.with_nullable(kind.nullable))
+    return found
 
 
 def _bind(name: str) -> Callable[[Sequence[Expression]], Expression]:

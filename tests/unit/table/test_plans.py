@@ -248,3 +248,17 @@ def test_a_sink_by_more_columns_than_the_unique_key_gets_what_was_before(planner
     plan = planner.query("INSERT INTO wide SELECT auction, COUNT(*) FROM bid GROUP BY auction")
     assert plan.changes.materialized
     assert {plan.changes.text(n) for n in nodes(plan, p.Aggregate)} == {"[I,UB,UA]"}
+
+
+def test_a_source_that_upserts_keeps_its_key_and_its_rows():
+    planner = planner_of(
+        "CREATE TABLE u (id INT, city STRING, score INT, PRIMARY KEY (id) NOT ENFORCED)"
+        " WITH ('connector' = 'upsert-kafka');"
+    )
+
+    def scan(text):
+        return next(x for x in p.walk(planner.query(text).root) if isinstance(x, p.Scan))
+
+    assert scan("SELECT city FROM u").schema.names == ("id", "city")
+    assert scan("SELECT city FROM u WHERE id > 3").filters
+    assert not scan("SELECT city FROM u WHERE score > 3").filters

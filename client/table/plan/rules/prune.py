@@ -53,7 +53,7 @@ def _narrow(node: p.Node, needed: set[int], shared: _Shared) -> tuple[p.Node, di
         needed = set(shared[node])
     match node:
         case p.Scan():
-            reads = needed.union(*(input_refs(e) for e in node.filters)) or {0}
+            reads = needed.union(_own_key(node), *(input_refs(e) for e in node.filters)) or {0}
             kept = [i for i in range(len(node.columns)) if i in reads]
             places = {i: at for at, i in enumerate(kept)}
             filters = tuple(remap_refs(e, places) for e in node.filters)
@@ -100,6 +100,15 @@ def _narrow(node: p.Node, needed: set[int], shared: _Shared) -> tuple[p.Node, di
             return p.WindowTvf(below, _moved_window(node.window, moved)), places
         case _:
             return _narrow_below(node, shared)
+
+
+def _own_key(node: p.Scan) -> set[int]:
+    """The primary key of a source that upserts: without it nobody can tell what is replaced."""
+    kinds = node.table.source_kinds()
+    if "UB" in kinds or not kinds & {"UA", "D"}:
+        return set()
+    names = node.schema.names
+    return {names.index(k) for k in node.table.primary_key if k in names}
 
 
 def _narrow_below(node: p.Node, shared: _Shared) -> tuple[p.Node, dict[int, int]]:

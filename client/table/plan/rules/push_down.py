@@ -45,11 +45,22 @@ def filtered(node: p.Node, parts: Sequence[Expression]) -> p.Node:
         case p.SetOp(kind=p.SetKind.UNION):
             sources = tuple(filtered(s, parts) for s in node.sources)
             return replace(node, sources=sources)
-        case p.Scan():
+        case p.Scan() if _may_skip(node, parts):
             known = tuple(dict.fromkeys((*node.filters, *parts)))
             return p.Filter(replace(node, filters=known), conjunction(parts))
         case _:
             return p.Filter(node, conjunction(parts))
+
+
+def _may_skip(node: p.Scan, parts: Sequence[Expression]) -> bool:
+    """Whether a source may leave out rows: of changes only those of whole keys.
+
+    An update may take a row out of what a condition meets, and a source without ``UB`` says so
+    with the new row alone.
+    """
+    if node.table.source_kinds() == frozenset("I"):
+        return True
+    return any(input_refs(conjunction(parts)) <= key for key in node.unique_keys)
 
 
 def _marked(e: Expression) -> bool:
