@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lesto.common.elements import Batch, ColumnarBatch, Form, RowBatch
@@ -37,12 +39,16 @@ class Decoded:
     """The result of ``decode``.
 
     Attributes:
-        batch: the records, in order; as many as there were messages without the bad ones.
+        batch: the records, in order; as many as there were messages without the bad ones, unless
+            ``origins`` says otherwise.
         bad: messages left out, ascending by index.
+        origins: int64[records], ascending: the message that each record came from, where one may
+            give several or none; None: each gives one.
     """
 
     batch: Batch
     bad: Sequence[BadMessage] = ()
+    origins: npt.NDArray[np.int64] | None = None
 
 
 class DeserializationSchema(ABC):

@@ -194,7 +194,9 @@ class _Columns:
             raise UnknownTableOptionError(msg, remedy=remedy)
 
 
-def _columns(options: TableOptions, columns: tuple[TableField, ...]) -> tuple[_Columns, list[Field]]:
+def _columns(
+    options: TableOptions, columns: tuple[TableField, ...]
+) -> tuple[_Columns, list[Field]]:
     made = _Columns(options)
     fields = [made.column(c.name, c.type) for c in columns]
     made.check_all_known(columns)

@@ -47,8 +47,10 @@ class TableFormat:
     check: Callable[[TableOptions, Sequence[TableField]], None] | None = None
 
 
-#: Modules with a ``FORMAT`` for each name, or a dict ``FORMATS`` by name.
-FORMATS: Final[dict[str, str]] = {}
+#: Modules with a dict ``FORMATS`` by name.
+FORMATS: Final[dict[str, str]] = dict.fromkeys(
+    ("csv", "json", "raw"), "lesto.connectors.tables.message_formats"
+)
 
 
 def table_format(name: str, table: str = "") -> TableFormat:
