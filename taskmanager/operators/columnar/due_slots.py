@@ -57,6 +57,15 @@ class DueSlots:
         """The slots are gone."""
         self._times[slots] = _NEVER
 
+    def first(self) -> int | None:
+        """The earliest time for which a slot is entered, ms."""
+        for number in self._order:
+            times = self._times[np.concatenate(self._buckets[number])]
+            times = times[(times != _NEVER) & (times // self._width_ms == number)]
+            if len(times):
+                return int(times.min())
+        return None
+
     def until(self, time: int) -> Slots:
         """Take out the slots with times up to and with this one, each once."""
         last = time // self._width_ms

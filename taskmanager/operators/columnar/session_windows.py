@@ -14,29 +14,67 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lesto.common.elements import MAX_TIMESTAMP, ColumnarBatch, Timestamps
 from lesto.kernels import windows
 from lesto.kernels.index import HashIndex
 from lesto.kernels.partition import take_array
 from lesto.state.table import AccumulatorSpec, StateTable
-from lesto.taskmanager.operators.columnar.aggregates import AggregatePlan, Slots
+from lesto.taskmanager.operators.columnar.aggregates import Slots
 from lesto.taskmanager.operators.columnar.distinct import Distinct
 from lesto.taskmanager.operators.columnar.due_slots import DueSlots
-from lesto.taskmanager.operators.columnar.window_results import (
-    RESULT_ROWS_MAX,
-    LateRows,
-    WindowResults,
-)
+from lesto.taskmanager.operators.columnar.window_results import RESULT_ROWS_MAX
 
 START: Final = "session_start"
 END: Final = "session_end"
 FIRED: Final = "fired"
 _NONE: Final = -1
+
+
+class SessionPlan(Protocol):
+    """What is folded, in the form of ``columnar.aggregates.AggregatePlan``."""
+
+    @property
+    def key_schema(self) -> pa.Schema:
+        """The key columns."""
+        ...
+
+    def key_arrays(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """The key columns of a batch."""
+        ...
+
+    def values(self, batch: pa.RecordBatch) -> list[Any]:
+        """What is folded of a batch."""
+        ...
+
+    def fold(self, table: StateTable, slots: Slots, values: list[Any]) -> None:
+        """Fold a batch into the table; a negative slot skips the row."""
+        ...
+
+    def merge(self, table: StateTable, targets: Slots, sources: Slots) -> None:
+        """Fold rows of the table into others."""
+        ...
+
+
+class SessionResults(Protocol):
+    """Takes what fires."""
+
+    def emit(self, slots: Slots, starts: Timestamps, ends: Timestamps) -> None:
+        """Emit results in the order of the slots."""
+        ...
+
+
+class LateTaker(Protocol):
+    """Takes records that are too late."""
+
+    def take(self, batch: ColumnarBatch, rows: Slots) -> None:
+        """Late records, by their row in the batch."""
+        ...
 
 
 class SessionWindows:
@@ -55,10 +93,10 @@ class SessionWindows:
         self,
         gap_ms: int,
         lateness_ms: int,
-        plan: AggregatePlan,
+        plan: SessionPlan,
         table: StateTable,
-        results: WindowResults,
-        late: LateRows,
+        results: SessionResults,
+        late: LateTaker,
     ) -> None:
         self._gap_ms = gap_ms
         self._lateness_ms = lateness_ms
@@ -131,6 +169,10 @@ class SessionWindows:
             self._due.add(stays, self._due_times(stays))
             self._remove(some[gone])
             yield
+
+    def first_due(self) -> int | None:
+        """Not after the last ms of the session that ends next; None if there is none."""
+        return self._due.first()
 
     def _column(self, name: str) -> npt.NDArray[np.int64]:
         return self._table.accumulator(name).values

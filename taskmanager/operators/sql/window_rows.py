@@ -33,8 +33,8 @@ class Kept:
     columns: list[pa.Array]
 
 
-class SlicedRows:
-    """Rows kept by key, listed by slice.
+class KeyedRows:
+    """Rows kept by key, with a time each.
 
     Args:
         backend: keeps them.
@@ -58,6 +58,50 @@ class SlicedRows:
         self.table: RowTable = backend.row_table(
             RowTableDescriptor(name, self._schema, tuple(range(1, 1 + self._keys)))
         )
+
+    def add(
+        self,
+        times: Timestamps,
+        keys: Sequence[pa.Array],
+        columns: Sequence[pa.Array],
+        hashes: Hashes | None,
+        rows: Ids | None = None,
+    ) -> Ids:
+        """Keep rows, or some of them by number; gives their ids."""
+        data = pa.RecordBatch.from_arrays([pa.array(times), *keys, *columns], schema=self._schema)
+        if rows is not None:
+            data = take_batch(data, rows)
+            hashes = None if hashes is None else hashes[rows]
+        return self.table.add(data, hashes)
+
+    def taken(self, ids: Ids) -> Kept:
+        """Rows by their ids."""
+        data = self.table.take(ids)
+        at = 1 + self._keys
+        times = data.column(0).to_numpy()
+        return Kept(ids, times, list(data.columns[1:at]), list(data.columns[at:]))
+
+    def within(
+        self, keys: Sequence[pa.Array], starts: Timestamps, ends: Timestamps
+    ) -> tuple[Ids, Kept]:
+        """Rows of keys with times in [start, end): which key each is of, and the rows."""
+        numbers, ids = self.table.matches(keys)
+        times = self.table.take(ids, [0]).column(0).to_numpy()
+        mine = np.flatnonzero((times >= starts[numbers]) & (times < ends[numbers]))
+        return numbers[mine], self.taken(ids[mine])
+
+
+class SlicedRows(KeyedRows):
+    """Rows kept by key, listed by slice, which is their time."""
+
+    def __init__(
+        self,
+        backend: KeyedStateBackend,
+        name: str,
+        key_types: Sequence[pa.DataType],
+        types: Sequence[pa.DataType],
+    ) -> None:
+        super().__init__(backend, name, key_types, types)
         self._lists = Lists()
         live = self.table.live()
         if len(live):
@@ -71,32 +115,26 @@ class SlicedRows:
 
     def add(
         self,
-        slices: Timestamps,
+        times: Timestamps,
         keys: Sequence[pa.Array],
         columns: Sequence[pa.Array],
-        hashes: Hashes,
+        hashes: Hashes | None,
         rows: Ids | None = None,
-    ) -> None:
-        """Keep rows, or some of them by number."""
-        data = pa.RecordBatch.from_arrays([pa.array(slices), *keys, *columns], schema=self._schema)
-        if rows is not None:
-            data, hashes, slices = take_batch(data, rows), hashes[rows], slices[rows]
-        if data.num_rows:
-            self._lists.add(slices, self.table.add(data, hashes))
+    ) -> Ids:
+        """Keep rows, or some of them by number; gives their ids."""
+        ids = super().add(times, keys, columns, hashes, rows)
+        if len(ids):
+            self._lists.add(times if rows is None else times[rows], ids)
+        return ids
+
+    def ids(self, slices: Iterable[int]) -> Ids:
+        """Ids of the rows of slices, slice by slice in order of arrival."""
+        parts = [self._lists.slots(s) for s in slices if s in self._lists]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def of(self, slices: Iterable[int]) -> Kept:
         """The rows of slices, slice by slice in order of arrival."""
-        parts = [self._lists.slots(s) for s in slices if s in self._lists]
-        ids = np.concatenate(parts) if parts else np.empty(0, np.int64)
-        return self.taken(ids)
-
-    def taken(self, ids: Ids) -> Kept:
-        """Rows by their ids."""
-        data = self.table.take(ids)
-        at = 1 + self._keys
-        return Kept(
-            ids, data.column(0).to_numpy(), list(data.columns[1:at]), list(data.columns[at:])
-        )
+        return self.taken(self.ids(slices))
 
     def drop(self, slices: Iterable[int]) -> None:
         """Forget slices."""

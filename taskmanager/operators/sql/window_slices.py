@@ -1,4 +1,4 @@
-"""Windows whose bounds do not depend on the key: TUMBLE, HOP, CUMULATE, and windows of the input."""
+"""Windows whose bounds do not depend on the key: TUMBLE, HOP, CUMULATE, those of the input."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Times of windows: rows' local times, and how far local time is at a watermark.
 
-Windows are cut in local time: TIMESTAMP columns are local as they are, TIMESTAMP_LTZ ones are what a
-clock of the session's zone shows. Where clocks are put back an hour happens twice; its windows hold
-the rows of both and end with the second. A skipped hour has no rows, and its windows end with it.
+Windows are cut in local time: TIMESTAMP columns are local as they are, TIMESTAMP_LTZ ones are what
+a clock of the session's zone shows. Where clocks are put back an hour happens twice; its windows
+hold the rows of both and end with the second. A skipped hour has no rows, and its windows end with
+it.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ NULL_TIMES = "num_null_row_time_records_dropped"
 class WindowTvfOperator(SqlOperator):
     """Adds window_start, window_end, window_time; a row comes once for each of its windows.
 
-    A row without event time is dropped and counted. Late rows pass: who waits for the windows to end
-    drops them.
+    A row without event time is dropped and counted. Late rows pass: who waits for the windows to
+    end drops them.
 
     Args:
         settings: of the session.
