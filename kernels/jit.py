@@ -25,6 +25,9 @@ GROUPS = (
     "intervals",
     "packing",
     "blocks",
+    "rowbytes",
+    "rowindex",
+    "frames",
 )
 """Names of the groups of kernels, each a module in ``lesto.kernels.compiled``."""
 

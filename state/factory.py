@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lesto.state.errors import UnsupportedStateError
 from lesto.state.keyed_base import KeyedBackendBase, state_table
+from lesto.state.row_memory import PROCESS, Budget, TableMemory
 from lesto.state.table_api import TableFactory
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def create_backend(
     local_dir: str | Path,
     config: Configuration | None = None,
     cache_bytes: int | None = None,
+    table_cache_bytes: int | None = None,
     table_factory: TableFactory = state_table,
 ) -> KeyedBackendBase:
     """A new, empty backend for one operator of one subtask.
@@ -39,6 +41,8 @@ def create_backend(
         config: the job's configuration.
         cache_bytes: memory for objects above RocksDB; None takes
             ``state.backend.rocksdb.cache-size``.
+        table_cache_bytes: memory for the row tables of this backend alone; None shares
+            ``state.backend.lesto.table-cache`` with all backends of the process.
         table_factory: makes state tables.
 
     Raises:
@@ -60,7 +64,9 @@ def create_backend(
     if kind == HASHMAP:
         from lesto.state.hashmap import HashMapBackend
 
-        return HashMapBackend(**common)
+        heap = HashMapBackend(**common)
+        heap.table_memory = _table_memory(config, table_cache_bytes, Path(local_dir))
+        return heap
     if kind == ROCKSDB:
         from lesto.state.rocksdb import RocksDBBackend
 
@@ -68,11 +74,25 @@ def create_backend(
             option = options.ROCKSDB_CACHE_SIZE
             cache_bytes = int(option.default if config is None else config.get(option))
         increments = options.INCREMENTAL_CHECKPOINTS
-        return RocksDBBackend(
+        backend = RocksDBBackend(
             local_dir=Path(local_dir),
             cache_bytes=cache_bytes,
             incremental=bool(increments.default if config is None else config.get(increments)),
             **common,
         )
+        backend.table_memory = _table_memory(config, table_cache_bytes, Path(local_dir))
+        return backend
     msg = f"there is no state backend '{kind}'"
     raise UnsupportedStateError(msg, remedy="set state.backend.type to hashmap or rocksdb")
+
+
+def _table_memory(
+    config: Configuration | None, own_bytes: int | None, directory: Path
+) -> TableMemory:
+    from lesto.common import options
+
+    if own_bytes is not None:
+        return TableMemory(Budget(own_bytes), directory)
+    if config is not None:
+        PROCESS.total_bytes = int(config.get(options.TABLE_CACHE))
+    return TableMemory(PROCESS, directory)

@@ -38,6 +38,7 @@ from lesto.state.typed_states import typed_list, typed_map, typed_value
 
 if TYPE_CHECKING:
     from lesto.state.local_backup import LocalBackup
+    from lesto.state.row_memory import TableMemory
     from lesto.state.row_table import RowTable, RowTableDescriptor
     from lesto.state.table import StateTable, TableDescriptor
     from lesto.state.timed_rows import TimedRows, TimedRowsDescriptor
@@ -87,6 +88,8 @@ class KeyedBackendBase(KeyedStateBackend):
         self.current_key = NO_KEY
         #: Copies of its checkpoints on this machine's disk, or None; closed with the backend.
         self.backup: LocalBackup | None = None
+        #: Where row tables lie; None takes the process's budget and the system's directory.
+        self.table_memory: TableMemory | None = None
         self.key_group_start = key_group_start
         self.key_group_end = key_group_end
         self.max_parallelism = max_parallelism
@@ -296,7 +299,12 @@ class KeyedBackendBase(KeyedStateBackend):
         if rows is None:
             from lesto.state.row_table import RowTable
 
-            rows = RowTable(descriptor, max_parallelism=self.max_parallelism, clock=self.clock)
+            rows = RowTable(
+                descriptor,
+                max_parallelism=self.max_parallelism,
+                clock=self.clock,
+                memory=self.table_memory,
+            )
             self._take_in(descriptor.name, rows)
         return cast("RowTable", rows)
 

@@ -172,6 +172,14 @@ ROCKSDB_CACHE_SIZE = ConfigOption(
     "Memory of a slot for state held as objects or tables above RocksDB.",
     minimum=MemorySize(MIB),
 )
+TABLE_CACHE = ConfigOption(
+    "state.backend.lesto.table-cache",
+    MemorySize,
+    MemorySize(512 * MIB),
+    "Memory of a slot for the rows that SQL operators keep (joins, Top-N, deduplication) and their "
+    "indices, with either backend. What exceeds it lies in files below state.backend.local-dir.",
+    minimum=MemorySize(MIB),
+)
 STATE_LOCAL_DIR: ConfigOption[str | None] = ConfigOption(
     "state.backend.local-dir",
     str,

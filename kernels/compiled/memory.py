@@ -50,6 +50,28 @@ def store64(typingctx: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, types.uint64), codegen
 
 
+def _storer(width: ir.IntType) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.trunc(args[1], width)
+        instruction = builder.store(value, builder.inttoptr(args[0], width.as_pointer()))
+        instruction.align = 1
+        return context.get_dummy_value()
+
+    return codegen
+
+
+@intrinsic
+def store32(typingctx: Any, address: Any, value: Any) -> Any:
+    """Write the low four bytes of a uint64 at an address."""
+    return types.void(types.int64, types.uint64), _storer(_U32)
+
+
+@intrinsic
+def store8(typingctx: Any, address: Any, value: Any) -> Any:
+    """Write the low byte of a uint64 at an address."""
+    return types.void(types.int64, types.uint64), _storer(_U8)
+
+
 @intrinsic
 def copy_bytes(typingctx: Any, to: Any, source: Any, size: Any) -> Any:
     """``memcpy``."""
