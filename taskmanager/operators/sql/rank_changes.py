@@ -138,7 +138,7 @@ class RankChanges:
         pairs.before[np.searchsorted(codes, code_before)] = before
         pairs.after[np.searchsorted(codes, code_after)] = after
         differs = pairs.before != pairs.after
-        if self.give_before or self.row_key is None or not self.with_rank:
+        if self.give_before or self.row_key is None:
             return pairs[differs]
         # Who tells rows by their own key must hear of those that are ranked no more.
         out = differs & (pairs.before >= 0) & (pairs.after >= 0)
