@@ -33,13 +33,16 @@ class PairCondition:
         condition: over left and right columns.
         width: number of left columns.
         evaluation: what expressions may know now.
+
+    Attributes:
+        sides: positions of the left and of the right columns that it reads.
     """
 
     def __init__(
         self, condition: Expression, width: int, evaluation: Callable[[], EvaluationContext]
     ) -> None:
         refs = sorted(input_refs(condition))
-        self._sides = ([i for i in refs if i < width], [i - width for i in refs if i >= width])
+        self.sides = ([i for i in refs if i < width], [i - width for i in refs if i >= width])
         places = {ref: place for place, ref in enumerate(refs)}
         self._compiled = compile_expressions([remap_refs(condition, places)])
         self._evaluation = evaluation
@@ -61,15 +64,15 @@ class PairCondition:
         return found
 
     def _mask(self, rows: pa.RecordBatch, at: Rows, index: int, table: RowTable, ids: Ids) -> Flags:
-        own = [take_array(rows.column(i), at) for i in self._sides[index]]
-        wanted = self._sides[1 - index]
+        own = [take_array(rows.column(i), at) for i in self.sides[index]]
+        wanted = self.sides[1 - index]
         other = table.take(ids, wanted).columns if wanted else []
         return self.of_columns([*other, *own] if index else [*own, *other], len(at))
 
     def mask_of(self, left: pa.RecordBatch, right: pa.RecordBatch) -> Flags:
         """bool[m] of pairs side by side."""
-        columns = [left.column(i) for i in self._sides[0]]
-        columns += [right.column(i) for i in self._sides[1]]
+        columns = [left.column(i) for i in self.sides[0]]
+        columns += [right.column(i) for i in self.sides[1]]
         return self.of_columns(columns, left.num_rows)
 
     def of_columns(self, columns: Sequence[pa.Array], rows: int) -> Flags:

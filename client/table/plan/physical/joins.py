@@ -10,6 +10,7 @@ import pyarrow as pa
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.streams import PhysicalStream, hashed, physical_schema
 from lesto.client.table.plan.physical.translator import Translator, translates
+from lesto.client.table.plan.rules.joins import beside_band
 from lesto.sql import types as sql_types
 from lesto.sql.builder import call, cast
 from lesto.sql.expressions import Expression, InputRef
@@ -108,22 +109,64 @@ def keys_of(
     condition: Expression, width: int, node: p.Node
 ) -> tuple[list[tuple[int, int]], list[Expression]]:
     """Equal columns that rows can be hashed by, and what else a condition says."""
-    pairs: list[tuple[int, int]] = []
+    found, rest = p.equi_keys(condition, width)
+    pairs, more = _hashable(node, found)
+    return pairs, [*rest, *more]
+
+
+def _hashable(
+    node: p.Node, pairs: Sequence[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], list[Expression]]:
+    """Pairs of columns that have hashes, and the others as conditions."""
+    left, right = (child.schema for child in node.inputs)
+    found: list[tuple[int, int]] = []
     rest: list[Expression] = []
-    left = node.inputs[0].schema
-    for part in conjuncts(condition):
-        found, _ = p.equi_keys(part, width)
-        if found and not _has_map(left[found[0][0]].type):
-            pairs += found
+    for a, b in pairs:
+        if _has_map(left[a].type):
+            one, two = InputRef(a, left[a].type), InputRef(len(left) + b, right[b].type)
+            rest.append(call("=", [one, two]))
         else:
-            rest.append(part)
-    return pairs, rest
+            found.append((a, b))
+    return found, rest
 
 
 def _has_map(kind: SqlType) -> bool:
     if kind.root in {TypeRoot.MAP, TypeRoot.MULTISET}:
         return True
     return any(_has_map(child) for child in kind.children)
+
+
+# ---------------------------------------------------------------------- joins in time
+
+
+@translates(p.IntervalJoin)
+def interval_join(t: Translator, node: p.IntervalJoin) -> PhysicalStream:
+    """Rows whose times are near."""
+    from lesto.taskmanager.operators.sql.interval_join import Band
+
+    found, rest = beside_band(node)
+    pairs, more = _hashable(node, found)
+    left_stream, right_stream, pairs = comparable(t, node, pairs)
+    kind = node.kind
+    left = side_of(t, node.left, [a for a, _ in pairs], outer=kind in _LEFT_OUTER)
+    right = side_of(t, node.right, [b for _, b in pairs], outer=kind in _RIGHT_OUTER)
+    event_time = node.time_kind is p.TimeKind.ROWTIME
+    times = (node.left_time, node.right_time) if event_time else None
+    schema = physical_schema(node.schema)
+    args = (
+        left,
+        right,
+        Band(times, node.lower_ms, node.upper_ms),
+        _condition([*rest, *more]),
+        schema,
+    )
+    inputs = [(left_stream, hashed(left.keys)), (right_stream, hashed(right.keys))]
+    if kind is p.JoinKind.INNER:
+        operator = "interval_join:IntervalJoinOperator"
+        return t.add(node, "IntervalJoin", operator, args, inputs, schema)
+    alone = {p.JoinKind.SEMI: "semi", p.JoinKind.ANTI: "anti"}.get(kind, "pairs")
+    operator = "outer_interval_join:OuterIntervalJoinOperator"
+    return t.add(node, "IntervalJoin", operator, (*args, alone), inputs, schema)
 
 
 # ---------------------------------------------------------------------- keys of several types

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.rules.windows import windowed
-from lesto.client.table.plan.schema import Column
+from lesto.client.table.plan.schema import Column, TimeKind
 from lesto.sql.expressions import Call, Expression, InputRef, Literal
 from lesto.sql.rewrite import conjunction, conjuncts
 from lesto.sql.types import TypeRoot
@@ -67,6 +67,27 @@ def _interval_join(join: p.Join) -> p.Node | None:
                 lower, upper, kind,
             )  # fmt: skip
     return None
+
+
+def beside_band(join: p.IntervalJoin) -> tuple[list[tuple[int, int]], list[Expression]]:
+    """What an interval join's condition says besides its band: equal columns, and the rest."""
+    width = len(join.left.schema)
+    columns = (*join.left.schema, *join.right.schema)
+    band = (join.left_time, join.right_time + width)
+    pairs: list[tuple[int, int]] = []
+    rest: list[Expression] = []
+    for part in conjuncts(join.condition):
+        found, _ = p.equi_keys(part, width)
+        bands = [_band(sign, a, b, width, columns) for sign, a, b in _comparisons(part)]
+        if bands and all(x is not None and x[0] == band for x in bands):
+            # Equal times are a band of one, and rows can be hashed by them.
+            if found and join.time_kind is TimeKind.ROWTIME:
+                pairs += found
+        elif found:
+            pairs += found
+        else:
+            rest.append(part)
+    return pairs, rest
 
 
 def _comparisons(part: Expression) -> list[tuple[str, Expression, Expression]]:
