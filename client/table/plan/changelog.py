@@ -185,7 +185,8 @@ def _needs_before(node: p.Node, side: int, before: bool) -> bool:
             child = node.inputs[side]
             pairs, _ = p.equi_keys(node.condition, len(node.left.schema))
             columns = frozenset(pair[side] for pair in pairs)
-            return columns not in child.unique_keys or not in_order(child, columns)
+            told = columns and columns in child.unique_keys  # a global aggregate has no key
+            return not told or not in_order(child, columns)
         case p.TemporalJoin():
             return before if side == 0 else False
         case p.LookupJoin():

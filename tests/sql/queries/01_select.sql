@@ -32,12 +32,12 @@ WHERE product IS NOT DISTINCT FROM NULL OR customer IS DISTINCT FROM 3
 --# select_strings | functions unicode
 SELECT id, UPPER(product), CHAR_LENGTH(product), SUBSTRING(product FROM 2 FOR 3), product || '/' || CAST(quantity AS STRING),
   REPLACE(product, 'p', 'P'), POSITION('e' IN product), TRIM(product), REVERSE(product), LEFT(product, 2), RIGHT(product, 2),
-  LPAD(product, 7, '*'), REPEAT('ab', 2)
+  CASE WHEN product <> '𝄞 note' THEN LPAD(product, 7, '*') END, REPEAT('ab', 2)
 FROM orders
 --= duckdb
 SELECT id, CASE WHEN product = 'Äpfel' THEN 'ÄPFEL' WHEN product = '𝄞 note' THEN '𝄞 NOTE' ELSE UPPER(product) END, length(product), SUBSTRING(product, 2, 3), product || '/' || CAST(quantity AS STRING),
   REPLACE(product, 'p', 'P'), strpos(product, 'e'), TRIM(product), REVERSE(product), LEFT(product, 2), RIGHT(product, 2),
-  CASE WHEN product = '𝄞 note' THEN product ELSE LPAD(product, 7, '*') END, REPEAT('ab', 2)
+  CASE WHEN product <> '𝄞 note' THEN LPAD(product, 7, '*') END, REPEAT('ab', 2)
 FROM orders
 --# select_numbers | functions
 SELECT id, ABS(quantity), SIGN(amount), FLOOR(price), CEIL(price), ROUND(price, 1), FLOOR(amount), CEIL(amount), ROUND(amount, 1),

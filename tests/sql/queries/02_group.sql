@@ -133,8 +133,8 @@ SELECT late, COUNT(*), MIN(duration), MAX(duration) FROM late_clicks GROUP BY la
 --# group_min_max_every_type | group minmax
 SELECT k, MIN(v), MAX(v), MIN(n), MAX(n), MIN(f), MAX(f) FROM items GROUP BY k
 --# group_min_max_boolean_and_time | group minmax
-SELECT customer, MIN(ts), MAX(ts), MIN(CAST(ts AS DATE)), MAX(CAST(ts AS TIME)) FROM orders GROUP BY customer
+SELECT customer, MIN(ts), MAX(ts), MIN(CAST(ts AS DATE)), CAST(MAX(CAST(ts AS TIME)) AS STRING) FROM orders GROUP BY customer
 --= duckdb
-SELECT customer, MIN(ts), MAX(ts), MIN(CAST(ts AS DATE)), MAX(CAST(date_trunc('second', ts) AS TIME)) FROM orders GROUP BY customer
+SELECT customer, MIN(ts), MAX(ts), MIN(CAST(ts AS DATE)), CAST(MAX(CAST(date_trunc('second', ts) AS TIME)) AS VARCHAR) FROM orders GROUP BY customer
 --# group_single_row_changes | group retract stacked
 SELECT id, SUM(score), COUNT(*) FROM users GROUP BY id

@@ -38,9 +38,9 @@ SELECT id, AVG(price) OVER (PARTITION BY product ORDER BY ts RANGE BETWEEN INTER
 --# over_late | over late
 SELECT user_id, duration, COUNT(*) OVER (PARTITION BY user_id ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM late_clicks
 --# over_then_filter | over filter stacked
-SELECT * FROM (SELECT id, amount, SUM(amount) OVER (PARTITION BY customer ORDER BY ts) AS running FROM orders) AS a WHERE running > 800
+SELECT * FROM (SELECT id, amount, SUM(amount) OVER (PARTITION BY customer ORDER BY ts) AS so_far FROM orders) AS a WHERE so_far > 800
 --# over_then_group | over group stacked
-SELECT running > 500, COUNT(*) FROM (SELECT SUM(amount) OVER (PARTITION BY customer ORDER BY ts) AS running FROM orders) AS a GROUP BY running > 500
+SELECT so_far > 500, COUNT(*) FROM (SELECT SUM(amount) OVER (PARTITION BY customer ORDER BY ts) AS so_far FROM orders) AS a GROUP BY so_far > 500
 --# over_retract_non_time_order | over retract
 SELECT id, city, SUM(score) OVER (PARTITION BY city ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM users
 --# over_retract_range | over retract ties

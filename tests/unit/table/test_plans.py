@@ -262,3 +262,9 @@ def test_a_source_that_upserts_keeps_its_key_and_its_rows():
     assert scan("SELECT city FROM u").schema.names == ("id", "city")
     assert scan("SELECT city FROM u WHERE id > 3").filters
     assert not scan("SELECT city FROM u WHERE score > 3").filters
+
+
+def test_a_join_with_a_global_aggregate_gets_what_was_before(planner):
+    plan = planner.query("SELECT a FROM plain JOIN (SELECT MAX(a) AS m FROM plain) AS g ON a < m")
+    aggregate = nodes(plan, p.Aggregate)[0]
+    assert plan.changes.mode(aggregate) == frozenset({"I", "UB", "UA"})
