@@ -140,9 +140,7 @@ def main():
                     "events_per_second": round(counted / seconds),
                     "cpu_us_per_event": round(used * 1e6 / counted, 4),
                     "peak_mib": round(sum(sampler.peaks.values()) / 2**20),
-                    "workers_peak_mib": round(
-                        sum(sampler.peaks[p] for p in sampler.slots) / 2**20
-                    ),
+                    "workers_peak_mib": round(sum(sampler.peaks[p] for p in sampler.slots) / 2**20),
                     "checkpoint_mib": round(sampler.checkpoint_bytes / 2**20, 1),
                     "load": round(os.getloadavg()[0], 2),
                 }

@@ -47,10 +47,26 @@ class _Reader(SourceReader):
                 self._notes.write("warm", time.monotonic())
         return found
 
-    def __getattribute__(self, name):
-        if name in {"poll", "_inner", "_notes", "_left", "__class__"}:
-            return object.__getattribute__(self, name)
-        return getattr(object.__getattribute__(self, "_inner"), name)
+    def start(self):
+        self._inner.start()
+
+    def add_splits(self, splits):
+        self._inner.add_splits(splits)
+
+    def notify_no_more_splits(self):
+        self._inner.notify_no_more_splits()
+
+    def snapshot_state(self, checkpoint_id):
+        return self._inner.snapshot_state(checkpoint_id)
+
+    def pause_splits(self, split_ids):
+        return self._inner.pause_splits(split_ids)
+
+    def notify_checkpoint_complete(self, checkpoint_id):
+        self._inner.notify_checkpoint_complete(checkpoint_id)
+
+    def close(self):
+        self._inner.close()
 
 
 def _scan(request):

@@ -34,5 +34,9 @@ def script_of(query, events, folder):
     found = [s.strip() for s in tables.split(";\n") if s.strip()]
     found[-1] = found[-1].rstrip(";")
     if query == "q10":
-        return [*found, _FILES.format(path=f"file://{folder}/result"), f"INSERT INTO results {text}"]
+        return [
+            *found,
+            _FILES.format(path=f"file://{folder}/result"),
+            f"INSERT INTO results {text}",
+        ]
     return [*found, _DROP + text]
