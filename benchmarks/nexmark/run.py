@@ -23,9 +23,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from instruments import ROOT, facts
 from queries import ALL, script_of
@@ -33,6 +32,7 @@ from report import PEERS
 from rich.console import Console
 from rich.table import Table
 
+HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "nexmark.jsonl"
 SECONDS_MAX = 600
 LESTO, BEST, ROCKS = "lesto-rocksdb", "flink-hashmap-object-reuse", "flink-rocksdb"
