@@ -162,10 +162,13 @@ class ParquetSplitReader(SplitReader):
                 batch = next(self._batches, None)
             if batch is not None:
                 self.split = replace(self.split, skip=self.split.skip + batch.num_rows)
-                return ColumnarBatch(batch.select(self._schema.names).cast(self._schema))
+                return ColumnarBatch(self._as_asked(batch))
             self.split = replace(self.split, position=self.split.position + 1, skip=0)
             self._batches = None
         return None
+
+    def _as_asked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.select(self._schema.names).cast(self._schema)
 
     def _open_row_group(self) -> None:
         self._batches = _behind(

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -108,11 +109,11 @@ class FileSink(Sink):
 
     def create_writer(self, context: WriterContext) -> SinkWriter:
         """A writer of part files."""
-        return _FileWriter(self, context)
+        return FileWriter(self, context)
 
     def create_committer(self) -> Committer:
         """Publishes by renaming."""
-        return _RenameCommitter(self.path)
+        return RenameCommitter(self.path)
 
 
 class FileSinkBuilder:
@@ -169,9 +170,25 @@ FileSink.RowFormatBuilder = FileSinkBuilder
 FileSink.BulkFormatBuilder = FileSinkBuilder
 
 
-class _FileWriter(SinkWriter):
-    def __init__(self, sink: FileSink, context: WriterContext) -> None:
+class FileWriter(SinkWriter):
+    """Writes part files of one directory.
+
+    Args:
+        sink: what is written.
+        context: of the writer.
+        directory: below the sink's, where the files are published: empty, or ending with a slash.
+        numbers: counts this subtask's files; shared by the writers of a subtask.
+    """
+
+    def __init__(
+        self,
+        sink: FileSink,
+        context: WriterContext,
+        directory: str = "",
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._sink = sink
+        self._directory = directory
         self._context = context
         self._fs, self._root = resolve(sink.path)
         self._pending_dir = posixpath.join(self._root, PENDING_DIRECTORY)
@@ -186,7 +203,7 @@ class _FileWriter(SinkWriter):
             ) from error
         # Two sinks of a job may share a directory: the operator is part of every name.
         self._operator = f"{_operator_digest(context.operator_uid)}-{context.subtask}"
-        self._files = 0
+        self._numbers = itertools.count() if numbers is None else numbers
         self._stream: Any = None
         self._encoder: FileEncoder | None = None
         self._name = ""
@@ -199,12 +216,12 @@ class _FileWriter(SinkWriter):
             assert self._encoder is not None
         self._encoder.write(batch)
         if self._stream.tell() >= self._sink.part_bytes:
-            self._finish_part()
+            self.finish_part()
 
     def _open(self) -> None:
         job, attempt = self._context.job_id, self._context.attempt
-        self._name = f"{job}-{attempt}-{self._operator}-{self._files}{self._sink.encoders.suffix}"
-        self._files += 1
+        number = next(self._numbers)
+        self._name = f"{job}-{attempt}-{self._operator}-{number}{self._sink.encoders.suffix}"
         path = posixpath.join(self._pending_dir, self._name)
         try:
             self._stream = self._fs.open_output_stream(path)
@@ -213,7 +230,8 @@ class _FileWriter(SinkWriter):
             self._stream = self._fs.open_output_stream(path)
         self._encoder = self._sink.encoders.create(self._stream, self._context.input_schema)
 
-    def _finish_part(self) -> None:
+    def finish_part(self) -> None:
+        """Close the file; it is published with those of the next checkpoint."""
         if self._encoder is None:
             return
         self._encoder.finish()
@@ -225,13 +243,13 @@ class _FileWriter(SinkWriter):
 
     def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
         """Close the part file; it is published when the checkpoint is complete."""
-        self._finish_part()
+        self.finish_part()
         job = self._context.job_id[:8]
         committables = []
         for number, pending in enumerate(self._closed):
             final = (
-                f"{self._sink.prefix}-{job}-{self._operator}-{checkpoint_id:08d}-{number}"
-                f"{self._sink.encoders.suffix}"
+                f"{self._directory}{self._sink.prefix}-{job}-{self._operator}-{checkpoint_id:08d}"
+                f"-{number}{self._sink.encoders.suffix}"
             )
             # With the directory: a job restored with another one still publishes this file there.
             committables.append(msgspec.msgpack.encode([pending, final, self._sink.path]))
@@ -251,7 +269,13 @@ class _FileWriter(SinkWriter):
             _delete_if_there(self._fs, posixpath.join(self._pending_dir, name))
 
 
-class _RenameCommitter(Committer):
+class RenameCommitter(Committer):
+    """Publishes by renaming.
+
+    Args:
+        path: the sink's directory.
+    """
+
     def __init__(self, path: str) -> None:
         self._fs, self._root = resolve(path)
 
@@ -262,6 +286,7 @@ class _RenameCommitter(Committer):
             pending, final, path = msgspec.msgpack.decode(committable, type=tuple[str, str, str])
             system, root = resolve(path)
             _publish(system, root, pending, final)
+            synced[posixpath.dirname(posixpath.join(root, final))] = system
             synced[root] = system
         for root, system in synced.items():
             _sync_directory(system, root)
@@ -292,6 +317,8 @@ def _publish(system: fs.FileSystem, root: str, pending: str, final: str) -> None
     there = {i.path: i.type != fs.FileType.NotFound for i in system.get_file_info([source, target])}
     have_source, have_target = list(there.values())
     if have_source and not have_target:
+        if "/" in final:
+            system.create_dir(posixpath.dirname(target), recursive=True)
         system.move(source, target)
     elif have_source and have_target:
         # A rename on an object store is copy and delete; the copy is whole, finish the delete.

@@ -58,7 +58,7 @@ __all__ = [
 CONNECTORS: Final[dict[str, str]] = {
     "blackhole": "lesto.connectors.tables.blackhole",
     "datagen": "lesto.connectors.tables.datagen",
-    # "filesystem": "lesto.connectors.tables.filesystem",
+    "filesystem": "lesto.connectors.tables.filesystem",
     # "jdbc": "lesto.connectors.tables.jdbc",
     # "kafka": "lesto.connectors.tables.kafka",
     "nexmark": "lesto.connectors.tables.nexmark",

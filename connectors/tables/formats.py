@@ -36,6 +36,7 @@ class TableFormat:
         writes: makes a writer.
         changelog: whether its records say if they insert, update or delete.
         bulk: it is a format of whole files, not of messages.
+        lines: its messages can be the lines of files.
         check: checks options that depend on each other, or on the columns.
     """
 
@@ -44,12 +45,13 @@ class TableFormat:
     writes: Callable[[TableOptions, Sequence[TableField], str], SerializationSchema] | None = None
     changelog: bool = False
     bulk: bool = False
+    lines: bool = False
     check: Callable[[TableOptions, Sequence[TableField]], None] | None = None
 
 
 #: Modules with a dict ``FORMATS`` by name.
 FORMATS: Final[dict[str, str]] = dict.fromkeys(
-    ("csv", "json", "raw"), "lesto.connectors.tables.message_formats"
+    ("csv", "json", "parquet", "raw"), "lesto.connectors.tables.message_formats"
 )
 
 

@@ -1,4 +1,4 @@
-"""The formats ``json``, ``csv`` and ``raw`` with Flink's options."""
+"""The formats ``json``, ``csv``, ``raw`` and ``parquet`` with Flink's options."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from lesto.common.option_types import ConfigOption
 from lesto.connectors.errors import UnsupportedTableUseError
+from lesto.connectors.files.parquet_tables import COMPRESSIONS
 from lesto.connectors.formats.sql_csv import CsvOptions, SqlCsvFormat
 from lesto.connectors.formats.sql_json import JsonOptions, SqlJsonFormat
 from lesto.connectors.formats.sql_raw import SqlRawFormat
@@ -197,23 +198,37 @@ def _check_raw(options: TableOptions, columns: Sequence[TableField]) -> None:
         )
 
 
+# ---------------------------------------------------------------------------------- parquet
+
+COMPRESSION: Final = ConfigOption(
+    "compression", str, "snappy", "Of written files.", choices=tuple(COMPRESSIONS)
+)
+UTC: Final = ConfigOption("utc-timezone", bool, False, "Accepted: timestamps are as they are.")
+
+
 FORMATS: Final[dict[str, TableFormat]] = {
     "json": TableFormat(
         Described("json", "A JSON object a row.", optional=JSON_OPTIONS),
         _json,
         _json,
+        lines=True,
         check=_check_json,
     ),
     "csv": TableFormat(
         Described("csv", "Comma-separated values.", optional=CSV_OPTIONS),
         _csv,
         _csv,
+        lines=True,
         check=_check_csv,
     ),
     "raw": TableFormat(
         Described("raw", "The value of one column.", optional=(CHARSET, ENDIANNESS)),
         _raw,
         _raw,
+        lines=True,
         check=_check_raw,
+    ),
+    "parquet": TableFormat(
+        Described("parquet", "Parquet files.", optional=(COMPRESSION, UTC)), bulk=True
     ),
 }

@@ -149,10 +149,13 @@ class SinkPlan:
     Attributes:
         sink: takes columnar batches, with kinds if changes may come.
         parallelism: ``sink.parallelism``, if it is set.
+        shuffle: positions of columns; rows of equal values should come to one subtask. Empty: no
+            matter.
     """
 
     sink: Sink
     parallelism: int | None = None
+    shuffle: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ class LookupRequest:
         projection: positions in ``columns`` that are read, in order.
         time_zone: of the session.
         table: its name, for messages.
+        partition_keys: names of the partition columns.
     """
 
     options: Mapping[str, str]
@@ -174,6 +178,7 @@ class LookupRequest:
     projection: tuple[int, ...]
     time_zone: str = "UTC"
     table: str = ""
+    partition_keys: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
