@@ -1,4 +1,4 @@
-"""GROUPING SETS: each row once for each set, with those keys NULL by which the set does not group."""
+"""GROUPING SETS: a row once for each set, the keys by which that set does not group NULL."""
 
 from __future__ import annotations
 
