@@ -117,8 +117,8 @@ class BandedJoin(SteppedOperator):
                 self._condition_given, self.sides[0].width, self.evaluation
             )
 
-    def forget(self, now: int) -> None:
-        """Let go what meets nothing that comes after ``now``."""
+    def forget(self, now: int) -> Iterator[None]:
+        """Let go what meets nothing that comes after ``now``, in steps."""
         raise NotImplementedError
 
     def clear_at(self) -> int | None:
@@ -141,14 +141,17 @@ class BandedJoin(SteppedOperator):
             raise MissingTimestampError(msg, remedy=f"filter out rows whose '{name}' is NULL")
         return millis(column)
 
-    def time_passed(self, watermark: int) -> None:
-        """Let go what is over; results to come may be older than that, by the band's width."""
+    def advance(self, watermark: int) -> Iterator[None]:
+        """Let go what is over."""
+        if self.band.times is not None:
+            yield from self.forget(watermark)
+
+    def advanced(self, watermark: int) -> None:
+        """Results to come may be older than event time is, by the band's width."""
         self.watermark = watermark
-        if self.band.times is None:
-            self.output.emit_watermark(watermark)
-            return
-        self.forget(watermark)
-        held = watermark if watermark == MAX_TIMESTAMP else watermark - self.band.delay
+        held = watermark
+        if self.band.times is not None and watermark != MAX_TIMESTAMP:
+            held = watermark - self.band.delay
         if held > max(self._told, MIN_TIMESTAMP):
             self._told = held
             self.output.emit_watermark(held)
@@ -165,7 +168,8 @@ class BandedJoin(SteppedOperator):
     def _ring(self, timestamp: int) -> None:
         self._cancel_alarm = None
         # Rows of this very millisecond may still come.
-        self.forget(self.context.clock.now_ms() - 1)
+        for _ in self.forget(self.context.clock.now_ms() - 1):
+            pass
         self.arm()
 
     def close(self) -> None:
@@ -310,10 +314,11 @@ class IntervalJoinOperator(BandedJoin):
         columns += [take_array(right.data.column(i), on) for i in range(self.sides[1].width)]
         self.emit(pa.RecordBatch.from_arrays(columns, schema=self.schema))
 
-    def forget(self, now: int) -> None:
+    def forget(self, now: int) -> Iterator[None]:
         """Let go what meets nothing that comes after ``now``."""
         for index, table in enumerate(self._tables):
             table.expire(self.band.alive(index, now))
+        yield
 
     def clear_at(self) -> int | None:
         """Some time after the first row could go."""

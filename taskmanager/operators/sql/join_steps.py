@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from lesto.common.elements import Batch, ColumnarBatch
+from lesto.common.elements import MIN_TIMESTAMP, Batch, ColumnarBatch
 from lesto.kernels import keygroups
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.base import OperatorSnapshot
@@ -34,7 +34,8 @@ _ROOM: Final = 1 << 40
 class SteppedOperator(SqlOperator):
     """Base of joins that work in steps.
 
-    Subclasses say how many rows make a piece, join one, and what is left to do at the end.
+    Subclasses say how many rows make a piece, join one, and what the advance of event time and the
+    end bring.
 
     Args:
         settings: of the session.
@@ -49,6 +50,8 @@ class SteppedOperator(SqlOperator):
         self._rest: deque[Arrivals] = deque()
         self._ended: set[int] = set()
         self._finale: Iterator[None] | None = None
+        self._advancing: Iterator[None] | None = None
+        self._until = MIN_TIMESTAMP
         self._watermark_held: int | None = None
         self._idle_held: bool | None = None
 
@@ -66,8 +69,12 @@ class SteppedOperator(SqlOperator):
         """What is given when all inputs have ended, in steps; state is consistent at each."""
         return iter(())
 
-    def time_passed(self, watermark: int) -> None:
-        """Event time has advanced and all rows before are joined; passes the watermark on."""
+    def advance(self, watermark: int) -> Iterator[None]:
+        """What the advance of event time brings, in steps; state is consistent at each."""
+        return iter(())
+
+    def advanced(self, watermark: int) -> None:
+        """All of that is given: passes the watermark on."""
         super().process_watermark(watermark)
 
     # steps ---------------------------------------------------------------------------------------
@@ -88,7 +95,8 @@ class SteppedOperator(SqlOperator):
         """Join the rows with those that are there, and keep them."""
         assert isinstance(batch, ColumnarBatch)
         self._rest.append(arrivals(batch.data, batch.kinds, input_index, self.keys[input_index]))
-        self._work()
+        if self._advancing is None:
+            self._work()
 
     def _work(self) -> bool:
         """A step; whether there was anything to do."""
@@ -120,46 +128,66 @@ class SteppedOperator(SqlOperator):
 
     def poll(self) -> bool:
         """A step, or what was held back behind the last."""
-        worked = self._work()
-        if self._rest:
-            return worked
+        if self._advancing is not None:
+            return self._advance()
+        if self._work():
+            return True
         if self._watermark_held is not None:
             held, self._watermark_held = self._watermark_held, None
-            self.time_passed(held)
-            worked = True
+            self._begin(held)
+            return True
         if self._idle_held is not None:
             idle, self._idle_held = self._idle_held, None
             self.output.emit_status(idle)
-        if self._finale is not None:
-            clock = self.context.clock
-            began = clock.monotonic_ms()
-            for _ in self._finale:
-                if clock.monotonic_ms() - began >= STEP_MS:
-                    return True
+        if self._finale is None:
+            return False
+        if self._stepped(self._finale):
             self._finale = None
-            worked = True
-        return worked
+        return True
+
+    def _stepped(self, steps: Iterator[None]) -> bool:
+        """Do some of the steps; whether those were the last."""
+        clock = self.context.clock
+        began = clock.monotonic_ms()
+        return all(clock.monotonic_ms() - began < STEP_MS for _ in steps)
+
+    def _begin(self, watermark: int) -> None:
+        self._advancing, self._until = self.advance(watermark), watermark
+        self._advance()
+
+    def _advance(self) -> bool:
+        steps = self._advancing
+        assert steps is not None, "event time is advancing"
+        if self._stepped(steps):
+            self._advancing = None
+            self.advanced(self._until)
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do before anything else may come."""
+        return bool(self._rest) or self._advancing is not None or self._watermark_held is not None
 
     def room(self) -> int:
-        """None while rows wait."""
-        return _NO_ROOM if self._rest else _ROOM
+        """None while there is something to do."""
+        return _NO_ROOM if self.busy else _ROOM
 
     def in_flight(self) -> bool:
-        """Whether rows wait, or the end is not over."""
-        return bool(self._rest) or self._finale is not None or self._watermark_held is not None
+        """Whether there is something to do, or the end is not over."""
+        return self.busy or self._finale is not None
 
     # control -------------------------------------------------------------------------------------
 
     def process_watermark(self, timestamp: int) -> None:
         """Behind the rows that came before it."""
-        if self._rest:
+        if self.busy:
             self._watermark_held = timestamp
         else:
-            self.time_passed(timestamp)
+            self._begin(timestamp)
 
     def process_status(self, idle: bool) -> None:
         """Behind the rows that came before it."""
-        if self._rest or self._watermark_held is not None:
+        if self.busy:
             self._idle_held = idle
         else:
             self.output.emit_status(idle)

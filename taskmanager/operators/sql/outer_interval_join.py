@@ -62,21 +62,18 @@ class Departures:
         order = np.argsort(lists[-1][0], kind="stable")
         lists[-1] = (lists[-1][0][order], lists[-1][1][order])
 
-    def before(self, first: int) -> Ids:
-        """Ids of earlier times, in order of time; they are forgotten."""
-        gone: list[tuple[Times, Ids]] = []
+    def before(self, first: int, most: int) -> Ids:
+        """Ids of earlier times, some of them if there are more; they are forgotten."""
+        gone: list[Ids] = []
         kept: list[tuple[Times, Ids]] = []
         for times, ids in self._lists:
-            at = int(np.searchsorted(times, first))
-            if at:
-                gone.append((times[:at], ids[:at]))
+            at = min(int(np.searchsorted(times, first)), most)
+            most -= at
+            gone.append(ids[:at])
             if at < len(ids):
                 kept.append((times[at:], ids[at:]))
         self._lists = kept
-        if not gone:
-            return np.zeros(0, np.int64)
-        ids = np.concatenate([i for _, i in gone])
-        return ids[np.argsort(np.concatenate([t for t, _ in gone]), kind="stable")]
+        return np.concatenate(gone) if gone else np.zeros(0, np.int64)
 
     @property
     def earliest(self) -> int | None:
@@ -220,22 +217,22 @@ class OuterIntervalJoinOperator(BandedJoin):
 
     # time ----------------------------------------------------------------------------------------
 
-    def forget(self, now: int) -> None:
+    def forget(self, now: int) -> Iterator[None]:
         """Let go what meets nothing that comes after ``now``, with those that met nothing."""
         self._now = max(self._now, now)
         for index in (0, 1):
-            self._depart(index, self._departures[index].before(self.band.alive(index, now)))
-        self._results.flush()
+            yield from self._depart(index, self.band.alive(index, now))
 
-    def _depart(self, index: int, ids: Ids) -> None:
-        table = self._tables[index]
-        for start in range(0, len(ids), RESULT_ROWS_MAX):
-            some = ids[start : start + RESULT_ROWS_MAX]
+    def _depart(self, index: int, first: int) -> Iterator[None]:
+        table, departures = self._tables[index], self._departures[index]
+        while len(some := departures.before(first, RESULT_ROWS_MAX)):
             if self.sides[index].outer:
                 alone = some[table.counter(PARTNERS)[some] == 0]
                 if len(alone):
                     self._give_alone(table.take(alone), index)
+                    self._results.flush()
             table.remove(some)
+            yield
 
     def clear_at(self) -> int | None:
         """When the first row is over."""
@@ -254,9 +251,7 @@ class OuterIntervalJoinOperator(BandedJoin):
         """By times of arrival: nothing more comes, so all that met nothing is given."""
         if self.band.times is None:
             for index in (0, 1):
-                self._depart(index, self._departures[index].before(MAX_NOW))
-            self._results.flush()
-            yield
+                yield from self._depart(index, MAX_NOW)
 
 
 def _times_in(table: RowTable, ids: Ids) -> Times:
