@@ -78,7 +78,7 @@ def connector_sink(t: Translator, node: p.Sink, stream: PhysicalStream) -> Physi
     )
     found = table_sink(_connector(table, request.table), request)
     stream = _enforced(t, node, stream)
-    spread = FORWARD
+    spread = hashed(found.shuffle) if found.shuffle else FORWARD
     parallelism = stream.parallelism if found.parallelism is None else found.parallelism
     if parallelism != stream.parallelism and kinds != frozenset({"I"}):
         # The changes of one row must not overtake each other.
