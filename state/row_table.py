@@ -258,10 +258,31 @@ class RowTable:
             np.concatenate([ids for _, ids in parts]),
         )
 
-    def _matches(self, keys: list[pa.Array], hashes: Hashes) -> tuple[npt.NDArray[np.int64], Ids]:
+    def match_counts(
+        self, keys: Sequence[pa.Array], hashes: Hashes | None = None
+    ) -> npt.NDArray[np.int64]:
+        """How many rows each key has, int64[n]; the arguments are those of :meth:`matches`."""
+        if not keys:
+            return np.full(1 if hashes is None else len(hashes), len(self), np.int64)
+        if hashes is None:
+            hashes = self.hashes(keys)
+        counts = np.zeros(len(hashes), np.int64)
+        held = self._keys.array.view(np.int32)
+        for piece in self._pieces(len(hashes)):
+            part = [key.slice(piece.start, len(piece)) for key in keys]
+            slots, _ = self._slots_of(part, hashes[_of(piece)])
+            there = np.flatnonzero(slots >= 0)
+            counts[piece.start + there] = held[slots[there] * 10 + 4]
+            self._budget.breathe()
+        return counts
+
+    def _slots_of(self, keys: list[pa.Array], hashes: Hashes) -> tuple[npt.NDArray[np.int64], int]:
         starts, data = self._layout.key.encode(keys, len(hashes))
         places = starts[:-1] + data.ctypes.data
-        slots, total = self._probe(hashes, places, self._key_sizes(np.diff(starts)))
+        return self._probe(hashes, places, self._key_sizes(np.diff(starts)))
+
+    def _matches(self, keys: list[pa.Array], hashes: Hashes) -> tuple[npt.NDArray[np.int64], Ids]:
+        slots, total = self._slots_of(keys, hashes)
         numbers, ids = np.empty(total, np.int64), np.empty(total, np.int64)
         native("rowindex").walk(slots, self._keys.address, self._rows.address, numbers, ids)
         self._budget.breathe()

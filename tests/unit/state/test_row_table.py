@@ -152,6 +152,8 @@ def test_a_table_is_like_the_model(data: st.DataObject, memory: Callable[[], Tab
             numbers, ids = table.matches([whole.column(i) for i in keys])
             wanted = [(n, i) for n, row in enumerate(rows) for i in model.matches(row)]
             assert list(zip(numbers.tolist(), ids.tolist(), strict=True)) == wanted
+            counts = table.match_counts([whole.column(i) for i in keys])
+            assert counts.tolist() == [len(model.matches(row)) for row in rows]
         elif action == "remove" and model.rows:
             gone = data.draw(st.lists(st.sampled_from(list(model.rows)), unique=True))
             table.remove(np.array(gone, np.int64))
