@@ -187,10 +187,9 @@ def _needs_before(node: p.Node, side: int, before: bool) -> bool:
             columns = frozenset(pair[side] for pair in pairs)
             told = columns and columns in child.unique_keys  # a global aggregate has no key
             return not told or not in_order(child, columns)
-        case p.TemporalJoin():
-            return before if side == 0 else False
-        case p.LookupJoin():
-            return before if side == 0 else True
+        case p.TemporalJoin() | p.LookupJoin():
+            # A row that found a partner may find none when it has changed.
+            return side == 0 and (before or node.kind is p.JoinKind.INNER)
         case p.SetOp():
             return before if node.every and node.kind is p.SetKind.UNION else True
         case p.Project() | p.Watermark() | p.WindowTvf() | p.Correlate() | p.Sink():

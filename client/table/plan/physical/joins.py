@@ -118,16 +118,9 @@ def _hashable(
     node: p.Node, pairs: Sequence[tuple[int, int]]
 ) -> tuple[list[tuple[int, int]], list[Expression]]:
     """Pairs of columns that have hashes, and the others as conditions."""
-    left, right = (child.schema for child in node.inputs)
-    found: list[tuple[int, int]] = []
-    rest: list[Expression] = []
-    for a, b in pairs:
-        if _has_map(left[a].type):
-            one, two = InputRef(a, left[a].type), InputRef(len(left) + b, right[b].type)
-            rest.append(call("=", [one, two]))
-        else:
-            found.append((a, b))
-    return found, rest
+    left = node.inputs[0].schema
+    found = [pair for pair in pairs if not _has_map(left[pair[0]].type)]
+    return found, _equalities(node, [pair for pair in pairs if pair not in found])
 
 
 def _has_map(kind: SqlType) -> bool:
@@ -167,6 +160,39 @@ def interval_join(t: Translator, node: p.IntervalJoin) -> PhysicalStream:
     alone = {p.JoinKind.SEMI: "semi", p.JoinKind.ANTI: "anti"}.get(kind, "pairs")
     operator = "outer_interval_join:OuterIntervalJoinOperator"
     return t.add(node, "IntervalJoin", operator, (*args, alone), inputs, schema)
+
+
+@translates(p.TemporalJoin)
+def temporal_join(t: Translator, node: p.TemporalJoin) -> PhysicalStream:
+    """Rows with the version that was valid at their time."""
+    equal, rest = p.equi_keys(node.condition, len(node.left.schema))
+    pairs: list[tuple[int, int]] = []
+    for key in node.right_keys:
+        pairs.append(next(pair for pair in equal if pair[1] == key))
+    rest += _equalities(node, [pair for pair in equal if pair not in pairs])
+    left_stream, right_stream, pairs = comparable(t, node, pairs)
+    left = side_of(t, node.left, [a for a, _ in pairs], outer=node.kind is p.JoinKind.LEFT)
+    right = side_of(t, node.right, [b for _, b in pairs])
+    schema = physical_schema(node.schema)
+    times = (node.left_time, node.right_time)
+    before = "UB" in t.kinds(node)
+    return t.add(
+        node,
+        "TemporalJoin",
+        "temporal_join:TemporalJoinOperator",
+        (left, right, times, _condition(rest), schema, before),
+        [(left_stream, hashed(left.keys)), (right_stream, hashed(right.keys))],
+        schema,
+    )
+
+
+def _equalities(node: p.Node, pairs: Sequence[tuple[int, int]]) -> list[Expression]:
+    """Pairs of columns as conditions."""
+    left, right = (child.schema for child in node.inputs)
+    return [
+        call("=", [InputRef(a, left[a].type), InputRef(len(left) + b, right[b].type)])
+        for a, b in pairs
+    ]
 
 
 # ---------------------------------------------------------------------- keys of several types
