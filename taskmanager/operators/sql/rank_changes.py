@@ -155,36 +155,73 @@ class RankChanges:
         pairs = _Pairs(at[:n], at[n:], pairs.old_ranks, pairs.new_ranks)
         if self.row_key is not None and not self.inserts:
             pairs = _paired(pairs, whole, self.row_key)
-        pairs = self._without_equal(pairs, whole)
-        had, has = pairs.before >= 0, pairs.after >= 0
-        both, gone = had & has, had & ~has
-        # What goes stands in front of what comes: they may have the same key.
-        order = np.concatenate([np.flatnonzero(gone), np.flatnonzero(~gone)])
-        pairs, both, gone, has = pairs[order], both[order], gone[order], has[order]
-        first = (gone | both) if self.give_before else gone
-        chosen = np.stack([first, has], 1)
-        if not chosen.any():
+        pairs = _without_equal(pairs, whole, ranked=self.with_rank)
+        source, kinds, ranks = _laid_out(pairs, give_before=self.give_before)
+        if not len(source):
             return None
-        source = np.stack([pairs.before, pairs.after], 1)[chosen]
-        kinds = np.stack([np.where(gone, D, UB), np.where(both, UA, I)], 1)[chosen].astype(np.int8)
         columns = take_batch(whole, source).columns
         if self.with_rank:
-            columns = [*columns, pa.array(np.stack([pairs.old_ranks, pairs.new_ranks], 1)[chosen])]
+            columns = [*columns, pa.array(ranks)]
         return columns, kinds if kinds.any() else None
 
-    def _without_equal(self, pairs: _Pairs, whole: pa.RecordBatch) -> _Pairs:
-        both = (pairs.before >= 0) & (pairs.after >= 0)
-        if self.with_rank:
-            both &= pairs.old_ranks == pairs.new_ranks
-        at = np.flatnonzero(both)
-        if not len(at):
-            return pairs
-        same = equal_rows(take_batch(whole, pairs.before[at]), take_batch(whole, pairs.after[at]))
-        if not same.any():
-            return pairs
-        stays = np.ones(len(both), np.bool_)
-        stays[at[same]] = False
-        return pairs[stays]
+
+def given_pairs(
+    whole: pa.RecordBatch,
+    before: Ids,
+    after: Ids,
+    *,
+    give_before: bool,
+    row_key: tuple[int, ...] | None,
+) -> tuple[pa.RecordBatch, RowKinds | None] | None:
+    """Changes of rows that were and rows that are; None where nothing differs.
+
+    Args:
+        whole: rows.
+        before: int64[k], rows that were, -1 for none.
+        after: int64[k], what they are now, -1 for none.
+        give_before: whether updates are wanted with UB.
+        row_key: a row that goes and one that comes with the same values here are an update.
+    """
+    same = np.zeros(len(before), np.int64)
+    pairs = _Pairs(before, after, same, same.copy())
+    if row_key is not None:
+        pairs = _paired(pairs, whole, row_key)
+    source, kinds, _ = _laid_out(
+        _without_equal(pairs, whole, ranked=False), give_before=give_before
+    )
+    if not len(source):
+        return None
+    return take_batch(whole, source), kinds if kinds.any() else None
+
+
+def _laid_out(pairs: _Pairs, *, give_before: bool) -> tuple[Ids, RowKinds, Ranks]:
+    """Rows, kinds and ranks of changes."""
+    had, has = pairs.before >= 0, pairs.after >= 0
+    both, gone = had & has, had & ~has
+    # What goes stands in front of what comes: they may have the same key.
+    order = np.concatenate([np.flatnonzero(gone), np.flatnonzero(~gone)])
+    pairs, both, gone, has = pairs[order], both[order], gone[order], has[order]
+    first = (gone | both) if give_before else gone
+    chosen = np.stack([first, has], 1)
+    source = np.stack([pairs.before, pairs.after], 1)[chosen]
+    kinds = np.stack([np.where(gone, D, UB), np.where(both, UA, I)], 1)[chosen]
+    ranks = np.stack([pairs.old_ranks, pairs.new_ranks], 1)[chosen]
+    return source, kinds.astype(np.int8), ranks
+
+
+def _without_equal(pairs: _Pairs, whole: pa.RecordBatch, *, ranked: bool) -> _Pairs:
+    both = (pairs.before >= 0) & (pairs.after >= 0)
+    if ranked:
+        both &= pairs.old_ranks == pairs.new_ranks
+    at = np.flatnonzero(both)
+    if not len(at):
+        return pairs
+    same = equal_rows(take_batch(whole, pairs.before[at]), take_batch(whole, pairs.after[at]))
+    if not same.any():
+        return pairs
+    stays = np.ones(len(both), np.bool_)
+    stays[at[same]] = False
+    return pairs[stays]
 
 
 def _paired(pairs: _Pairs, whole: pa.RecordBatch, key: tuple[int, ...]) -> _Pairs:

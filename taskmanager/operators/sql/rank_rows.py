@@ -131,13 +131,15 @@ class KeyedRows:
 
     def expire(self, clock: Clock) -> bool:
         """Now and then, forget idle rows; whether any was forgotten."""
-        if not self.ttl_ms:
-            return False
+        return self.ttl_ms > 0 and len(self.expired(clock)) > 0
+
+    def expired(self, clock: Clock) -> Ids:
+        """Now and then, forget idle rows; their ids."""
         now = clock.now_ms()
-        if now - self._looked < self.ttl_ms // _LOOKS_A_TTL:
-            return False
+        if not self.ttl_ms or now - self._looked < self.ttl_ms // _LOOKS_A_TTL:
+            return np.zeros(0, np.int64)
         self._looked = now
-        return len(self.table.expire(now)) > 0
+        return self.table.expire(now)
 
 
 def key_hashes(columns: Sequence[pa.Array]) -> Hashes:

@@ -83,6 +83,17 @@ def lead_words(column: pa.Array, order: Order) -> tuple[Words, Words]:
     return (found[0], found[1]) if len(found) == 2 else (np.zeros(len(column), np.int64), found[0])
 
 
+def value_words(column: pa.Array) -> Words:
+    """One word a value, which compare within the call; anything where NULL."""
+    words = _words(column)
+    if len(words) == 1:
+        return words[0]
+    order = permutation(words, len(column))
+    found = np.empty(len(column), np.int64)
+    found[order] = np.cumsum(changes_of([w[order] for w in words], len(column)))
+    return found
+
+
 def _words(column: pa.Array) -> list[Words]:
     kind = column.type
     if pat.is_null(kind):

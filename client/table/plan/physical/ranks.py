@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from lesto.client.table.errors import UnsupportedSqlError
+from lesto.client.table.errors import ChangelogError, InvalidQueryError, UnsupportedSqlError
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.changelog import INSERT
 from lesto.client.table.plan.physical.streams import (
@@ -16,6 +16,7 @@ from lesto.client.table.plan.physical.streams import (
     physical_schema,
 )
 from lesto.client.table.plan.physical.translator import Translator, translates
+from lesto.sql.aggregates.ranking import RANKING
 from lesto.sql.types import SqlType, TypeRoot
 
 #: Last rank of a Top-N that has none.
@@ -134,6 +135,71 @@ def is_time_order(node: p.Sort) -> bool:
     """Whether rows are sorted by an ascending time attribute first."""
     first = node.keys[0]
     return node.schema[first.index].time is not None and not first.descending
+
+
+@translates(p.Sort)
+def sort(t: Translator, node: p.Sort) -> PhysicalStream:
+    """Rows in order: of streams by time first, of bounded input by anything."""
+    keys, source = orders(node, node.keys), t.input(node.input)
+    if t.batch:
+        args = (keys,)
+        return t.add(node, "Sort", "sort:FinalSortOperator", args, [(source, SINGLE)], keyed=False)
+    if not is_time_order(node):
+        msg = f"Sort({node.detail}) has no meaning on a stream"
+        raise InvalidQueryError(msg, remedy="sort by an ascending time attribute, or add LIMIT")
+    if t.kinds(node.input) != INSERT:
+        msg = f"Sort({node.detail}) takes inserts alone, and its input has updates or deletes"
+        raise ChangelogError(msg, remedy="sort before aggregating, or add LIMIT for a Top-N")
+    if node.schema[node.keys[0].index].time is p.TimeKind.ROWTIME:
+        return t.add(node, "Temporal Sort", "sort:TimeSortOperator", (keys,), [(source, SINGLE)])
+    return t.add(
+        node,
+        "Temporal Sort",
+        "sort:ArrivalSortOperator",
+        (keys[1:],),
+        [(source, SINGLE)],
+        keyed=False,
+    )
+
+
+@translates(p.Over)
+def over(t: Translator, node: p.Over) -> PhysicalStream:
+    """Aggregates and ranking functions of each row's window."""
+    from lesto.taskmanager.operators.sql.over_program import OverCall, OverSpec
+
+    calls = tuple(
+        OverCall(c.function, c.args, c.type, c.distinct, c.condition, c.user) for c in node.calls
+    )
+    keys = orders(node.input, node.order)
+    spec = OverSpec(node.partition, keys, node.frame.rows, node.frame.preceding, calls)
+    source, schema = t.input(node.input), physical_schema(node.schema)
+    inputs = [(source, hashed(node.partition))]
+    users = tuple(c.user for c in node.calls if c.user is not None)
+    if t.batch:
+        name, args = "over_batch:FinalOverOperator", (spec, schema)
+        return t.add(node, "Over", name, args, inputs, schema, user_functions=users)
+    if t.kinds(node) != INSERT:
+        key = _row_key(node.input)
+        changed = (spec, schema, "UB" in t.kinds(node), key, t.ttl_ms)
+        name = "over_update:OverUpdateOperator"
+        return t.add(node, "Over", name, changed, inputs, schema, user_functions=users)
+    first = node.order[0]
+    _check_over(node, first)
+    by_event = node.input.schema[first.index].time is p.TimeKind.ROWTIME
+    timed = (spec, first.index if by_event else None, schema, t.ttl_ms)
+    return t.add(node, "Over", "over:OverOperator", timed, inputs, schema, user_functions=users)
+
+
+def _check_over(node: p.Over, first: p.SortKey) -> None:
+    """Refuse what needs rows that have yet to come."""
+    if first.descending:
+        msg = f"Over({node.detail}) is ordered by descending time: on a stream there is no last row"
+        raise InvalidQueryError(msg, remedy="order by the time attribute ascending")
+    for call in node.calls:
+        entry = RANKING.get(call.function)
+        if entry is not None and (entry.needs_size or call.function == "LEAD"):
+            msg = f"{call.function} needs rows that follow, which a stream does not have yet"
+            raise UnsupportedSqlError(msg, remedy="use batch mode, or LAG instead of LEAD")
 
 
 @translates(p.Correlate)
