@@ -22,6 +22,7 @@ from rocksdict import (
     IngestExternalFileOptions,
     Options,
     Rdict,
+    ReadOptions,
     SstFileWriter,
     WriteOptions,
 )
@@ -29,6 +30,7 @@ from rocksdict import (
 from lesto.proto.checkpoint_pb2 import KeyedStateHandle
 from lesto.state import sst
 from lesto.state.entries import FEW
+from lesto.state.entry_keys import successor
 from lesto.state.errors import CorruptFileError, StorageError
 from lesto.state.storage import SnapshotStore
 
@@ -85,6 +87,16 @@ class LocalDb:
         """Keys that start with a prefix, in order, from ``start`` on, and their values."""
         rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start or prefix))
         return takewhile(lambda row: row[0].startswith(prefix), rows)
+
+    def runs(self, prefix: bytes) -> Iterator[tuple[pa.Array, pa.Array]]:
+        """As :meth:`scan`, as columns of up to SCAN_ROWS entries."""
+        bound = ReadOptions()
+        bound.set_iterate_upper_bound(successor(prefix))
+        rows = self._db.items(from_key=prefix, read_opt=bound)
+        binary = pa.large_binary()
+        while part := list(islice(rows, SCAN_ROWS)):
+            keys, values = zip(*part, strict=True)
+            yield pa.array(keys, binary), pa.array(values, binary)
 
     def ingest(self, keys: pa.Array, values: pa.Array) -> None:
         """Take in a sorted run without repeated keys; null values delete. Newer runs win.

@@ -201,12 +201,8 @@ class RocksDBBackend(KeyedBackendBase):
         db = self.local_db()
         if db is None or state_id not in self._restored_ids:
             return
-        binary = pa.large_binary()
         for key_group in range(self.key_group_start, self.key_group_end + 1):
-            rows = list(db.scan(prefix(key_group, state_id)))
-            if rows:
-                keys, values = zip(*rows, strict=True)
-                yield pa.array(keys, binary), pa.array(values, binary)
+            yield from db.runs(prefix(key_group, state_id))
 
     # -- snapshot
 
