@@ -82,7 +82,7 @@ class RecordDecoder:
         columns, fields = list(batch.data.columns), list(batch.data.schema)
         for name, what in self._metadata.items():
             fields.append(pa.field(name, METADATA[what]))
-            columns.append(_metadata_column(what, key, messages, batch.timestamps))
+            columns.append(metadata_column(what, key, messages, batch.timestamps))
         data = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
         return ColumnarBatch(data, batch.timestamps)
 
@@ -146,9 +146,10 @@ def timestamps_of(messages: Sequence[Any]) -> Timestamps:
     return times
 
 
-def _metadata_column(
+def metadata_column(
     what: str, key: tuple[str, int], messages: Sequence[Any], timestamps: Timestamps | None
 ) -> pa.Array:
+    """The metadata of messages as a column of the type in ``METADATA``."""
     count = len(messages)
     message = library().Message
     match what:

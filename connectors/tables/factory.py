@@ -60,10 +60,10 @@ CONNECTORS: Final[dict[str, str]] = {
     "datagen": "lesto.connectors.tables.datagen",
     "filesystem": "lesto.connectors.tables.filesystem",
     # "jdbc": "lesto.connectors.tables.jdbc",
-    # "kafka": "lesto.connectors.tables.kafka",
+    "kafka": "lesto.connectors.tables.kafka",
     "nexmark": "lesto.connectors.tables.nexmark",
     "print": "lesto.connectors.tables.print",
-    # "upsert-kafka": "lesto.connectors.tables.upsert_kafka",
+    "upsert-kafka": "lesto.connectors.tables.upsert_kafka",
     "values": "lesto.connectors.tables.values",
 }
 

@@ -161,6 +161,9 @@ def check_formats(formats: Formats, options: TableOptions, columns: Sequence[Tab
     if formats is Formats.KEY_AND_VALUE and (key := key_format(options)) is not None:
         chosen.append(key)
     for one in chosen:
+        if one.format.bulk and formats is Formats.KEY_AND_VALUE:
+            msg = f"table {options.table or '?'}: the format '{one.name}' is one of whole files"
+            raise UnsupportedTableUseError(msg, remedy="choose a format of messages, json say")
         described = one.format.described
         named = Described(
             f"format {one.name}", described.summary, described.required, described.optional

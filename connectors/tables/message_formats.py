@@ -182,7 +182,11 @@ ENDIANNESS: Final = ConfigOption(
 
 def _raw(options: TableOptions, columns: Sequence[TableField], _zone: str) -> SqlRawFormat:
     big = options.of(ENDIANNESS) is Endianness.BIG
-    (column,) = columns
+    if len(columns) != 1:
+        names = ", ".join(c.name for c in columns) or "none"
+        msg = f"table {options.table or '?'}: a raw message is one column, not {names}"
+        raise UnsupportedTableUseError(msg, remedy="leave one column, or use the format json")
+    column = columns[0]
     return SqlRawFormat(column.name, column.type, options.of(CHARSET), big_endian=big)
 
 

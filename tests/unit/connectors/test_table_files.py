@@ -233,7 +233,7 @@ def test_comments_and_other_characters(tmp_path):
 def test_a_directory_that_names_no_value(tmp_path):
     (tmp_path / "h=x").mkdir()
     (tmp_path / "h=x" / "a.csv").write_text("1\n")
-    with pytest.raises(SchemaMismatchError, match="'h=x' of .* is no INT"):
+    with pytest.raises(SchemaMismatchError, match=r"'h=x' of .* is no INT"):
         everything(scan(options(tmp_path), "a INT; h INT", partition_keys=("h",)))
     (tmp_path / "a.csv").write_text("1\n")
     with pytest.raises(SchemaMismatchError, match="lies in no directory g="):
@@ -299,7 +299,7 @@ def test_partition_commits_that_there_are_not(tmp_path, more, message):
 
 
 def test_metadata_that_files_do_not_have():
-    with pytest.raises(ConnectorConfigError, match="no metadata 'file.owner'"):
+    with pytest.raises(ConnectorConfigError, match=r"no metadata 'file.owner'"):
         f.check_options(
             options("/x"), table="t", columns=fields("a INT; o STRING METADATA file.owner")
         )
