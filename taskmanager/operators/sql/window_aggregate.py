@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lesto.common.elements import MAX_TIMESTAMP, Batch, ColumnarBatch, Timestamps
 from lesto.kernels import jit
+from lesto.kernels.partition import take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.sql.values import EvaluationContext
 from lesto.state.table import StateTable, TableDescriptor
@@ -21,7 +22,7 @@ from lesto.taskmanager.operators.sql.base import SqlOperator, signs
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 from lesto.taskmanager.operators.sql.window_calls import Values, WindowCalls
 from lesto.taskmanager.operators.sql.window_rows import SlicedRows
-from lesto.taskmanager.operators.sql.window_shapes import Given, Shape, WindowSpec
+from lesto.taskmanager.operators.sql.window_shapes import Given, Hopping, Shape, WindowSpec
 from lesto.taskmanager.operators.sql.window_slices import (
     FIRED_STATE,
     RESULT_ROWS_MAX,
@@ -301,14 +302,21 @@ class WindowAggregateOperator(WindowOperator):
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Fold rows into their slices."""
         assert isinstance(batch, ColumnarBatch)
-        data, plan = batch.data, self._plan
+        data, kinds, plan = batch.data, batch.kinds, self._plan
         slices = self._shape.slices(self._times(data))
+        between = self._shape.between(slices) if isinstance(self._shape, Hopping) else None
+        if between is not None and between.any():
+            kept = np.flatnonzero(~between)
+            if not len(kept):
+                return
+            data, slices = take_batch(data, kept), slices[kept]
+            kinds = None if kinds is None else kinds[kept]
         keys = [data.column(i) for i in plan.keys]
         if plan.columns is not None:
             keys.append(data.column(plan.columns[0]))
         if self._constant:
             keys.append(pa.array(np.zeros(data.num_rows, np.int8)))
-        taken = signs(batch.kinds, data.num_rows) if plan.retracting else None
+        taken = signs(kinds, data.num_rows) if plan.retracting else None
         context = self.evaluation()
         values = self._calls.values(data, taken, context)
         columns: list[pa.Array] = []
