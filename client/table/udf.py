@@ -384,7 +384,7 @@ class UserDefinedAggregateFunctionWrapper(UserDefinedFunctionWrapper):
         values = self._arguments(name, args)
         types = tuple(v.type for v in values)
         call = self._once(types, lambda: self._call(types))
-        return values, self._result_type.with_nullable(True), call
+        return values, call.value_type.with_nullable(True), call
 
     def _call(self, types: tuple[SqlType, ...]) -> UserCall:
         result, how = self._result_type, self._deterministic

@@ -17,12 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lesto.common.elements import RowKind, RowKinds
+from lesto.sql import types as t
 from lesto.sql.errors import UserFunctionLacksMethodError
 from lesto.sql.types import SqlType
-from lesto.sql.users.calling import UserCall, applied, failed, rows_in
+from lesto.sql.users.calling import UserCall, applied, column_of, failed, rows_in
 from lesto.sql.users.functions import ImperativeAggregateFunction
 from lesto.sql.users.scalars import to_numpy, to_series, vector
-from lesto.sql.users.tables import row_columns
+from lesto.sql.users.tables import as_row, row_columns
 from lesto.sql.users.values import from_python, to_python
 
 _TAKES_BACK = (int(RowKind.UPDATE_BEFORE), int(RowKind.DELETE))
@@ -30,6 +31,11 @@ _TAKES_BACK = (int(RowKind.UPDATE_BEFORE), int(RowKind.DELETE))
 
 class AggregateFunctionCall(UserCall):
     """An aggregate of PyFlink's form: accumulate, retract, merge, get_value."""
+
+    @property
+    def value_type(self) -> SqlType:
+        """Type of what :meth:`results` gives."""
+        return self.result
 
     @property
     def can_retract(self) -> bool:
@@ -131,7 +137,28 @@ class AggregateFunctionCall(UserCall):
 
 
 class TableAggregateCall(AggregateFunctionCall):
-    """A table aggregate: any number of rows for each group. ``result`` is a ROW of the columns."""
+    """A table aggregate: any number of rows for each group. ``result`` is a ROW of the columns.
+
+    As an aggregate its value is an array of them.
+    """
+
+    @property
+    def value_type(self) -> SqlType:
+        """An array of rows."""
+        return t.ARRAY(self.result)
+
+    def results(self, accumulators: Sequence[Any]) -> pa.Array:
+        """The rows of each accumulator."""
+        found: list[Any] = []
+        number = 0
+        self.open()
+        try:
+            for number, accumulator in enumerate(accumulators):
+                found.append([as_row(r) for r in self.function.emit_value(accumulator) or ()])
+        except Exception as error:
+            name = f"{self.name}.emit_value"
+            raise failed(name, error, number) from error
+        return column_of(self.name, found, self.value_type)
 
     def emit(self, accumulators: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[pa.Array]]:
         """The rows of accumulators.

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lesto.common.row import Row
 from lesto.sql.errors import InvalidUserResultError
 from lesto.sql.types import SqlType
-from lesto.sql.users.calling import UserCall, failed, rows_in
+from lesto.sql.users.calling import UserCall, column_of, failed, rows_in
 from lesto.sql.users.values import to_python
 
 
@@ -33,7 +33,7 @@ class TableCall(UserCall):
             rows: of the batch.
 
         Returns:
-            int64[m], ascending: the row (from 0) that each result is of; and the m results' columns.
+            int64[m], ascending: the row (from 0) that each result is of; and the results' columns.
 
         Raises:
             UserSqlFunctionError: the function raised.
@@ -70,14 +70,17 @@ def _rows(name: str, found: Any) -> Iterator[Any]:
         ) from error
 
 
+def as_row(value: Any) -> Any:
+    """A row, also of a value that stands for the row of itself."""
+    return value if isinstance(value, (Row, tuple, list, dict)) else (value,)
+
+
 def row_columns(name: str, values: Sequence[Any], kind: SqlType) -> list[pa.Array]:
     """Rows as columns; of a ROW of one field, values may stand for rows.
 
     Raises:
         InvalidUserResultError: a row has another number of fields, or a value is of another type.
     """
-    from lesto.sql.users.calling import column_of
-
     column = column_of(name, values, kind)
     found: list[pa.Array] = column.flatten()
     return found

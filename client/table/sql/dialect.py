@@ -197,6 +197,21 @@ def parse_expression(text: str) -> exp.Expression:
     return found  # type: ignore[no-any-return]
 
 
+def parse_path(text: str) -> s.Path:
+    """A name of one to three parts, as programs give it: ``db.t`` or ``db.`order```.
+
+    Raises:
+        SqlSyntaxError: it is none.
+    """
+    grammar = _grammar(text)
+    found = grammar.path("a name")
+    if not grammar.done:
+        grammar.fail(
+            "expected the end of the name", "put names with other characters in `backticks`"
+        )
+    return found
+
+
 def split_script(text: str) -> list[tuple[int, int]]:
     """Where the statements of a script stand, without reading them: start and end offsets.
 

@@ -27,6 +27,7 @@ class Context:
         ctes: plans of WITH, by name.
         views: paths of the views that are being expanded, against cycles.
         batch: whether the plan is for bounded input, of which only the final result counts.
+        functions: users' functions that have no name in a catalog, by that of the trees.
     """
 
     catalogs: CatalogManager
@@ -34,6 +35,7 @@ class Context:
     ctes: dict[str, Node] = field(default_factory=dict)
     views: tuple[tuple[str, ...], ...] = ()
     batch: bool = False
+    functions: dict[str, Any] = field(default_factory=dict)
 
     def inner(self, **changes: Any) -> Context:
         """The same with changes, for a part of the query."""
@@ -50,6 +52,8 @@ class Context:
         """A user's function; None if there is none of this name."""
         if len(path) > 3:
             return None
+        if len(path) == 1 and path[0] in self.functions:
+            return self.functions[path[0]]
         found = self.catalogs.function(path)
         return None if found is None else user_functions.load(found)
 
