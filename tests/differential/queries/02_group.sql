@@ -112,10 +112,10 @@ SELECT user_id, first(url ORDER BY _seq), last(url ORDER BY _seq), last(n ORDER 
 SELECT user_id, FIRST_VALUE(duration), LAST_VALUE(duration) FROM clicks GROUP BY user_id
 --= duckdb
 SELECT user_id, first(duration ORDER BY _seq) FILTER (WHERE duration IS NOT NULL), last(duration ORDER BY _seq) FILTER (WHERE duration IS NOT NULL) FROM clicks GROUP BY user_id
---# group_collect | group nested
-SELECT order_id, CARDINALITY(COLLECT(means)) FROM payments GROUP BY order_id
+--# group_collect | group unnest nested stacked retract
+SELECT g.order_id, t.m FROM (SELECT order_id, COLLECT(means) AS c FROM payments GROUP BY order_id) AS g CROSS JOIN UNNEST(g.c) AS t (m)
 --= duckdb
-SELECT order_id, COUNT(DISTINCT means) FROM payments GROUP BY order_id
+SELECT order_id, means FROM payments WHERE means IS NOT NULL
 --# group_array_agg | group nested
 SELECT user_id, ARRAY_AGG(n) FROM clicks WHERE user_id < 6 GROUP BY user_id
 --= duckdb

@@ -7,7 +7,7 @@ import pyarrow as pa
 from lesto.common.elements import ColumnarBatch, RowKind
 from lesto.sql.type_parser import parse_type
 from tests.golden.gated_source import GatedSource
-from tests.sql.data import D, I, UA, UB, Table
+from tests.differential.data import D, I, UA, UB, Table
 
 KINDS = {I: RowKind.INSERT, UB: RowKind.UPDATE_BEFORE, UA: RowKind.UPDATE_AFTER, D: RowKind.DELETE}
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.sql.corpus import VIEWS, Query, queries
-from tests.sql.data import D, I, Table, tables
-from tests.sql.rows import counted
+from tests.differential.corpus import VIEWS, Query, queries
+from tests.differential.data import D, I, Table, tables
+from tests.differential.rows import counted
 
 SETTINGS = {
     "execution.runtime-mode": "streaming",

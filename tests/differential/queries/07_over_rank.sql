@@ -24,6 +24,7 @@ SELECT n, user_id, COUNT(*) OVER (PARTITION BY user_id ORDER BY ts, _seq ROWS BE
 SELECT n, user_id, ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY ts) FROM distinct_clicks
 --# over_rank | over ties
 SELECT n, RANK() OVER (PARTITION BY user_id ORDER BY ts), DENSE_RANK() OVER (PARTITION BY user_id ORDER BY ts) FROM clicks
+--= flink none: it counts rows of one time as if they came one by one, and gives all of them the last number
 --# over_lag | over
 SELECT n, user_id, LAG(duration) OVER (PARTITION BY user_id ORDER BY ts), LAG(n, 2) OVER (PARTITION BY user_id ORDER BY ts), LAG(url, 1, 'none') OVER (PARTITION BY user_id ORDER BY ts)
 FROM distinct_clicks
@@ -62,6 +63,7 @@ SELECT customer, id, amount, rn FROM (
 --# top_1 | top_n
 SELECT product, id, price FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY product ORDER BY price DESC, id DESC) AS rn FROM orders) AS a WHERE rn = 1
+--= flink none: its Top-1 gives updates without what was before, and calls them inserts
 --# top_n_ties | top_n ties
 SELECT user_id, duration, n FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY duration DESC) AS rn FROM clicks) AS a WHERE rn <= 3

@@ -191,6 +191,7 @@ SELECT window_start, window_end, COUNT(*) FROM TABLE(HOP(TABLE visits, DESCRIPTO
 SELECT window_start, window_end, COUNT(*) FROM TABLE(HOP(TABLE visits_local, DESCRIPTOR(t), INTERVAL '6' HOUR, INTERVAL '12' HOUR)) GROUP BY window_start, window_end
 --# window_zone_session | window session zone
 SELECT who, window_start, window_end, COUNT(*) FROM TABLE(SESSION(TABLE visits PARTITION BY who, DESCRIPTOR(`at`), INTERVAL '40' MINUTE)) GROUP BY who, window_start, window_end
+--= differs: windows are cut in local time, where an hour comes twice
 --= duckdb
 SELECT who, timezone('Europe/Berlin', timezone('UTC', window_start)), timezone('Europe/Berlin', timezone('UTC', window_end)), COUNT(*) FROM TABLE(SESSION(TABLE visits_utc PARTITION BY who, DESCRIPTOR(t), INTERVAL '40' MINUTE)) GROUP BY ALL
 --# zone_functions | functions zone

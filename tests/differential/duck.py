@@ -10,8 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from lesto.sql.type_parser import parse_type
-from tests.sql.corpus import VIEWS, ZONE, Query
-from tests.sql.data import D, tables
+from tests.differential.corpus import VIEWS, ZONE, Query
+from tests.differential.data import D, tables
 
 _FAR = dt.datetime(9999, 1, 1)
 _ARG = r"\s*(?:,\s*INTERVAL '(\d+)' (\w+))?"
@@ -145,7 +145,7 @@ def _sessions(table: str, keys: str | None, t: str, gap: str) -> str:
 
 def answer(db: Any, query: Query) -> list[tuple[Any, ...]]:
     """The rows of a query."""
-    table = db.execute(rewritten(query.duckdb or query.text, query.tags)).to_arrow_table()
+    table = db.sql(rewritten(query.duckdb or query.text, query.tags)).to_arrow_table()
     columns = []
     for column in table.columns:
         if pa.types.is_map(column.type):

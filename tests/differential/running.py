@@ -19,16 +19,18 @@ from lesto.client.table.sql.planner import Plan, Planner
 from lesto.connectors.files import FileSink
 from lesto.sql.settings import SqlSettings
 from tests.golden.harness import environment, finish, stop, wait_for
-from tests.sql.corpus import VIEWS, Query
-from tests.sql.data import tables
-from tests.sql.expected import entry
-from tests.sql.rows import counted, difference
-from tests.sql.source import StepSource
+from tests.differential.corpus import VIEWS, Query
+from tests.differential.data import tables
+from tests.differential.expected import entry
+from tests.differential.rows import counted, difference
+from tests.differential.source import StepSource
 
 KINDS = ("I", "UB", "UA", "D")
 #: Share of each table's steps at which a run that is stopped waits.
 HOLD = 0.6
-CHECKPOINT_INTERVAL = "150 ms"
+CHECKPOINT_INTERVAL = "100 ms"
+#: Between two batches of a reader, in a run that is stopped.
+PAUSE_MS = 8
 
 
 def planner(hold: float | None = None, marker: Path | None = None, pause_ms: int = 0) -> Planner:
@@ -66,6 +68,18 @@ def build(env: Any, made: Planner, queries: list[Query], output: Path) -> list[P
         sink = FileSink(str(output / query.name), "parquet")
         DataStream(env, rows.upstreams).sink_to(sink).name(query.name)
     return plans
+
+
+def together(queries: list[Query], most: int) -> list[list[Query]]:
+    """Queries that one job may carry out: of one time zone and the same options."""
+    kinds: dict[str, list[Query]] = {}
+    for query in queries:
+        kinds.setdefault(repr((query.zone, query.options)), []).append(query)
+    found = []
+    for part in kinds.values():
+        jobs = -(-len(part) // most)
+        found += [part[i::jobs] for i in range(jobs)]
+    return found
 
 
 def read(output: Path, query: Query) -> list[tuple[str, tuple[Any, ...]]]:
@@ -130,7 +144,7 @@ def check(query: Query, found: Counter[str]) -> str:
 
 def straight(cluster: Any, queries: list[Query], folder: Path) -> dict[str, str]:
     """To the end at parallelism 1: what is wrong, by query."""
-    env = environment(cluster, parallelism=1)
+    env = environment(cluster, parallelism=1, **queries[0].options)
     plans = build(env, planner(), queries, folder)
     finish(env.execute_async("straight"))
     wrong = {}
@@ -142,6 +156,10 @@ def straight(cluster: Any, queries: list[Query], folder: Path) -> dict[str, str]
     return wrong
 
 
+def _completed(job: Any) -> bool:
+    return job.client.job(job.job_id).checkpoints.latest_completed is not None
+
+
 def stopped_and_restored(
     cluster: Any, queries: list[Query], folder: Path, *, backends: tuple[str, str]
 ) -> dict[str, str]:
@@ -150,20 +168,23 @@ def stopped_and_restored(
     env = environment(
         cluster, parallelism=2,
         **{"execution.checkpointing.interval": CHECKPOINT_INTERVAL,
-           "state.backend.type": backends[0]},
+           "state.backend.type": backends[0], **queries[0].options},
     )  # fmt: skip
+    queries = [q for q in queries if q.tables]  # what only computes is done before it is stopped
     read_tables = set.union(*(q.tables for q in queries)) & set(tables())
-    build(env, planner(HOLD, marker, pause_ms=2), queries, output)
+    build(env, planner(HOLD, marker, pause_ms=PAUSE_MS), queries, output)
     with env.execute_async("stopped") as job:
         folders = [marker / name for name in read_tables]
         wait_for(
             lambda: all(len(list(f.iterdir())) == tables()[f.name].splits for f in folders),
             job, what="the sources at their hold",
         )  # fmt: skip
+        wait_for(lambda: _completed(job), job, what="a checkpoint")
         path = stop(job, folder / "savepoints")
     env = environment(
-        cluster, parallelism=3, savepoint=path, **{"state.backend.type": backends[1]}
-    )
+        cluster, parallelism=3, savepoint=path,
+        **{"state.backend.type": backends[1], **queries[0].options},
+    )  # fmt: skip
     build(env, planner(), queries, output)
     details = finish(env.execute_async("restored"))
     assert details.checkpoints.restored == 1, details.checkpoints

@@ -1,6 +1,6 @@
 """Kept answers: the rows that each query must leave, by real Flink where it was asked.
 
-``python -m tests.sql.expected`` (scripts/make-sql-expected) makes them anew:
+``python -m tests.differential.expected`` (scripts/make-sql-expected) makes them anew:
 
     --flink       ask real Flink all queries (build/peers/pyflink), ten minutes
     --missing     ask it those alone that have no answer of it, or were changed
@@ -22,9 +22,9 @@ from typing import Any
 
 from lesto.sql.type_parser import parse_type
 from lesto.sql.types import SqlType, TypeRoot
-from tests.sql.corpus import VIEWS, Query, queries
-from tests.sql.data import fingerprint
-from tests.sql.rows import counted, difference
+from tests.differential.corpus import VIEWS, Query, queries
+from tests.differential.data import fingerprint
+from tests.differential.rows import counted, difference
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent / "expected"
@@ -91,7 +91,7 @@ def plain_type(text: str) -> str:
 
 def planned_columns(query: Query) -> list[list[str]]:
     """Names and types as Lesto plans them."""
-    from tests.sql.running import planner
+    from tests.differential.running import planner
 
     schema = planner().query(query.text).root.schema
     return [[c.name, str(c.type)] for c in schema]
@@ -99,7 +99,7 @@ def planned_columns(query: Query) -> list[list[str]]:
 
 def made(flink: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Entries of all queries, and what is wrong, by query."""
-    from tests.sql import duck
+    from tests.differential import duck
 
     db = duck.connection()
     entries, wrong = {}, {}

@@ -59,9 +59,14 @@ class Query:
         return ZONE if "zone" in self.tags else "UTC"
 
     @property
+    def options(self) -> dict[str, str]:
+        """Of the job: who is late is certain only where watermarks do not wait with rows."""
+        return {"execution.buffer-timeout.interval": "0 ms"} if "late" in self.tags else {}
+
+    @property
     def tables(self) -> set[str]:
         """Names of tables and views in the text."""
-        from tests.sql.data import tables
+        from tests.differential.data import tables
 
         words = set(re.findall(r"\w+", self.text))
         known = {*tables(), *VIEWS, "looked"}

@@ -31,6 +31,7 @@ SELECT customer, COUNT(*) FROM orders GROUP BY customer UNION ALL SELECT custome
 --# lateral_top_n | lateral top_n
 SELECT d.id, t.oid, t.amount FROM departments AS d, LATERAL (
   SELECT o.id AS oid, o.amount FROM orders AS o WHERE o.customer = d.id ORDER BY o.amount DESC, o.id LIMIT 3) AS t
+--= flink none: its planner fails (unexpected correlate variable)
 --# lateral_aggregate | lateral group
 SELECT d.id, t.n FROM departments AS d, LATERAL (SELECT SUM(quantity) AS n FROM orders AS o WHERE o.customer = d.id) AS t
 --# lateral_filter | lateral join

@@ -262,7 +262,7 @@ def late_clicks() -> Table:
         at = make.time(i, n)
         if late:
             at -= dt.timedelta(days=1 + make.below(2))
-        rows.append((make.maybe(make.skewed(12), 6), make.below(50), late, at))
+        rows.append((make.maybe(make.skewed(12), 6), make.maybe(make.below(50), 8), late, at))
     columns = (
         ("user_id", "INT"), ("duration", "INT"), ("late", "BOOLEAN NOT NULL"),
         ("ts", "TIMESTAMP(3) NOT NULL"),
@@ -325,7 +325,7 @@ def stock() -> Table:
     for _ in range(400):
         row = (
             make.pick(["north", "south", "ost"]), make.maybe(make.pick(PRODUCTS[:6])),
-            make.maybe(make.below(6)), make.below(16) / 4,
+            make.maybe(make.below(6)), make.maybe(make.below(16) / 4),
         )  # fmt: skip
         if alive and make.chance(25):
             changes.append((D, alive.pop(make.below(len(alive)))))
@@ -387,7 +387,7 @@ def rates() -> Table:
     for i in range(n):
         name = make.pick(RATED[: 3 + (i > 30)])
         at = make.time(i, n)
-        row = (name, decimal.Decimal(make.below(30_000) + 1).scaleb(-4), at)
+        row = (name, make.maybe(decimal.Decimal(make.below(30_000) + 1).scaleb(-4), 5), at)
         if at <= last[name]:
             continue  # versions of one currency are in order, as a source's log has them
         last[name] = at
