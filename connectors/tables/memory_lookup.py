@@ -31,6 +31,8 @@ class FileLookup(LookupFunction):
         projection: positions of the columns that are given.
     """
 
+    local = True
+
     def __init__(
         self, source: TableFileSource, keys: Sequence[int], projection: Sequence[int]
     ) -> None:

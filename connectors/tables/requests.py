@@ -187,7 +187,14 @@ class LookupRequest:
 
 
 class LookupFunction(ABC):
-    """Looks up rows by keys; picklable until it is opened, used by one thread at a time."""
+    """Looks up rows by keys; picklable until it is opened, used by one thread at a time.
+
+    Attributes:
+        local: whether it looks into memory and never waits. Such a function is opened again to
+            read its table anew.
+    """
+
+    local: bool = False
 
     def open(self) -> None:  # noqa: B027 - optional hook
         """Connect; called once where it runs."""

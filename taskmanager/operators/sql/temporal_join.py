@@ -275,14 +275,15 @@ class TemporalJoinOperator(SteppedOperator):
     def _forget(self, watermark: int) -> Iterator[None]:
         """Of each key with versions whose time has passed, only the last of these stays."""
         first = watermark + 1 if watermark != MAX_TIMESTAMP else watermark
+        gone = np.zeros(0, np.int64)
         while len(passed := self._upcoming.before(first, RESULT_ROWS_MAX)):
-            # Some may be gone already, by a later version of their key.
-            live = passed[np.isin(passed, self._versions.live())]
-            if len(live):
-                self._forget_before(live, watermark)
+            # Some went already, with a later version of their key.
+            passed = passed[~np.isin(passed, gone)]
+            if len(passed):
+                gone = np.concatenate([gone, self._forget_before(passed, watermark)])
             yield
 
-    def _forget_before(self, passed: Ids, watermark: int) -> None:
+    def _forget_before(self, passed: Ids, watermark: int) -> Ids:
         rows = self._versions.take(passed)
         _, owners, ids = self._by_key(rows, self.keys[1])
         since = self._times_of_versions(ids)
@@ -295,3 +296,4 @@ class TemporalJoinOperator(SteppedOperator):
         kinds = self._versions.take(ids, [kind_at]).column(0).to_numpy()
         stays = last & (kinds != DELETE)
         self._versions.remove(ids[~stays])
+        return ids[~stays]

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.plan import logical as p
-from lesto.client.table.plan.physical.streams import PhysicalStream, hashed, physical_schema
+from lesto.client.table.plan.physical.scans import table_fields
+from lesto.client.table.plan.physical.streams import (
+    FORWARD,
+    PhysicalStream,
+    hashed,
+    physical_schema,
+)
 from lesto.client.table.plan.physical.translator import Translator, translates
 from lesto.client.table.plan.rules.joins import beside_band
+from lesto.connectors.tables.factory import lookup
+from lesto.connectors.tables.requests import LookupRequest
 from lesto.sql import types as sql_types
 from lesto.sql.builder import call, cast
 from lesto.sql.expressions import Expression, InputRef
-from lesto.sql.rewrite import conjunction, conjuncts, is_true
+from lesto.sql.rewrite import conjunction, conjuncts, is_true, replace_refs
 from lesto.sql.types import SqlType, TypeRoot
 
 if TYPE_CHECKING:
@@ -184,6 +193,88 @@ def temporal_join(t: Translator, node: p.TemporalJoin) -> PhysicalStream:
         [(left_stream, hashed(left.keys)), (right_stream, hashed(right.keys))],
         schema,
     )
+
+
+@translates(p.LookupJoin)
+def lookup_join(t: Translator, node: p.LookupJoin) -> PhysicalStream:
+    """Rows with what an external table has when they pass."""
+    from lesto.taskmanager.operators.sql.lookup_join import LookedUp, hints_of
+    from lesto.taskmanager.operators.sql.lookup_join_cache import LookupOptions
+
+    expressions, filters, scan = _looked_up(node.right)
+    equal, rest = p.equi_keys(node.condition, len(node.left.schema))
+    keys: dict[int, int] = {}  # position in the scan -> left column
+    for a, b in equal:
+        column = expressions[b]
+        fits = column.type.to_arrow() == node.left.schema[a].type.to_arrow()
+        if isinstance(column, InputRef) and column.index not in keys and fits:
+            keys[column.index] = a
+        else:
+            rest += _equalities(node, [(a, b)])
+    name = ".".join(scan.path)
+    if not keys:
+        msg = f"the condition of the look-up in {name} equates none of its columns"
+        raise UnsupportedSqlError(msg, remedy=f"equate a column of {name} in ON")
+    request = LookupRequest(
+        options={**dict(scan.table.options), **dict(scan.options)},
+        columns=table_fields(scan.table.read_columns()),
+        keys=tuple(scan.columns[i] for i in keys),
+        projection=scan.columns,
+        time_zone=t.sql_context.time_zone,
+        table=name,
+        partition_keys=scan.table.partition_keys,
+    )
+    plan = lookup(scan.table.connector, request)
+    hints = hints_of(node.hints)
+    try:
+        options = LookupOptions.of({**request.options, **plan.options}, hints)
+    except ValueError as error:
+        msg = f"the look-up in {name} cannot be carried out: {error}"
+        raise UnsupportedSqlError(msg, remedy="correct the option or the hint") from error
+    table = LookedUp(
+        plan.function,
+        physical_schema(scan.schema),
+        tuple(keys.values()),
+        expressions,
+        filters,
+        options,
+    )
+    kinds = t.kinds(node)
+    changes = t.kinds(node.left) != frozenset({"I"})
+    schema = physical_schema(node.schema)
+    width, outer = len(node.left.schema), node.kind is p.JoinKind.LEFT
+    shuffled = hints.get("shuffle", "false").lower() == "true" and not changes
+    return t.add(
+        node,
+        "LookupJoin",
+        "lookup_join:LookupJoinOperator",
+        (table, width, outer, _condition(rest), schema, "UB" in kinds, changes),
+        [(t.input(node.left), hashed(table.keys) if shuffled else FORWARD)],
+        schema,
+        keyed=False,
+    )
+
+
+def _looked_up(node: p.Node) -> tuple[tuple[Expression, ...], Expression | None, p.Scan]:
+    """The columns of what is looked up, over those of its scan, and what filters its rows.
+
+    Raises:
+        UnsupportedSqlError: it is more than a table.
+    """
+    match node:
+        case p.Scan():
+            return p.identity(node.schema), _condition(node.filters), node
+        case p.Watermark():
+            return _looked_up(node.input)
+        case p.Project():
+            below, filters, scan = _looked_up(node.input)
+            return tuple(replace_refs(e, below) for e in node.expressions), filters, scan
+        case p.Filter():
+            below, filters, scan = _looked_up(node.input)
+            parts = [] if filters is None else [filters]
+            return below, conjunction([*parts, replace_refs(node.condition, below)]), scan
+    msg = f"{type(node).__name__}({node.detail}) cannot be looked up by key"
+    raise UnsupportedSqlError(msg, remedy="look up a table, with projections and filters alone")
 
 
 def _equalities(node: p.Node, pairs: Sequence[tuple[int, int]]) -> list[Expression]:
