@@ -80,6 +80,8 @@ def create_backend(
             incremental=bool(increments.default if config is None else config.get(increments)),
             **common,
         )
+        if config is not None:
+            backend.checkpointed = bool(config.get(options.CHECKPOINTING_INTERVAL))
         backend.table_memory = _table_memory(config, table_cache_bytes, Path(local_dir))
         return backend
     msg = f"there is no state backend '{kind}'"

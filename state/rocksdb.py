@@ -36,7 +36,9 @@ from lesto.state.registry import decode_states, encode_states
 from lesto.state.restoring import read_entries
 from lesto.state.rocks_files import SST_SUFFIX, LocalDb, download
 from lesto.state.rocks_snapshot import NATIVE, RocksSnapshot, Uploaded, UploadLedger
+from lesto.state.row_table import FLUSHED_BYTES, RowTable, RowTableDescriptor
 from lesto.state.storage import SnapshotStore
+from lesto.state.table_api import TableChanges
 
 #: Memory of a cache entry beside its encoded bytes: dict slots, object headers.
 ENTRY_OVERHEAD_BYTES: Final = 200
@@ -78,6 +80,9 @@ class RocksDBBackend(KeyedBackendBase):
         self._ledger = UploadLedger()
         self._restored_ids: frozenset[int] = frozenset()
         self._snapshots = 0
+        self._row_tables: dict[str, RowTable] = {}
+        #: Whether snapshots are taken now and then: changes of large tables then do not wait.
+        self.checkpointed = True
 
     # -- what the cache asks for
 
@@ -209,6 +214,7 @@ class RocksDBBackend(KeyedBackendBase):
     def snapshot(self, checkpoint_id: int, *, canonical: bool) -> RocksSnapshot:
         """Capture the state; the rest is done by the snapshot's ``finish``."""
         self._settle()
+        self._flush_rows()
         self._snapshots += 1
         directory = self._directory / f"chk-{checkpoint_id}-{self._snapshots}"
         generation = self._queue.add(list(self._capture()), directory)
@@ -232,15 +238,37 @@ class RocksDBBackend(KeyedBackendBase):
             if added or deleted:
                 yield CapturedTimers(state_id, added, deleted, self.max_parallelism)
         for state_id, table in self._table_ids():
-            changes = table.take_changes()
-            if len(changes.upserts) or len(changes.deleted_keys):
-                yield CapturedTable(
-                    state_id,
-                    changes.upserts,
-                    changes.deleted_key_groups,
-                    changes.deleted_keys,
-                    self.max_parallelism,
-                )
+            yield from self._captured_table(state_id, table.take_changes())
+
+    def _captured_table(self, state_id: int, changes: TableChanges) -> Iterator[Captured]:
+        if len(changes.upserts) or len(changes.deleted_keys):
+            yield CapturedTable(
+                state_id,
+                changes.upserts,
+                changes.deleted_key_groups,
+                changes.deleted_keys,
+                self.max_parallelism,
+            )
+
+    # -- tables of rows
+
+    def row_table(self, descriptor: RowTableDescriptor) -> RowTable:
+        """The rows that an operator keeps by key; RocksDB takes changes before they are many."""
+        table = super().row_table(descriptor)
+        self._row_tables[descriptor.name] = table
+        if self.checkpointed:
+            table.flush = self._flush_rows
+        return table
+
+    def _flush_rows(self) -> None:
+        """Bring the changes of row tables to RocksDB, a piece at a time, but for a last piece."""
+        for name, table in self._row_tables.items():
+            state_id = self._id_of(name)
+            while table.changed_bytes > FLUSHED_BYTES:
+                changes = table.take_changes(FLUSHED_BYTES)
+                self._queue.add(list(self._captured_table(state_id, changes)), None)
+                del changes
+                self._queue.drain(self._queue.next_number - 1)
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Later snapshots build upon the files of the checkpoint."""
@@ -313,6 +341,7 @@ class RocksDBBackend(KeyedBackendBase):
         """Release memory and local files."""
         self._queue.close()
         super().close()
+        self._row_tables.clear()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 

@@ -37,6 +37,8 @@ Hashes = npt.NDArray[np.uint64]
 CHAIN_MAX: Final = 16
 #: With files: rows that are worked on between two looks at resident memory.
 PIECE_ROWS: Final = 8_192
+#: Changed rows of more bytes are handed to the backend between checkpoints.
+FLUSHED_BYTES: Final = 32 << 20
 #: Sparse segments that one removal moves rows out of, at most.
 COMPACTED_SEGMENTS: Final = 8
 _COMPACTED_BYTES_MIN: Final = 4 << 20
@@ -125,8 +127,9 @@ class RowTable:
         memory: where it lies; by default within the budget of the process.
 
     Attributes:
-        flush: called when much has changed since the last ``take_changes``; None when changes may
-            pile up.
+        flush: called when more than ``FLUSHED_BYTES`` have changed since the last
+            ``take_changes``, so that they do not pile up; None to let them.
+        changed_bytes: roughly, of the rows that changed.
     """
 
     def __init__(
@@ -163,7 +166,7 @@ class RowTable:
         self._stamps = GrowingArray(new, np.int32)  # 2 numbers a row
         self._stamp = 0
         self._gone: list[tuple[Hashes, Ids]] = []
-        self._changed_bytes = 0
+        self.changed_bytes = 0
 
     def __len__(self) -> int:
         return int(self._state[_IDS] - self._state[_FREE_IDS])
@@ -210,7 +213,7 @@ class RowTable:
         for piece in self._pieces(n):
             self._add(rows.slice(piece.start, len(piece)), hashes[_of(piece)], ids[_of(piece)])
             self._settle()
-        if self._changed_bytes > self._budget.total_bytes // 4 and self.flush is not None:
+        if self.changed_bytes > FLUSHED_BYTES and self.flush is not None:
             self.flush()
         return ids
 
@@ -225,7 +228,7 @@ class RowTable:
             self._touch(ids)
         for counter in self._counters.values():
             counter.array[ids] = 0
-        self._changed_bytes += int(batch.sizes.sum()) + 32 * len(ids)
+        self.changed_bytes += int(batch.sizes.sum()) + 32 * len(ids)
 
     def matches(
         self, keys: Sequence[pa.Array], hashes: Hashes | None = None
@@ -385,7 +388,7 @@ class RowTable:
         self._flags.array[ids] |= _DIRTY
         if self.descriptor.ttl_ms:
             self._touch(ids)
-        self._changed_bytes += 64 * len(ids)
+        self.changed_bytes += 64 * len(ids)
 
     def live(self) -> Ids:
         """All ids, in order of arrival."""
@@ -418,15 +421,25 @@ class RowTable:
 
     # -- what a backend asks for
 
-    def take_changes(self) -> TableChanges:
-        """Rows that are new or changed and those gone since the last call."""
+    def take_changes(self, most_bytes: int | None = None) -> TableChanges:
+        """Rows that are new or changed and those gone since the last call.
+
+        Args:
+            most_bytes: of rows; what is more stays for the next call. None for all.
+        """
         used = int(self._state[_IDS])
         flags = self._flags.array[:used]
         changed = np.flatnonzero(flags & (_LIVE | _DIRTY) == _LIVE | _DIRTY)
+        self.changed_bytes = 0
+        if most_bytes is not None:
+            behind = np.cumsum((self._words()[changed, 2] >> 32) + 32)
+            taken = int(np.searchsorted(behind, most_bytes, side="right"))
+            if taken < len(changed):
+                self.changed_bytes = int(behind[-1] - behind[taken])
+                changed = changed[: max(taken, 1)]
         upserts = self._entries(changed)
         flags[changed] = _LIVE | _STORED
         gone, self._gone = self._gone, []
-        self._changed_bytes = 0
         hashes = np.concatenate([h for h, _ in gone]) if gone else np.zeros(0, np.uint64)
         sequence = np.concatenate([s for _, s in gone]) if gone else _NO_SEQUENCE
         groups = keygroups.key_groups(hashes, self._max_parallelism)
