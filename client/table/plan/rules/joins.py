@@ -26,13 +26,21 @@ def _window_join(join: p.Join) -> p.Node | None:
     rest = []
     for part in conjuncts(join.condition):
         pairs, _ = p.equi_keys(part, width)
-        if pairs and pairs[0] in wanted:
-            wanted.discard(pairs[0])
+        pair = (_first(join.left, pairs[0][0]), _first(join.right, pairs[0][1])) if pairs else None
+        if pair in wanted:
+            wanted.discard(pair)
         else:
             rest.append(part)
     if wanted or not _same(left.window, right.window):
         return None
     return p.WindowJoin(join.left, join.right, join.kind, conjunction(rest), left, right)
+
+
+def _first(node: p.Node, column: int) -> int:
+    """The first column that is the same one of a projection's input."""
+    if not isinstance(node, p.Project) or not isinstance(node.expressions[column], InputRef):
+        return column
+    return node.expressions.index(node.expressions[column])
 
 
 def _same(a: p.Window, b: p.Window) -> bool:
