@@ -438,7 +438,7 @@ def visits() -> Table:
     make, n, rows = Maker(22), 240, []
     for i in range(n):
         at = START - dt.timedelta(hours=30) + dt.timedelta(minutes=15 * i)
-        at += dt.timedelta(seconds=make.below(600) - 300)
+        at += dt.timedelta(seconds=make.below(2400) - 1200)
         rows.append((make.maybe(make.below(5)), make.below(100), at.replace(tzinfo=dt.UTC)))
     columns = (
         ("who", "INT"), ("v", "INT NOT NULL"), ("at", "TIMESTAMP_LTZ(3) NOT NULL"),

@@ -22,6 +22,7 @@ from tests.golden.harness import environment, finish, stop, wait_for
 from tests.differential.corpus import VIEWS, Query
 from tests.differential.data import tables
 from tests.differential.expected import entry
+from tests.differential.flink import write
 from tests.differential.rows import counted, difference
 from tests.differential.source import StepSource
 
@@ -33,19 +34,25 @@ CHECKPOINT_INTERVAL = "100 ms"
 PAUSE_MS = 8
 
 
-def planner(hold: float | None = None, marker: Path | None = None, pause_ms: int = 0) -> Planner:
-    """A planner that knows the suite's tables and views."""
+def planner(
+    folder: Path | None = None,
+    *,
+    hold: float | None = None,
+    marker: Path | None = None,
+    pause_ms: int = 0,
+) -> Planner:
+    """A planner that knows the suite's tables and views; ``folder`` takes the one looked up in."""
     made = Planner(CatalogManager())
     for table in tables().values():
-        folder = ""
+        held = ""
         if marker is not None:
             (marker / table.name).mkdir(parents=True, exist_ok=True)
-            folder = str(marker / table.name)
-        source = StepSource(table, hold=hold, marker=folder, pause_ms=pause_ms)
+            held = str(marker / table.name)
+        source = StepSource(table, hold=hold, marker=held, pause_ms=pause_ms)
         _define(made, table.ddl({"connector": "values"}), source)
-    departments = tables()["departments"]
-    looked = departments.ddl({"connector": "values"}).replace("departments", "looked")
-    _define(made, looked, StepSource(departments))
+    looked = replace(tables()["departments"], name="looked")
+    options = {"connector": "values"} if folder is None else write(looked, folder)
+    made.define(parse_statement(looked.ddl(options)))
     for name, text in VIEWS.items():
         made.define(parse_statement(f"CREATE VIEW {name} AS {text}"))
     return made
@@ -145,7 +152,7 @@ def check(query: Query, found: Counter[str]) -> str:
 def straight(cluster: Any, queries: list[Query], folder: Path) -> dict[str, str]:
     """To the end at parallelism 1: what is wrong, by query."""
     env = environment(cluster, parallelism=1, **queries[0].options)
-    plans = build(env, planner(), queries, folder)
+    plans = build(env, planner(folder), queries, folder)
     finish(env.execute_async("straight"))
     wrong = {}
     for query, plan in zip(queries, plans, strict=True):
@@ -172,7 +179,7 @@ def stopped_and_restored(
     )  # fmt: skip
     queries = [q for q in queries if q.tables]  # what only computes is done before it is stopped
     read_tables = set.union(*(q.tables for q in queries)) & set(tables())
-    build(env, planner(HOLD, marker, pause_ms=PAUSE_MS), queries, output)
+    build(env, planner(folder, hold=HOLD, marker=marker, pause_ms=PAUSE_MS), queries, output)
     with env.execute_async("stopped") as job:
         folders = [marker / name for name in read_tables]
         wait_for(
@@ -185,7 +192,7 @@ def stopped_and_restored(
         cluster, parallelism=3, savepoint=path,
         **{"state.backend.type": backends[1], **queries[0].options},
     )  # fmt: skip
-    build(env, planner(), queries, output)
+    build(env, planner(folder), queries, output)
     details = finish(env.execute_async("restored"))
     assert details.checkpoints.restored == 1, details.checkpoints
     wrong = {}
