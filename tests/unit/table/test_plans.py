@@ -113,6 +113,29 @@ def test_window_join_and_window_top_n(planner):
     assert plan.changes.text(rank) == "[I]"
 
 
+@pytest.mark.parametrize("negation", ["", "NOT "])
+def test_exists_over_windows_is_a_window_join(planner, negation):
+    window = "SELECT * FROM TABLE(TUMBLE(TABLE {}, DESCRIPTOR(ts), INTERVAL '1' MINUTE))"
+    plan = planner.query(
+        f"SELECT a.price FROM ({window.format('bid')}) AS a WHERE {negation}EXISTS ("
+        f"SELECT * FROM ({window.format('auction')}) AS b WHERE a.auction = b.id"
+        " AND a.window_start = b.window_start AND a.window_end = b.window_end)"
+    )
+    join = nodes(plan, p.WindowJoin)[0]
+    assert join.kind is (p.JoinKind.ANTI if negation else p.JoinKind.SEMI)
+    assert plan.changes.text(join) == "[I]"
+
+
+def test_grouping_in_windows_counts_its_own_keys(planner):
+    plan = planner.query(
+        "SELECT GROUPING(auction), GROUPING(bidder, window_end) FROM TABLE(TUMBLE(TABLE bid,"
+        " DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, CUBE (auction,"
+        " bidder)"
+    )
+    node = nodes(plan, p.WindowAggregate)[0]
+    assert [[a.value for a in c.args] for c in node.calls] == [[0], [1, -1]]
+
+
 def test_window_of_a_window(planner):
     plan = planner.query(
         "WITH w AS (SELECT window_time AS t, SUM(price) AS s FROM TABLE(TUMBLE(TABLE bid,"
