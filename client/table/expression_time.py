@@ -76,7 +76,7 @@ def _property(window: Any, what: str) -> Expression:
             return tree
         return exp.Dot(this=tree, expression=exp.Identifier(this=what.lower()))
 
-    return Expression(make)
+    return Expression(make, star=("time", what))
 
 
 class TimeMethods:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from lesto.client.datastream.location import user_location
 from lesto.client.table.errors import SqlError, SqlTypeError
 from lesto.sql.errors import SqlExpressionError
 
 
-@contextmanager
-def located() -> Iterator[None]:
+class located:  # noqa: N801 - reads as a statement: with located()
     """Errors raised within get the user's ``file:line``."""
-    try:
-        yield
-    except SqlError as error:
-        if not error.location:
-            message = error.plain if not error.line else error.message
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, SqlError) and not error.location:
+            message = error.message if error.line else error.plain
             made = type(error)(message, remedy=error.remedy, location=user_location())
             raise made from error.__cause__
-        raise
-    except SqlExpressionError as error:
-        raise SqlTypeError(error.message, remedy=error.remedy, location=user_location()) from error
+        if isinstance(error, SqlExpressionError):
+            raise SqlTypeError(
+                error.message, remedy=error.remedy, location=user_location()
+            ) from error

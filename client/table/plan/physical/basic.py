@@ -23,7 +23,7 @@ from lesto.common.option_types import parse_duration
 from lesto.common.source import Source
 from lesto.common.watermarks import WatermarkStrategy
 from lesto.sql.evaluator import evaluate_constant
-from lesto.sql.expressions import Expression, InputRef
+from lesto.sql.expressions import Call, Expression, InputRef
 from lesto.sql.values import EvaluationContext
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -142,7 +142,9 @@ def scan(t: Translator, node: p.Scan) -> PhysicalStream:
 
 @translates(p.Watermark)
 def watermark(t: Translator, node: p.Watermark) -> PhysicalStream:
-    """Makes event time follow a column."""
+    """Makes event time follow a column; of a stream with watermarks nothing is to be done."""
+    if isinstance(node.expression, Call) and node.expression.function == "SOURCE_WATERMARK":
+        return t.input(node.input)
     idle = t.settings.get("table.exec.source.idle-timeout")
     idle_ms = None
     if idle is not None:

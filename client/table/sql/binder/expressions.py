@@ -430,6 +430,8 @@ class ExpressionBinder:
         user = self.context.user_function(path)
         if user is not None:
             return self._user(tree, user)
+        if upper == "SOURCE_WATERMARK" and self.place == "a watermark":
+            return Call(upper, (), parse_type("TIMESTAMP_LTZ(3) NOT NULL"))
         window, _, what = upper.rpartition("_")
         if window in GROUP_WINDOWS and what in WINDOW_PROPERTIES:
             return self.window_property(tree, what)
