@@ -128,7 +128,7 @@ class RankChanges:
         before, after = order[had], order[has]
         code_before = groups[had] * base + old[before]
         code_after = groups[has] * base + new[after]
-        codes = np.union1d(code_before, code_after)
+        codes = _union(code_before, code_after)
         pairs = _Pairs(
             np.full(len(codes), -1, np.int64),
             np.full(len(codes), -1, np.int64),
@@ -163,6 +163,13 @@ class RankChanges:
         if self.with_rank:
             columns = [*columns, pa.array(ranks)]
         return columns, kinds if kinds.any() else None
+
+
+def _union(a: Ids, b: Ids) -> Ids:
+    """Values of either, ascending; both ascend and have none twice."""
+    both = np.concatenate([a, b])
+    both.sort(kind="stable")  # merges what is sorted
+    return both[np.append(True, both[1:] != both[:-1])] if len(both) else both
 
 
 def given_pairs(
