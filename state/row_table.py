@@ -482,29 +482,43 @@ class RowTable:
         Raises:
             CorruptFileError: a value is no row of these columns.
         """
-        sequence, rows, limits, heads, kept = stored_rows(entries, self.descriptor, self._layout)
-        n = len(sequence)
+        found = stored_rows(entries, self.descriptor, self._layout)
         for codec in (self._layout.key, self._layout.rest):
             codec.may_have_nulls()
-        for piece in self._pieces(n):
+        for piece in self._pieces(len(found.sequence)):
             at = _of(piece)
-            places = rows[at]
+            places = found.places[at]
             keys = self._layout.key.read(places)
             hashes = self.hashes(keys) if keys else np.zeros(len(piece), np.uint64)
-            sizes = limits[at] - places
+            sizes = found.limits[at] - places
             offsets = self._segments.place(sizes)
             native("rowbytes").copy_rows(places, self._segments.addresses(offsets), sizes)
             ids = np.empty(len(piece), np.int64)
             key_sizes = self._key_sizes(self._layout.key.ends(places) - places)
-            self._enter(hashes, ids, offsets, sizes, key_sizes, sequence[at], _LIVE | _STORED)
+            self._enter(hashes, ids, offsets, sizes, key_sizes, found.sequence[at], _LIVE | _STORED)
             for i, counter in enumerate(self._counters.values()):
-                counter.array[ids] = heads[at, i]
+                counter.array[ids] = found.heads[at, i]
             if self.descriptor.ttl_ms:
-                touched = heads[at, len(self._counters)]
+                touched = found.heads[at, len(self._counters)]
                 self._touched.array[ids] = touched
                 self._oldest = min(self._oldest, int(touched.min()))
             self._settle()
-        del kept
+
+    def add_stored(self, rows: pa.RecordBatch, start: int, heads: npt.NDArray[np.int64]) -> Ids:
+        """Add rows as if they had been restored.
+
+        Args:
+            rows: of the descriptor's types.
+            start: sequence number of the first; they arrive in this order.
+            heads: int64[n, k]: counters, then when touched.
+        """
+        self._state[_SEQ] = start
+        ids = self.add(rows)
+        for i, counter in enumerate(self._counters.values()):
+            counter.array[ids] = heads[:, i]
+        if self.descriptor.ttl_ms:
+            self._touched.array[ids] = heads[:, len(self._counters)]
+        return ids
 
     def meta(self) -> Mapping[str, Any]:
         """What snapshots say of the table."""
@@ -755,14 +769,29 @@ class RowTable:
 _NO_FLAGS: Final = np.zeros(0, np.uint8)
 
 
-def stored_rows(
-    entries: TableEntries, descriptor: RowTableDescriptor, layout: RowLayout
-) -> tuple[Ids, Ids, Ids, npt.NDArray[np.int64], Any]:
+@dataclass(frozen=True, slots=True)
+class StoredRows:
     """Stored rows by sequence number.
 
-    Returns:
-        Sequence numbers, addresses of the rows' bytes, addresses behind them, the numbers in front
-        of them (int64[n, k]: counters, then when touched), and what keeps the bytes in memory.
+    Attributes:
+        sequence: their numbers, int64[n].
+        places: addresses of the rows' bytes.
+        limits: addresses behind them.
+        heads: the numbers in front of them, int64[n, k]: counters, then when touched.
+        memory: keeps the bytes.
+    """
+
+    sequence: Ids
+    places: npt.NDArray[np.int64]
+    limits: npt.NDArray[np.int64]
+    heads: npt.NDArray[np.int64]
+    memory: npt.NDArray[np.uint8]
+
+
+def stored_rows(
+    entries: TableEntries, descriptor: RowTableDescriptor, layout: RowLayout
+) -> StoredRows:
+    """Rows as a backend has stored them.
 
     Raises:
         CorruptFileError: a value is no row of these columns.
@@ -793,7 +822,7 @@ def stored_rows(
         column = np.empty(n, np.uint64)
         native("rowbytes").read64(rows, 8 * i - head, column)
         heads[:, i] = column.view(np.int64)
-    return sequence[order], rows[order], limits[order], heads[order], memory
+    return StoredRows(sequence[order], rows[order], limits[order], heads[order], memory)
 
 
 def stored_descriptor(name: str, meta: Mapping[str, Any]) -> RowTableDescriptor:

@@ -277,6 +277,15 @@ def table_reader(meta: StateMeta, source: StateSource, **content: Any) -> pa.Rec
     return _reader(schema, batches, source)
 
 
+def row_table_reader(meta: StateMeta, source: StateSource, **content: Any) -> pa.RecordBatchReader:
+    """Rows that an SQL operator keeps by key."""
+    from lesto.state.reader.row_tables import ROW_TABLE, RowTableColumns
+
+    columns = RowTableColumns.of(meta.name, meta.extra)
+    schema = described(list(columns.schema()), **content | columns.about() | {"kind": ROW_TABLE})
+    return _reader(schema, columns.batches(source.runs()), source)
+
+
 def rows_reader(
     meta: StateMeta, source: StateSource, *, limit: int | None, **content: Any
 ) -> pa.RecordBatchReader:
@@ -362,6 +371,8 @@ def read_state(
     try:
         if meta.kind == "table" and "rows_schema" in meta.extra:
             return rows_reader(meta, source, limit=limit, **content | {"kind": "rows"})
+        if meta.kind == "table" and "row_table_schema" in meta.extra:
+            return row_table_reader(meta, source, **content)
         if meta.kind == "table":
             return table_reader(meta, source, **content)
         return cell_reader(meta, source, last_access=last_access, **content)

@@ -27,6 +27,7 @@ from lesto.state.writer.encoding import (
     table_part,
     timer_part,
 )
+from lesto.state.writer.row_tables import row_table_part
 from lesto.state.writer.tabular import as_reader, require
 
 Key = str | Sequence[str]
@@ -194,6 +195,17 @@ class OperatorBootstrap:
             return table_part(name, reader, plan)
 
         return self._add(name, make)
+
+    def row_table(self, name: str, data: Any) -> OperatorBootstrap:
+        """Rows that an SQL operator keeps by key (a join's sides, a Top-N's rows).
+
+        Args:
+            name: of the table.
+            data: what the reader gives for such a table, perhaps with other rows; within a key
+                they arrive in this order. Its metadata says which columns are what.
+        """
+        source = Source(data, None)
+        return self._add(name, lambda stored: row_table_part(name, source.open(stored)))
 
     def window_state(
         self,

@@ -26,6 +26,7 @@ from lesto.state.errors import (
     CheckpointNotFoundError,
     CorruptFileError,
     MissingFileError,
+    SavepointWriteError,
     StateMismatchError,
     StateNotFoundError,
 )
@@ -33,7 +34,9 @@ from lesto.state.reader import SavepointReader
 from lesto.state.reader.columns import to_array, to_values
 from lesto.state.reader.shapes import Census
 from lesto.state.reader.streams import about
+from lesto.state.row_table import RowTableDescriptor
 from lesto.state.timed_rows import TimedRowsDescriptor, key_hashes, sorted_run
+from lesto.state.writer import OperatorBootstrap, SavepointWriter
 
 
 class _Concat:
@@ -125,6 +128,37 @@ def test_rows_kept_by_key_and_time_are_a_table(tmp_path, kind, canonical):
     few = reader.read_state("uid", "left-rows", limit=9).read_all()
     assert len(few) == 9
     assert about(found.schema)["kind"] == "rows"
+
+
+@pytest.mark.parametrize(("kind", "canonical"), KINDS)
+def test_row_tables_are_read_and_written_again(tmp_path, kind, canonical):
+    schema = pa.schema([("k", pa.string()), ("partners", pa.list_(pa.int64()))])
+    what = RowTableDescriptor("left-rows", schema, (0,), ("partners",), ttl_ms=1_000)
+
+    def fill(backend):
+        table = backend.row_table(what)
+        data = [{"k": f"k{i % 7}", "partners": [i] if i % 3 else None} for i in range(50)]
+        ids = table.add(pa.RecordBatch.from_pylist(data, schema=schema))
+        table.counter("partners")[ids] = ids
+
+    reader = SavepointReader.read(write_snapshot(tmp_path, kind, fill, canonical=canonical))
+    found = reader.read_state("uid", "left-rows").read_all()
+    assert found.schema.names == ["k", "partners", "partners_", "last_access"]
+    assert about(found.schema)["kind"] == "row_table"
+    assert sorted(found["partners_"].to_pylist()) == list(range(50))
+    assert len(reader.read_state("uid", "left-rows", limit=9).read_all()) == 9
+
+    writer = SavepointWriter.new_savepoint(max_parallelism=128).with_operator(
+        "uid", OperatorBootstrap().row_table("left-rows", found.slice(0, 40))
+    )
+    again = SavepointReader.read(writer.write(str(tmp_path / "again")))
+    kept = again.read_state("uid", "left-rows").read_all()
+    assert sorted(map(repr, kept.to_pylist())) == sorted(map(repr, found[:40].to_pylist()))
+    writer = SavepointWriter.new_savepoint(max_parallelism=128).with_operator(
+        "uid", OperatorBootstrap().row_table("left-rows", found.replace_schema_metadata(None))
+    )
+    with pytest.raises(SavepointWriteError, match="does not say what its key"):
+        writer.write(str(tmp_path / "never"))
 
 
 @pytest.mark.parametrize(("kind", "canonical"), KINDS)

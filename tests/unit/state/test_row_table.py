@@ -1,4 +1,4 @@
-"""Row tables against a plain Python model: all types, duplicates, NULLs, removal, files, restore."""
+"""Row tables against a plain model: all types, duplicates, NULLs, removal, files, restore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lesto.common.clock import VirtualClock
 from lesto.state import row_memory, row_table
+from lesto.state.errors import CorruptFileError, StateMismatchError, StorageError
 from lesto.state.row_memory import Budget, TableMemory
 from lesto.state.row_table import RowTable, RowTableDescriptor
 from lesto.state.table_api import TableEntries
@@ -34,7 +36,7 @@ TYPES: dict[pa.DataType, list[Any]] = {
     pa.decimal128(5, 1): [Decimal("1.5"), Decimal("-0.1")],
     pa.date32(): [dt.date(1969, 12, 31), dt.date(2020, 2, 29)],
     pa.time32("ms"): [dt.time(0), dt.time(23, 59, 59)],
-    pa.timestamp("ms"): [dt.datetime(1960, 1, 1), dt.datetime(2024, 1, 1)],
+    pa.timestamp("ms"): [dt.datetime(1960, 1, 1), dt.datetime(2024, 1, 1)],  # noqa: DTZ001
     pa.timestamp("us", "UTC"): [dt.datetime(2024, 1, 1, tzinfo=ZoneInfo("UTC"))],
     pa.null(): [],
     pa.list_(pa.string()): [[], ["a", None], ["a"]],
@@ -196,3 +198,161 @@ def to_entries(stored: dict[tuple[int, bytes], bytes]) -> TableEntries:
         pa.array([key for _, key in ordered], pa.large_binary()),
         pa.array([stored[entry] for entry in ordered], pa.large_binary()),
     )
+
+
+NUMBERS = pa.schema([("k", pa.int64()), ("v", pa.string())])
+
+
+def numbers(keys: Any, value: str = "v") -> pa.RecordBatch:
+    keys = np.asarray(keys, np.int64)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(keys), pa.array([value] * len(keys))], schema=NUMBERS
+    )
+
+
+def table_of(**options: Any) -> RowTable:
+    descriptor = RowTableDescriptor("rows", NUMBERS, (0,), **options.pop("what", {}))
+    return RowTable(descriptor, max_parallelism=16, **options)
+
+
+def test_a_key_with_very_many_rows_costs_no_more_a_row(memory: Callable[[], TableMemory]) -> None:
+    shared = memory()
+    table = table_of(memory=shared)
+    n = 20_000 if shared.budget.total_bytes > 1 else 400
+    rows = pa.RecordBatch.from_arrays(
+        [pa.array(np.zeros(n, np.int64)), pa.array(np.arange(n) // 4).cast(pa.string())],
+        schema=NUMBERS,
+    )
+    ids = table.add(rows)
+    for _ in range(2):  # equal rows: the oldest first, each once a call
+        assert table.find(rows).tolist() == ids.tolist()
+    table.remove(ids[::4])
+    found = table.find(rows)
+    assert (found[3::4] == -1).all()
+    assert found[::4].tolist() == ids[1::4].tolist()
+    again = table.add(rows.slice(0, 1))
+    assert table.find(rows.slice(0, 4)).tolist() == [*ids[1:4].tolist(), int(again[0])]
+    numbers_found, chain = table.matches([pa.array([0])])
+    assert chain.tolist() == [*np.delete(ids, np.s_[::4]).tolist(), int(again[0])]
+    assert len(numbers_found) == len(table) == n * 3 // 4 + 1
+
+
+def test_rows_larger_than_a_segment(memory: Callable[[], TableMemory]) -> None:
+    table = table_of(memory=memory())
+    big = "x" * (1 << 20)
+    ids = np.concatenate([table.add(numbers([i], big + str(i))) for i in range(3)])
+    small = table.add(numbers([7]))
+    table.remove(ids[:1])
+    assert [len(v) for v in table.take(ids[1:]).column(1).to_pylist()] == [len(big) + 1] * 2
+    assert table.find(numbers([2], big + "2")).tolist() == [ids[2]]
+    table.remove(ids[1:])
+    assert table.take(small).to_pylist() == [{"k": 7, "v": "v"}]
+
+
+def test_memory_of_dead_rows_is_used_again() -> None:
+    table = table_of(memory=TableMemory(Budget(1 << 30)))
+    rng = np.random.default_rng(3)
+    kept = np.zeros(0, np.int64)
+    for step in range(40):
+        kept = np.concatenate([kept, table.add(numbers(np.arange(step, step + 20_000), "v" * 20))])
+        gone = rng.permutation(len(kept))[: max(0, len(kept) - 20_000)]
+        table.remove(kept[gone])
+        kept = np.delete(kept, gone)
+    assert len(table) == 20_000
+    assert table.nbytes < 20_000 * 500
+    assert set(table.take(kept).column(1).to_pylist()) == {"v" * 20}
+
+
+def test_idle_rows_expire() -> None:
+    clock = VirtualClock()
+    table = table_of(what={"ttl_ms": 1_000}, clock=clock)
+    ids = table.add(numbers(range(10)))
+    clock.advance(600)
+    table.mark(ids[:3])
+    more = table.add(numbers([20]))
+    assert table.expire(clock.now_ms()).tolist() == []
+    clock.advance(400)
+    assert sorted(table.expire(clock.now_ms()).tolist()) == ids[3:].tolist()
+    entries = table.all_entries()
+    restored = table_of(what={"ttl_ms": 1_000}, clock=clock)
+    restored.load_entries(entries)
+    clock.advance(599)
+    assert len(restored.expire(clock.now_ms())) == 0
+    clock.advance(1)
+    assert len(restored.expire(clock.now_ms())) == 4
+    assert len(table.expire(clock.now_ms())) == 4
+    assert len(table) == len(restored) == 0
+    assert len(more) == 1
+
+
+def test_ids_not_in_use_are_refused() -> None:
+    table = table_of()
+    ids = table.add(numbers(range(4)))
+    table.remove(ids[:1])
+    for wrong in ([0], [2, 2], [1, 99], [-1]):
+        with pytest.raises(KeyError):
+            table.remove(np.array(wrong))
+        if wrong != [2, 2]:
+            with pytest.raises(KeyError):
+                table.take(np.array(wrong))
+    assert len(table) == 3
+    assert table.live().tolist() == [1, 2, 3]
+    with pytest.raises(TypeError, match="columns"):
+        table.add(pa.record_batch({"k": ["text"], "v": ["v"]}))
+
+
+def test_damaged_rows_are_named() -> None:
+    table = table_of()
+    table.add(numbers(range(3)))
+    entries = table.all_entries()
+    values = entries.values.to_pylist()
+    for wrong in (values[0][:-1], values[0] + b"x", b"", values[0][:9] + b"\xff" * 4 + b"v"):
+        damaged = TableEntries(
+            entries.key_groups, entries.keys, pa.array([wrong, *values[1:]], pa.large_binary())
+        )
+        with pytest.raises(CorruptFileError, match="'rows' are damaged"):
+            table_of().load_entries(damaged)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (RowTableDescriptor("rows", NUMBERS, (1,)), "key columns"),
+        (RowTableDescriptor("rows", NUMBERS, (0,), ("n",)), "counters"),
+        (RowTableDescriptor("rows", NUMBERS, (0,), ttl_ms=5), "expiry"),
+        (RowTableDescriptor("rows", pa.schema([("k", pa.int64())]), (0,)), "columns"),
+    ],
+)
+def test_state_of_another_form_is_refused(other: RowTableDescriptor, what: str) -> None:
+    with pytest.raises(StateMismatchError, match=f"the {what} of state 'rows'"):
+        table_of().check_meta(RowTable(other, max_parallelism=16).meta())
+
+
+def test_state_of_another_kind_is_refused() -> None:
+    with pytest.raises(StateMismatchError, match="held no table of rows"):
+        table_of().check_meta({"format": 1, "key_schema": b""})
+
+
+def test_what_is_in_files_leaves_memory(tmp_path: Any) -> None:
+    budget = Budget(8 << 20)
+    tables = [table_of(memory=TableMemory(budget, tmp_path)) for _ in range(2)]
+    for step in range(40):
+        for table in tables:
+            table.add(numbers(np.arange(step * 5_000, step * 5_000 + 5_000), "text " * 4))
+    held = sum(table.held for table in tables)
+    assert held < budget.total_bytes
+    assert sum(table.nbytes for table in tables) > 3 * budget.total_bytes
+    assert list(tmp_path.iterdir()) == []  # files have no names
+    for table in tables:
+        at, ids = table.matches([pa.array(np.arange(0, 200_000, 7))])
+        assert np.array_equal(table.take(ids).column(0).to_numpy(), np.arange(0, 200_000, 7)[at])
+
+
+def test_a_full_disk_is_an_error(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(row_memory.os, "posix_fallocate", full)
+    table = table_of(memory=TableMemory(Budget(1), tmp_path))
+    with pytest.raises(StorageError, match="No space left"):
+        table.add(numbers(np.arange(60_000), "text " * 4))
