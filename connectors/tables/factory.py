@@ -59,7 +59,7 @@ CONNECTORS: Final[dict[str, str]] = {
     "blackhole": "lesto.connectors.tables.blackhole",
     "datagen": "lesto.connectors.tables.datagen",
     "filesystem": "lesto.connectors.tables.filesystem",
-    # "jdbc": "lesto.connectors.tables.jdbc",
+    "jdbc": "lesto.connectors.tables.jdbc",
     "kafka": "lesto.connectors.tables.kafka",
     "nexmark": "lesto.connectors.tables.nexmark",
     "print": "lesto.connectors.tables.print",
