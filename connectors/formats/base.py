@@ -42,8 +42,8 @@ class Decoded:
         batch: the records, in order; as many as there were messages without the bad ones, unless
             ``origins`` says otherwise.
         bad: messages left out, ascending by index.
-        origins: int64[records], ascending: the message that each record came from, where one may
-            give several or none; None: each gives one.
+        origins: int64[records], ascending: the message that each record came from, counted without
+            the bad ones, where a message may give several or none; None: each gives one.
     """
 
     batch: Batch

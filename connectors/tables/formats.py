@@ -50,9 +50,13 @@ class TableFormat:
 
 
 #: Modules with a dict ``FORMATS`` by name.
-FORMATS: Final[dict[str, str]] = dict.fromkeys(
-    ("csv", "json", "parquet", "raw"), "lesto.connectors.tables.message_formats"
-)
+FORMATS: Final[dict[str, str]] = {
+    **dict.fromkeys(("csv", "json", "parquet", "raw"), "lesto.connectors.tables.message_formats"),
+    **dict.fromkeys(
+        ("canal-json", "debezium-json", "maxwell-json", "ogg-json"),
+        "lesto.connectors.tables.changelog_formats",
+    ),
+}
 
 
 def table_format(name: str, table: str = "") -> TableFormat:
