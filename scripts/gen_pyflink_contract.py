@@ -22,7 +22,7 @@ DELIBERATE = ROOT / "tests" / "contract" / "deliberate.toml"
 PAGE = ROOT / "docs" / "coming-from-flink.md"
 BEGIN = "<!-- differences: written by scripts/gen_pyflink_contract.py --docs -->\n"
 END = "<!-- /differences -->"
-PACKAGES = ("common", "datastream")
+PACKAGES = ("common", "datastream", "table")
 #: Arguments that carry handles of the JVM: what takes one is not for users.
 JVM_PREFIXES = ("j_", "java_", "gateway")
 

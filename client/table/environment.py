@@ -8,13 +8,13 @@ from typing import Any
 from lesto.client.datastream.checks import check_instance
 from lesto.client.datastream.environment import StreamExecutionEnvironment
 from lesto.client.datastream.location import user_location
-from lesto.client.datastream.no_meaning import no_meaning
 from lesto.client.table.catalog.files import FileCatalog
 from lesto.client.table.catalog.memory import GenericInMemoryCatalog
 from lesto.client.table.catalog.objects import (
     CatalogTable,
     CatalogView,
 )
+from lesto.client.table.environment_absences import EnvironmentAbsences
 from lesto.client.table.environment_functions import EnvironmentFunctions
 from lesto.client.table.errors import (
     TableProgramError,
@@ -38,7 +38,7 @@ from lesto.client.table.table_descriptor import Schema, TableDescriptor
 from lesto.common.config import Configuration
 
 
-class TableEnvironment(EnvironmentFunctions):
+class TableEnvironment(EnvironmentFunctions, EnvironmentAbsences):
     """Runs SQL, makes Tables, keeps catalogs.
 
     >>> t_env = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
@@ -182,16 +182,22 @@ class TableEnvironment(EnvironmentFunctions):
         return sorted(k[2] for k, what in found if k[:2] == here and isinstance(what, kinds))
 
     def create_temporary_table(
-        self, path: str, descriptor: TableDescriptor, ignore_if_exists: bool = False
+        self,
+        path: str,
+        descriptor: TableDescriptor,
+        ignoreIfExists: bool = False,  # noqa: N803 - PyFlink's
     ) -> None:
         """Make a temporary table of a descriptor."""
-        self._define(path, descriptor, True, ignore_if_exists)
+        self._define(path, descriptor, True, ignoreIfExists)
 
     def create_table(
-        self, path: str, descriptor: TableDescriptor, ignore_if_exists: bool = False
+        self,
+        path: str,
+        descriptor: TableDescriptor,
+        ignoreIfExists: bool = False,  # noqa: N803 - PyFlink's
     ) -> bool:
         """Make a table of a descriptor; whether it was not there."""
-        return self._define(path, descriptor, False, ignore_if_exists)
+        return self._define(path, descriptor, False, ignoreIfExists)
 
     def _define(
         self, path: str, descriptor: TableDescriptor, temporary: bool, ignore: bool
@@ -334,14 +340,6 @@ class TableEnvironment(EnvironmentFunctions):
     def add_python_archive(self, archive_path: str, target_dir: str | None = None) -> None:
         """Not supported yet: put the folder on a shared path and use add_python_file."""
         self._session.env.add_python_archive(archive_path, target_dir)
-
-    def list_modules(self) -> list[str]:
-        """There is one: core."""
-        return ["core"]
-
-    def load_module(self, module_name: str, module: Any) -> None:
-        """Changes nothing: functions are registered one by one."""
-        no_meaning("load_module", "register functions by create_temporary_function")
 
 
 def _made(settings: Any) -> StreamExecutionEnvironment:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
+from lesto.client.datastream.checks import unsupported
 from lesto.client.datastream.location import user_location
 from lesto.client.table.errors import TableProgramError
 from lesto.client.table.expression_collections import CollectionMethods
@@ -116,6 +117,8 @@ class Expression(AggregateMethods, ValueMethods, TextMethods, TimeMethods, Colle
     def __getattr__(self, name: str) -> Expression:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name.startswith("bitmap_") or name == "object_update":
+            unsupported(f"Expression.{name}", "call a user's function: udf")
         return self.get(name)
 
     def __getitem__(self, index: Any) -> Expression:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from lesto.client.datastream.checks import check_instance
+from lesto.client.datastream.checks import check_instance, unsupported
 from lesto.client.datastream.location import user_location
 from lesto.client.table.errors import TableProgramError, UnsupportedSqlError
 from lesto.client.table.executor import run_inserts
+from lesto.client.table.identifiers import ObjectIdentifier
 from lesto.client.table.kinds import DETAIL_NAMES
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.explain import explained
@@ -18,6 +19,10 @@ from lesto.client.table.sql.dialect import parse_statement
 
 if TYPE_CHECKING:
     from lesto.client.table.environment import TableEnvironment
+
+
+#: What to do instead of compiling plans.
+NO_PLANS: Final = "keep the statements: state is found again by the operators' identities"
 
 
 def explain_nodes(
@@ -51,12 +56,16 @@ class TablePipeline:
         """Print the plan."""
         print(self.explain(*extra_details))
 
-    def get_sink_identifier(self) -> str:
+    def get_sink_identifier(self) -> ObjectIdentifier:
         """Path of the table that is written."""
-        return ".".join(self._sink.path)
+        return ObjectIdentifier(*self._sink.path)
+
+    def compile_plan(self) -> NoReturn:
+        """Not supported: keep the statements."""
+        unsupported("compile_plan", NO_PLANS)
 
     def __str__(self) -> str:
-        return f"TablePipeline(into {self.get_sink_identifier()})"
+        return f"TablePipeline(into {self.get_sink_identifier().as_summary_string()})"
 
 
 class StatementSet:
@@ -112,6 +121,10 @@ class StatementSet:
             raise TableProgramError(msg, remedy="add an INSERT first", location=user_location())
         sinks, self._sinks = self._sinks, []
         return sinks
+
+    def compile_plan(self) -> NoReturn:
+        """Not supported: keep the statements."""
+        unsupported("compile_plan", NO_PLANS)
 
     def attach_as_datastream(self) -> None:
         """Make the INSERTs part of the StreamExecutionEnvironment's next job."""

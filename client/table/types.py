@@ -639,3 +639,23 @@ class DataTypes:
         if upper_resolution.unit in {"YEAR", "MONTH"}:
             return YearMonthIntervalType()
         return DayTimeIntervalType()
+
+
+def from_arrow_type(arrow_type: pa.DataType, nullable: bool = True) -> DataType:
+    """The type for columns of an Arrow type."""
+    return data_type(t.from_arrow(arrow_type, nullable))
+
+
+def to_arrow_type(data_type: DataType) -> pa.DataType:
+    """How values of a type are kept in a column."""
+    return sql_type(data_type).to_arrow()
+
+
+def create_arrow_schema(field_names: Sequence[str], field_types: Sequence[DataType]) -> pa.Schema:
+    """Names and types as Arrow has them."""
+    return pa.schema(
+        [
+            pa.field(n, sql_type(k).to_arrow(), nullable=sql_type(k).nullable)
+            for n, k in zip(field_names, field_types, strict=True)
+        ]
+    )

@@ -62,7 +62,7 @@ def rank(t: Translator, node: p.Rank) -> PhysicalStream:
 
 
 def _top_n(t: Translator, node: p.Node, source: p.Node, what: p.Rank) -> PhysicalStream:
-    from lesto.taskmanager.operators.sql.rank import TopN
+    from lesto.taskmanager.operators.sql.rank_plan import TopN
 
     top = TopN(
         partition=what.partition,
@@ -71,7 +71,6 @@ def _top_n(t: Translator, node: p.Node, source: p.Node, what: p.Rank) -> Physica
         start=what.start,
         end=what.end,
         with_rank=bool(what.rank_name),
-        inserts=t.kinds(source) == INSERT,
         give_before="UB" in t.kinds(node),
         row_key=_row_key(source),
         ttl_ms=t.ttl_ms,
@@ -79,9 +78,10 @@ def _top_n(t: Translator, node: p.Node, source: p.Node, what: p.Rank) -> Physica
     )
     stream = t.input(source)
     schema = physical_schema(what.schema)
-    return t.add(
-        node, "Rank", "rank:TopNOperator", (top, schema), [(stream, hashed(what.partition))], schema
-    )
+    inserts = t.kinds(source) == INSERT
+    operator = "rank:TopNOperator" if inserts else "rank_update:TopNUpdateOperator"
+    inputs = [(stream, hashed(what.partition))]
+    return t.add(node, "Rank", operator, (top, schema), inputs, schema)
 
 
 @translates(p.Deduplicate)
