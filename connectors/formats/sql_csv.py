@@ -187,30 +187,9 @@ class SqlCsvFormat(DeserializationSchema, SerializationSchema):
         return row
 
     def _reader(self, kind: SqlType, *, lenient: bool) -> Callable[[str], Any]:
-        literal, between = self.options.null_literal, self.options.array_delimiter
+        literal = self.options.null_literal
         empty_is_null = not kind.is_in(CHARACTER)
-        if kind.root is TypeRoot.ARRAY:
-            inner = self._reader(kind.element, lenient=lenient)
-
-            def convert(text: str) -> Any:
-                return [inner(part) for part in text.split(between)]
-
-        elif kind.root is TypeRoot.ROW:
-            inners = [self._reader(c, lenient=lenient) for c in kind.children]
-
-            def convert(text: str) -> Any:
-                parts = text.split(between)
-                if len(parts) != len(inners):
-                    msg = f"{text!r:.100} has {len(parts)} fields, not {len(inners)}"
-                    raise ValueError(msg)
-                read = zip(kind.names, inners, parts, strict=True)
-                return {name: f(part) for name, f, part in read}
-
-        elif kind.root in {TypeRoot.MAP, TypeRoot.MULTISET}:
-            msg = f"CSV has no values of {kind.summary()}"
-            raise SchemaMismatchError(msg, remedy="use the format json")
-        else:
-            convert = reader(kind)
+        convert = self._converter(kind, lenient=lenient)
 
         def read(text: str) -> Any:
             if text == literal or (empty_is_null and not text):
@@ -223,6 +202,27 @@ class SqlCsvFormat(DeserializationSchema, SerializationSchema):
                 raise
 
         return read
+
+    def _converter(self, kind: SqlType, *, lenient: bool) -> Callable[[str], Any]:
+        between = self.options.array_delimiter
+        if kind.root in {TypeRoot.MAP, TypeRoot.MULTISET}:
+            msg = f"CSV has no values of {kind.summary()}"
+            raise SchemaMismatchError(msg, remedy="use the format json")
+        inners = [self._reader(c, lenient=lenient) for c in kind.children]
+        if kind.root is TypeRoot.ARRAY:
+            return lambda text: [inners[0](part) for part in text.split(between)]
+        if kind.root is not TypeRoot.ROW:
+            return reader(kind)
+
+        def row(text: str) -> Any:
+            parts = text.split(between)
+            if len(parts) != len(inners):
+                msg = f"{text!r:.100} has {len(parts)} fields, not {len(inners)}"
+                raise ValueError(msg)
+            read = zip(kind.names, inners, parts, strict=True)
+            return {name: f(part) for name, f, part in read}
+
+        return row
 
     # ------------------------------------------------------------------------------- writing
 

@@ -162,7 +162,7 @@ def _plain(kind: SqlType) -> pa.DataType | None:
 
 
 def _is_plain(kind: SqlType) -> bool:
-    return _plain(kind) == kind.to_arrow()
+    return bool(_plain(kind) == kind.to_arrow())
 
 
 def _has_decimals(kind: SqlType) -> bool:

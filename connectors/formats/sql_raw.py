@@ -94,7 +94,7 @@ class SqlRawFormat(DeserializationSchema, SerializationSchema):
     def encode(self, batch: Batch) -> list[Payload]:
         """A message a row; NULL is a null message."""
         assert isinstance(batch, ColumnarBatch)
-        values = batch.data.column(0).to_pylist()
+        values: list[Any] = batch.data.column(0).to_pylist()
         if self.kind.is_in(BINARY_STRING):
             return values
         if self.kind.is_in(CHARACTER):

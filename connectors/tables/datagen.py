@@ -118,6 +118,7 @@ class _Columns:
             past = self.get(path, "max-past", timedelta, timedelta(0))
             return Now(kind, int(past / timedelta(milliseconds=1)), seed)
         arrow = kind.to_arrow()
+        names: tuple[str, ...]
         match kind.root:
             case TypeRoot.ROW:
                 inner = zip(kind.names, kind.children, strict=True)

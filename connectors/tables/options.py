@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from lesto.common.errors import did_you_mean
 from lesto.common.option_types import ConfigOption, InvalidOptionError, format_value
@@ -13,8 +13,6 @@ from lesto.connectors.errors import (
     MissingTableOptionError,
     UnknownTableOptionError,
 )
-
-T = TypeVar("T")
 
 CONNECTOR: Final = ConfigOption("connector", str, "", "Name of the connector.")
 SCAN_PARALLELISM: Final = ConfigOption(
@@ -101,7 +99,7 @@ class TableOptions(Mapping[str, str]):
         """Whether it is set."""
         return any(key in self._given for key in (option.key, *option.aliases))
 
-    def of(self, option: ConfigOption[T]) -> T:
+    def of(self, option: ConfigOption[Any]) -> Any:
         """Its value, or its default.
 
         Raises:
@@ -112,7 +110,7 @@ class TableOptions(Mapping[str, str]):
                 return _parsed(option, self._given[key], self.table)
         return option.default
 
-    def needed(self, option: ConfigOption[T]) -> Any:
+    def needed(self, option: ConfigOption[Any]) -> Any:
         """Its value.
 
         Raises:
@@ -135,7 +133,7 @@ class TableOptions(Mapping[str, str]):
         return InvalidTableOptionError(msg, remedy=remedy)
 
 
-def _parsed(option: ConfigOption[T], text: str, table: str) -> T:
+def _parsed(option: ConfigOption[Any], text: str, table: str) -> Any:
     try:
         return option.parse(text)
     except InvalidOptionError as error:
