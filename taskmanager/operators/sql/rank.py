@@ -1,13 +1,11 @@
-"""Top-N: of each partition the rows whose rank is within a range, kept up to date.
+"""Top-N of rows that only come: of each partition the rows whose rank is within a range.
 
 Per batch the rows of the partitions it touches are sorted once, with ranks before and after, and
-what differs is given. Of input that only inserts a partition keeps the rows that may be ranked; most
-rows of a batch are seen to be too late in the order before anything else is looked at.
-"""  # noqa: E501
+what differs is given. A partition keeps the rows that are ranked; most rows of a batch are seen to
+be too late in the order before anything else is looked at.
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,49 +14,18 @@ from lesto.common.elements import MAX_TIMESTAMP, Batch, ColumnarBatch
 from lesto.kernels import jit
 from lesto.kernels.partition import take_array, take_batch
 from lesto.sql.settings import SqlSettings
-from lesto.taskmanager.operators.sql.base import SqlOperator, signs
+from lesto.taskmanager.operators.sql.base import SqlOperator
 from lesto.taskmanager.operators.sql.rank_bounds import Bounds
 from lesto.taskmanager.operators.sql.rank_changes import RankChanges, Rows
 from lesto.taskmanager.operators.sql.rank_order import Ranks, Sorted, sorted_rows
+from lesto.taskmanager.operators.sql.rank_plan import TopN
 from lesto.taskmanager.operators.sql.rank_rows import (
     RESULT_ROWS_MAX,
-    Flags,
     Ids,
     KeyedRows,
     Numbered,
 )
-from lesto.taskmanager.operators.sql.sort_order import Order, is_lasting, lead_words, sort_words
-
-
-@dataclass(frozen=True, slots=True)
-class TopN:
-    """What is ranked.
-
-    Attributes:
-        partition: positions of the partition's columns.
-        order: of its rows; what is equal goes by arrival.
-        function: ROW_NUMBER, RANK or DENSE_RANK.
-        start: first rank that is given, from 1.
-        end: last rank that is given.
-        with_rank: whether the rank is the last column of what is given.
-        inserts: whether input only inserts.
-        give_before: whether updates are wanted with UB.
-        row_key: a unique key of the input, None if there is none.
-        ttl_ms: of idle rows, 0 for good.
-        final: whether only the ranks at the end of the input are given.
-    """
-
-    partition: tuple[int, ...]
-    order: tuple[Order, ...]
-    function: str
-    start: int
-    end: int
-    with_rank: bool
-    inserts: bool
-    give_before: bool
-    row_key: tuple[int, ...] | None = None
-    ttl_ms: int = 0
-    final: bool = False
+from lesto.taskmanager.operators.sql.sort_order import is_lasting, lead_words, sort_words
 
 
 class TopNOperator(SqlOperator):
@@ -89,11 +56,10 @@ class TopNOperator(SqlOperator):
             top.with_rank,
             top.give_before,
             top.row_key,
-            top.inserts,
+            inserts=True,
         )
-        self._missing = self.context.metrics.counter("num_retractions_without_row")
         self._bounds: Bounds | None = None
-        if top.inserts and top.order and is_lasting(schema.field(top.order[0].index).type):
+        if top.order and is_lasting(schema.field(top.order[0].index).type):
             types = [schema.field(i).type for i in top.partition]
             self._bounds = Bounds(types, top.function, top.end, len(top.order) > 1)
 
@@ -104,17 +70,6 @@ class TopNOperator(SqlOperator):
         if rows.expire(self.context.clock) and self._bounds is not None:
             self._bounds.clear()
         data = batch.data
-        if top.inserts:
-            self._insert(data)
-        elif top.final:
-            self._change(data, signs(batch.kinds, data.num_rows) > 0, None)
-        else:
-            self._update(data, signs(batch.kinds, data.num_rows) > 0)
-
-    # ------------------------------------------------------------------ input that only inserts
-
-    def _insert(self, data: pa.RecordBatch) -> None:
-        top, rows = self._top, self._rows
         keys = [data.column(i) for i in top.partition]
         bounds = self._bounds
         chosen: Ids | None = None
@@ -186,57 +141,6 @@ class TopNOperator(SqlOperator):
         found = self._changes.between(ranked, old_ranks, new_ranks, rows)
         if found is not None:
             self.emit(pa.RecordBatch.from_arrays(found[0], schema=self._schema), found[1])
-
-    # ------------------------------------------------------------------ input with changes
-
-    def _update(self, data: pa.RecordBatch, adds: Flags) -> None:
-        top, rows = self._top, self._rows
-        found = rows.numbered([data.column(i) for i in top.partition], data.num_rows)
-        numbers, ids = rows.stored(found)
-        ranked, _ = self._sorted(data, None, found, numbers, ids)
-        old = len(ids)
-        gone_ids, gone_rows, new_ids = self._change(data, adds, found, keep=True)
-        alive = np.ones(old + data.num_rows, np.bool_)
-        alive[old:] = adds
-        alive[:old][np.isin(ids, gone_ids)] = False
-        alive[old + gone_rows] = False
-        new_ranks = ranked.ranks(top.function, alive)
-        self._give(ranked, new_ranks, ids, data, np.arange(data.num_rows) + old)
-        rows.remove(gone_ids)
-        rows.remove(new_ids[gone_rows])
-
-    def _change(
-        self, data: pa.RecordBatch, adds: Flags, found: Numbered | None, *, keep: bool = False
-    ) -> tuple[Ids, Ids, Ids]:
-        """Add rows and find those that are taken back, which are removed unless ``keep``.
-
-        Returns:
-            Ids taken back that were there before, rows of the batch taken back within it, and
-            the id of each row of the batch, -1 of those that take back.
-        """
-        rows = self._rows
-        plus, minus = np.flatnonzero(adds), np.flatnonzero(~adds)
-        hashes = None if found is None or not self._top.partition else found.row_hashes
-        whole = not len(minus)
-        new = rows.add(
-            data if whole else take_batch(data, plus),
-            hashes if whole or hashes is None else hashes[plus],
-        )
-        new_ids = np.full(data.num_rows, -1, np.int64)
-        new_ids[plus] = new
-        if whole:
-            none = np.zeros(0, np.int64)
-            return none, none, new_ids
-        gone = rows.find(take_batch(data, minus), None if hashes is None else hashes[minus])
-        self._missing.inc(int((gone < 0).sum()))
-        gone = gone[gone >= 0]
-        if not keep:
-            rows.remove(gone)
-            return gone, np.zeros(0, np.int64), new_ids
-        fresh = np.isin(gone, new)
-        order = np.argsort(new)
-        within = plus[order[np.searchsorted(new[order], gone[fresh])]]
-        return gone[~fresh], within, new_ids
 
     # ------------------------------------------------------------------ the end of bounded input
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pat
 
 from lesto.common.elements import RowKinds
 from lesto.kernels.index import HashIndex
@@ -56,12 +57,17 @@ class Rows:
 
 @dataclass(slots=True)
 class _Pairs:
-    """Rows before and after, by number, -1 for none, with their ranks."""
+    """Rows before and after, by number, -1 for none, with their ranks.
+
+    Attributes:
+        out: where the row before is ranked no more.
+    """
 
     before: Ids
     after: Ids
     old_ranks: Ranks
     new_ranks: Ranks
+    out: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> _Pairs:
         return _Pairs(
@@ -69,7 +75,11 @@ class _Pairs:
             self.after[chosen],
             self.old_ranks[chosen],
             self.new_ranks[chosen],
+            self.out[chosen],
         )
+
+    def __len__(self) -> int:
+        return len(self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,8 @@ class RankChanges:
         else:
             differs = (was != now) | (was & (old != new)) if self.with_rank else was != now
             at = np.flatnonzero(differs)
-            pairs = _Pairs(np.where(was[at], at, -1), np.where(now[at], at, -1), old[at], new[at])
+            before, after = np.where(was[at], at, -1), np.where(now[at], at, -1)
+            pairs = _Pairs(before, after, old[at], new[at], ~now[at])
         if not len(pairs.before):
             return None
         return self._given(pairs, rows)
@@ -134,28 +145,22 @@ class RankChanges:
             np.full(len(codes), -1, np.int64),
             codes % base,
             codes % base,
+            np.zeros(len(codes), np.bool_),
         )
         pairs.before[np.searchsorted(codes, code_before)] = before
         pairs.after[np.searchsorted(codes, code_after)] = after
-        differs = pairs.before != pairs.after
-        if self.give_before or self.row_key is None:
-            return pairs[differs]
-        # Who tells rows by their own key must hear of those that are ranked no more.
-        out = differs & (pairs.before >= 0) & (pairs.after >= 0)
-        out &= ~now[np.where(pairs.before >= 0, pairs.before, 0)]
-        gone = np.flatnonzero(out)
-        rest = np.flatnonzero(differs)
-        both = pairs[np.concatenate([gone, rest])]
-        both.after[: len(gone)] = -1
-        return both
+        pairs.out = (pairs.before >= 0) & ~now[np.where(pairs.before >= 0, pairs.before, 0)]
+        return pairs[pairs.before != pairs.after]
 
     def _given(self, pairs: _Pairs, rows: Rows) -> tuple[list[pa.Array], RowKinds | None] | None:
         whole, at = rows.gather(np.concatenate([pairs.before, pairs.after]))
         n = len(pairs.before)
-        pairs = _Pairs(at[:n], at[n:], pairs.old_ranks, pairs.new_ranks)
-        if self.row_key is not None and not self.inserts:
+        pairs = _Pairs(at[:n], at[n:], pairs.old_ranks, pairs.new_ranks, pairs.out)
+        if not self.inserts:
             pairs = _paired(pairs, whole, self.row_key)
         pairs = _without_equal(pairs, whole, ranked=self.with_rank)
+        if self.row_key is not None and not self.give_before:
+            pairs = _with_lost(pairs, whole, self.row_key)
         source, kinds, ranks = _laid_out(pairs, give_before=self.give_before)
         if not len(source):
             return None
@@ -187,12 +192,12 @@ def given_pairs(
         before: int64[k], rows that were, -1 for none.
         after: int64[k], what they are now, -1 for none.
         give_before: whether updates are wanted with UB.
-        row_key: a row that goes and one that comes with the same values here are an update.
+        row_key: a row that goes and one that comes with the same values here are an update; None:
+            there is no such key.
     """
     same = np.zeros(len(before), np.int64)
-    pairs = _Pairs(before, after, same, same.copy())
-    if row_key is not None:
-        pairs = _paired(pairs, whole, row_key)
+    pairs = _Pairs(before, after, same, same.copy(), after < 0)
+    pairs = _paired(pairs, whole, row_key)
     source, kinds, _ = _laid_out(
         _without_equal(pairs, whole, ranked=False), give_before=give_before
     )
@@ -231,23 +236,57 @@ def _without_equal(pairs: _Pairs, whole: pa.RecordBatch, *, ranked: bool) -> _Pa
     return pairs[stays]
 
 
-def _paired(pairs: _Pairs, whole: pa.RecordBatch, key: tuple[int, ...]) -> _Pairs:
-    """A row that goes and one of the same key that comes are an update."""
+def _with_lost(pairs: _Pairs, whole: pa.RecordBatch, key: tuple[int, ...]) -> _Pairs:
+    """Deletes of rows whose rank another row has now.
+
+    Who tells rows by a key of their own, and gets no UB, must hear that they are ranked no more.
+    """
+    at = np.flatnonzero(pairs.out & (pairs.before >= 0) & (pairs.after >= 0))
+    if not len(at):
+        return pairs
+    some = whole.select(list(key))
+    same = equal_rows(take_batch(some, pairs.before[at]), take_batch(some, pairs.after[at]))
+    at = at[~same]
+    both = pairs[np.concatenate([at, np.arange(len(pairs))])]
+    both.after[: len(at)] = -1
+    return both
+
+
+def _paired(pairs: _Pairs, whole: pa.RecordBatch, key: tuple[int, ...] | None) -> _Pairs:
+    """A row that goes and one of the same key that comes are an update; without key, equal rows."""
     goes = np.flatnonzero((pairs.before >= 0) & (pairs.after < 0))
     comes = np.flatnonzero((pairs.before < 0) & (pairs.after >= 0))
     if not len(goes) or not len(comes):
         return pairs
+    if key is None:
+        if any(pat.is_nested(kind) for kind in whole.schema.types):
+            return pairs
+        key = tuple(range(whole.num_columns))
     some = whole.select(list(key))
-    source = np.concatenate([pairs.before[goes], pairs.after[comes]])
-    columns = take_batch(some, source).columns
+    columns = take_batch(some, np.concatenate([pairs.before[goes], pairs.after[comes]])).columns
     index = HashIndex([c.type for c in columns])
     numbers, _ = index.lookup_or_insert(columns, key_hashes(columns))
-    of_key = np.full(index.slot_bound, -1, np.int64)
-    of_key[numbers[: len(goes)]] = goes
-    partner = of_key[numbers[len(goes) :]]
-    met = partner >= 0
-    pairs.after[partner[met]] = pairs.after[comes[met]]
-    pairs.new_ranks[partner[met]] = pairs.new_ranks[comes[met]]
+    # The n-th row of a key that goes meets the n-th one that comes.
+    keys = index.slot_bound
+    going, coming = _counted(numbers[: len(goes)], keys), _counted(numbers[len(goes) :], keys)
+    order = np.argsort(going)
+    at = np.searchsorted(going[order], coming)
+    at = order[np.minimum(at, len(order) - 1)]
+    met = going[at] == coming
+    partner = goes[at[met]]
+    pairs.after[partner] = pairs.after[comes[met]]
+    pairs.new_ranks[partner] = pairs.new_ranks[comes[met]]
     stays = np.ones(len(pairs.before), np.bool_)
     stays[comes[met]] = False
     return pairs[stays]
+
+
+def _counted(numbers: Ids, keys: int) -> Ids:
+    """Numbers, made distinct by how often each has occurred before."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    found = np.empty(len(numbers), np.int64)
+    since = np.repeat(first, np.diff(np.append(first, len(numbers))))
+    found[order] = np.arange(len(numbers)) - since
+    return found * keys + numbers

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lesto.sql.settings import SqlSettings
-from lesto.taskmanager.operators.sql.rank import TopN, TopNOperator
+from lesto.taskmanager.operators.sql.rank import TopNOperator
+from lesto.taskmanager.operators.sql.rank_plan import TopN
+from lesto.taskmanager.operators.sql.rank_update import TopNUpdateOperator
 from lesto.taskmanager.operators.sql.sort_order import Order
 from tests.support.hypothesis_profiles import examples
 from tests.support.sql_operators import Change, SqlHarness, table_of
@@ -71,16 +73,22 @@ def top_n(**changes: Any) -> TopN:
         "start": 1,
         "end": 2,
         "with_rank": False,
-        "inserts": True,
         "give_before": True,
     }
     return TopN(**{**values, **changes})
 
 
-def harness(top: TopN, directory: Any, **more: Any) -> SqlHarness:
+def harness(top: TopN, directory: Any, spare: int | None = None, **more: Any) -> SqlHarness:
+    """Of rows that change if there is a number of spare ones, else of rows that only come."""
     schema = RANKED if top.with_rank else SCHEMA
+
+    def make() -> TopNOperator | TopNUpdateOperator:
+        if spare is None:
+            return TopNOperator(SqlSettings(), top, schema)
+        return TopNUpdateOperator(SqlSettings(), top, schema, spare)
+
     return SqlHarness(
-        lambda: TopNOperator(SqlSettings(), top, schema),
+        make,
         [SCHEMA],
         directory,
         keys=top.partition,
@@ -182,6 +190,7 @@ def steps(draw_rows: list[tuple[Any, ...]], rng: random.Random) -> list[list[Cha
     partition=st.sampled_from([(0,), ()]),
     before=st.booleans(),
     keyed=st.booleans(),
+    spare=st.sampled_from([0, 1, 50]),
     seed=st.integers(0, 1000),
 )
 def test_of_changes(
@@ -193,6 +202,7 @@ def test_of_changes(
     partition: Any,
     before: bool,
     keyed: bool,
+    spare: int,
     seed: int,
     tmp_path_factory: Any,
 ) -> None:
@@ -204,10 +214,9 @@ def test_of_changes(
         function=function,
         with_rank=with_rank,
         give_before=before or not keyed,
-        inserts=False,
         row_key=(3,) if keyed else None,
     )
-    runner = harness(top, tmp_path_factory.mktemp("t"))
+    runner = harness(top, tmp_path_factory.mktemp("t"), spare)
     live: list[tuple[Any, ...]] = []
     for batch in steps(rows, random.Random(seed)):
         if not batch:
@@ -223,17 +232,19 @@ def test_of_changes(
 
 
 @pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
-@pytest.mark.parametrize("inserts", [True, False])
+@pytest.mark.parametrize("spare", [None, 0, 50])
 def test_goes_on_behind_a_restore_at_other_parallelisms(
-    backend: str, inserts: bool, tmp_path: Any
+    backend: str, spare: int | None, tmp_path: Any
 ) -> None:
-    top = top_n(inserts=inserts, with_rank=True, end=3)
+    top = top_n(with_rank=True, end=3)
     rng = random.Random(3)
     rows = [(rng.choice("abcdefgh"), rng.randrange(9), "x", i) for i in range(120)]
     given: list[Change] = []
     saved = None
     for at, parallelism in enumerate((2, 1, 3)):
-        runner = harness(top, tmp_path, parallelism=parallelism, backend=backend, restore=saved)
+        runner = harness(
+            top, tmp_path, spare, parallelism=parallelism, backend=backend, restore=saved
+        )
         for start in range(at * 40, at * 40 + 40, 10):
             runner.feed([("+I", r) for r in rows[start : start + 10]])
         given += runner.given()
@@ -243,8 +254,8 @@ def test_goes_on_behind_a_restore_at_other_parallelisms(
 
 
 def test_equal_rows_are_taken_back_one_at_a_time(tmp_path: Any) -> None:
-    top = top_n(inserts=False, end=5)
-    runner = harness(top, tmp_path)
+    top = top_n(end=5)
+    runner = harness(top, tmp_path, 2)
     row = ("a", 1, "x", 7)
     assert runner.feed([("+I", row), ("+I", row)]) == [("+I", row), ("+I", row)]
     assert runner.feed([("-D", row)]) == [("-D", row)]
@@ -272,16 +283,21 @@ def test_shifted_rows_are_updated_with_their_rank(tmp_path: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("inserts", [True, False])
-def test_bounded_input_gives_the_last_ranks_alone(inserts: bool, tmp_path: Any) -> None:
-    top = top_n(inserts=inserts, final=True, with_rank=True)
+def test_bounded_input_gives_the_last_ranks_alone(tmp_path: Any) -> None:
+    top = top_n(final=True, with_rank=True)
     runner = harness(top, tmp_path)
     rows = [("a", 1, "x", 0), ("a", 3, "x", 1), ("b", 1, "x", 2), ("a", 2, "x", 3)]
     for row in rows:
         assert runner.feed([("+I", row)]) == []
-    gone: list[Any] = []
-    if not inserts:
-        assert runner.feed([("-D", rows[1])]) == []
-        gone = [rows[1]]
-    left = [r for r in rows if r not in gone]
-    assert sorted(table_of(runner.end()).elements(), key=repr) == model(left, top)
+    assert sorted(table_of(runner.end()).elements(), key=repr) == model(rows, top)
+
+
+def test_a_head_is_filled_up_and_cut_in_the_order_of_arrival(tmp_path: Any) -> None:
+    top = top_n(partition=(), end=1)
+    runner = harness(top, tmp_path, 0)
+    rows = [("a", n, "x", i) for i, n in enumerate([5, 5, 5, 4, 4, 4, 9])]
+    runner.feed([("+I", r) for r in rows])
+    shown = []
+    for row in (rows[6], *rows[:5]):
+        shown.append(runner.feed([("-D", row)])[-1][1][3])
+    assert shown == [0, 1, 2, 3, 4, 5]
