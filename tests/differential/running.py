@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lesto.client.datastream.data_stream import DataStream
+from lesto.client.jobmanager_client import ENDED_STATES, JobManagerClient
 from lesto.client.table.catalog.manager import CatalogManager
 from lesto.client.table.plan.physical.basic import changelog_rows
 from lesto.client.table.plan.physical.translator import Translator
@@ -149,6 +150,32 @@ def check(query: Query, found: Counter[str]) -> str:
     return difference(wanted(query), found)
 
 
+def told(way: Any, cluster: Any, queries: list[Query], folder: Path, **how: Any) -> dict[str, str]:
+    """Run a job; if it fails, each of its queries, for whose fault it is. What is wrong, by query."""
+    try:
+        (folder / "together").mkdir()
+        return way(cluster, queries, folder / "together", **how)
+    except Exception as error:
+        _cancel_all(cluster)
+        wrong = {}
+        for query in queries:
+            own = folder / query.name
+            own.mkdir()
+            try:
+                wrong |= way(cluster, [query], own, **how)
+            except Exception as alone:
+                _cancel_all(cluster)
+                wrong[query.name] = f"{type(alone).__name__}: {alone}"
+        return wrong or {"all together": f"{type(error).__name__}: {error}"}
+
+
+def _cancel_all(cluster: Any) -> None:
+    with JobManagerClient(cluster.address, cluster.token) as client:
+        for job in client.jobs():
+            if job.state not in ENDED_STATES:
+                client.cancel(job.job_id)
+
+
 def straight(cluster: Any, queries: list[Query], folder: Path) -> dict[str, str]:
     """To the end at parallelism 1: what is wrong, by query."""
     env = environment(cluster, parallelism=1, **queries[0].options)
@@ -178,6 +205,8 @@ def stopped_and_restored(
            "state.backend.type": backends[0], **queries[0].options},
     )  # fmt: skip
     queries = [q for q in queries if q.tables]  # what only computes is done before it is stopped
+    if not queries:
+        return {}
     read_tables = set.union(*(q.tables for q in queries)) & set(tables())
     build(env, planner(folder, hold=HOLD, marker=marker, pause_ms=PAUSE_MS), queries, output)
     with env.execute_async("stopped") as job:
