@@ -27,6 +27,7 @@ GROUPS: Final = ("groups", "texts", "rowkeys", "aggregates", "hashing", "hashind
 _OPS: Final = {"sum": 0, "min": 1, "max": 2, "first": 3, "last": 4}
 _ALL: Final = np.zeros(0, np.uint8)
 _ADDED: Final = np.zeros(0, np.int8)
+_NO_MASKS: Final = np.zeros(0, np.int64)
 
 
 class Touched:
@@ -53,29 +54,70 @@ class Touched:
         return rows[:found]
 
 
-def admit(slots: Slots, signs: Signs, counts: Slots, dirty: Flags) -> int:
+def admit(slots: Slots, signs: Signs, counts: Slots, width: int, dirty: Flags) -> int:
     """Count rows by sign; ``slots`` becomes -1 where a row takes back from nothing.
+
+    Args:
+        slots: int64[n], changed.
+        signs: int8[n].
+        counts: int64[m * width]; the first of each slot is that of its rows.
+        width: counts a slot.
+        dirty: uint8[m].
 
     Returns:
         How many rows were skipped so.
     """
-    _check(slots, counts, dirty)
-    skipped: int = native("groups").admit(slots, arrow.loopable(signs, np.int8), counts, dirty)
+    _check(slots, counts[::width], dirty)
+    skipped: int = native("groups").admit(
+        slots, arrow.loopable(signs, np.int8), counts, width, dirty
+    )
     return skipped
 
 
-def count_signed(
-    slots: Slots, validity: Flags | None, signs: Signs, acc: Slots, dirty: Flags
+def count_masks(
+    slots: Slots,
+    masks: Slots | None,
+    base: int,
+    columns: Slots,
+    signs: Signs | None,
+    counts: Slots,
+    width: int,
+    dirty: Flags,
 ) -> None:
-    """Count rows by sign, those that are not null."""
-    _check(slots, acc, dirty)
-    native("groups").count_signed(
+    """Count rows in several counts of their slots at once.
+
+    Args:
+        slots: int64[n].
+        masks: int64[n], bits of a row; None: none but ``base``.
+        base: bits of all rows.
+        columns: int64[bits], the count that each bit names, -1 for none.
+        signs: int8[n] or None.
+        counts: int64[m * width].
+        width: counts a slot.
+        dirty: uint8[m].
+    """
+    _check(slots, counts[::width], dirty)
+    native("groups").count_masks(
         arrow.loopable(slots, np.int64),
-        _flags(validity),
-        arrow.loopable(signs, np.int8),
-        acc,
+        _NO_MASKS if masks is None else arrow.loopable(masks, np.int64),
+        base,
+        columns,
+        _ADDED if signs is None else arrow.loopable(signs, np.int8),
+        counts,
+        width,
         dirty,
     )
+
+
+def add_counts(
+    slots: Slots, values: Slots, counts: Slots, width: int, column: int, dirty: Flags
+) -> None:
+    """Add numbers to one count of the slots."""
+    _check(slots, counts[::width], dirty)
+    native("groups").add_counts(
+        arrow.loopable(slots, np.int64), arrow.loopable(values, np.int64), counts, width, column,
+        dirty,
+    )  # fmt: skip
 
 
 def sum_signed(

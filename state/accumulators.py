@@ -41,12 +41,20 @@ class AccumulatorSpec:
         kind: how values are folded; a count has no null, all others start as null.
         dtype: what is kept; a count is int64.
         type: Arrow type of the values, for those who read snapshots; None: that of the dtype.
+        width: of a count, how many there are side by side.
     """
 
     name: str
     kind: AccumulatorKind
     dtype: AccumulatorType = "int64"
     type: pa.DataType | None = field(default=None, compare=False)
+    width: int = 1
+
+
+def spec_of(described: Sequence[Any], kind: pa.DataType | None = None) -> AccumulatorSpec:
+    """What a snapshot says of an accumulator: name, kind, dtype, and a width other than 1."""
+    name, how, dtype, *width = described
+    return AccumulatorSpec(name, how, dtype, kind, *width)
 
 
 class Accumulator:
@@ -62,7 +70,7 @@ class Accumulator:
     __slots__ = ("seen", "spec", "values")
 
     #: Words a slot.
-    width = 1
+    width: int = 1
 
     def __init__(self, spec: AccumulatorSpec, size: int) -> None:
         self.spec = spec
@@ -90,6 +98,29 @@ class Accumulator:
         """Values of some slots, ``width`` words each, and which have had one; None: all."""
         seen = None if self.spec.kind == "count" else self.seen[slots]
         return self.values[slots], seen
+
+
+class CountsAccumulator(Accumulator):
+    """Several counts a slot, side by side: ``values`` is int64[width * m]."""
+
+    __slots__ = ("width",)
+
+    def __init__(self, spec: AccumulatorSpec, size: int) -> None:
+        self.width = spec.width
+        super().__init__(spec, size)
+
+    def reset(self, slots: Slots) -> None:
+        """Empty some slots."""
+        self.values.reshape(-1, self.width)[slots] = 0
+
+    def gather(self, slots: Slots) -> tuple[npt.NDArray[Any], Flags | None]:
+        """The counts of some slots, side by side."""
+        return self.rows(slots).reshape(-1), None
+
+    def rows(self, slots: Slots) -> npt.NDArray[np.int64]:
+        """The counts of some slots, int64[n, width]."""
+        found: npt.NDArray[np.int64] = self.values.reshape(-1, self.width)[slots]
+        return found
 
 
 class DecimalAccumulator(Accumulator):
@@ -182,6 +213,8 @@ class TextAccumulator(Accumulator):
 
 def accumulator(spec: AccumulatorSpec, size: int) -> Accumulator:
     """An empty accumulator for so many slots."""
+    if spec.width > 1:
+        return CountsAccumulator(spec, size)
     kinds = {"decimal128": DecimalAccumulator, "text": TextAccumulator}
     return kinds.get(spec.dtype, Accumulator)(spec, size)
 
@@ -205,7 +238,7 @@ class RowCodec:
             if acc.spec.dtype == "text":
                 continue
             values, seen = acc.gather(slots)
-            packed[f"v{i}"] = values if acc.width == 1 else values.reshape(-1, 2)
+            packed[f"v{i}"] = values if acc.width == 1 else values.reshape(-1, acc.width)
             if seen is not None:
                 packed[f"s{i}"] = seen
         if not self._texts:
@@ -263,7 +296,7 @@ class RowCodec:
             if acc.width == 1:
                 acc.values[slots] = packed[f"v{i}"]
             else:
-                acc.values.reshape(-1, 2)[slots] = packed[f"v{i}"]
+                acc.values.reshape(-1, acc.width)[slots] = packed[f"v{i}"]
             if len(acc.seen):
                 acc.seen[slots] = packed[f"s{i}"]
 
@@ -283,6 +316,9 @@ class RowCodec:
                 continue
             absent = None if spec.kind == "count" else packed[f"s{i}"] == 0
             plain = np.ascontiguousarray(packed[f"v{i}"])
+            if spec.width > 1:
+                columns.append(pa.FixedSizeListArray.from_arrays(plain.reshape(-1), spec.width))
+                continue
             if spec.dtype == "decimal128":
                 bitmap = None if absent is None else arrow.pack_bits(~absent)
                 columns.append(
@@ -297,7 +333,7 @@ def shown_type(spec: AccumulatorSpec) -> pa.DataType:
     """The Arrow type as which an accumulator is shown to those who read snapshots."""
     match spec.dtype:
         case "int64":
-            return pa.int64()
+            return pa.int64() if spec.width == 1 else pa.list_(pa.int64(), spec.width)
         case "float64":
             return pa.float64()
         case "decimal128":
@@ -314,6 +350,8 @@ def row_fields(accumulators: Sequence[AccumulatorSpec]) -> list[Any]:
             continue
         if spec.dtype == "decimal128":
             fields.append((f"v{i}", "<i8", (2,)))
+        elif spec.width > 1:
+            fields.append((f"v{i}", "<i8", (spec.width,)))
         else:
             fields.append((f"v{i}", "<i8" if spec.dtype == "int64" else "<f8"))
         if spec.kind != "count":

@@ -230,7 +230,7 @@ class StateTable:
         return {
             "format": _FORMAT,
             "key_schema": d.key_schema.remove_metadata().serialize().to_pybytes(),
-            "accumulators": [[a.name, a.kind, a.dtype] for a in d.accumulators],
+            "accumulators": [_described(a) for a in d.accumulators],
             "namespaced": d.namespaced,
             "window_ms": d.window_ms,
             **_types_of(d.accumulators),
@@ -340,6 +340,10 @@ class TableKeys:
         if self.namespaces is not None:
             columns = [*columns, pa.array(self.namespaces)]
         return binary(*keycodec.encode_rows(columns))
+
+
+def _described(a: AccumulatorSpec) -> list[Any]:
+    return [a.name, a.kind, a.dtype, *([a.width] if a.width > 1 else [])]
 
 
 def _types_of(accumulators: Sequence[AccumulatorSpec]) -> dict[str, Any]:

@@ -29,18 +29,21 @@ def touch(slots: Any, stamps: Any, epoch: Any, rows: Any) -> Any:
     return count
 
 
-@kernel(f"int64({_I}, {_F}, {_I}, {_U})")
-def admit(slots: Any, signs: Any, counts: Any, dirty: Any) -> Any:
-    """Count rows by sign. A row that takes back from nothing is skipped: its slot becomes -1."""
+@kernel(f"int64({_I}, {_F}, {_I}, int64, {_U})")
+def admit(slots: Any, signs: Any, counts: Any, width: Any, dirty: Any) -> Any:
+    """Count rows by sign in the first of ``width`` counts a slot.
+
+    A row that takes back from nothing is skipped: its slot becomes -1.
+    """
     skipped = 0
     for i in range(slots.size):
         s = slots[i]
         if s < 0:
             continue
         if signs[i] > 0:
-            counts[s] += 1
-        elif counts[s] > 0:
-            counts[s] -= 1
+            counts[s * width] += 1
+        elif counts[s * width] > 0:
+            counts[s * width] -= 1
         else:
             slots[i] = -1
             skipped += 1
@@ -49,13 +52,42 @@ def admit(slots: Any, signs: Any, counts: Any, dirty: Any) -> Any:
     return skipped
 
 
-@kernel(f"void({_I}, {_U}, {_F}, {_I}, {_U})")
-def count_signed(slots: Any, valid: Any, signs: Any, acc: Any, dirty: Any) -> None:
-    """Add signs per slot."""
+@kernel(f"void({_I}, {_I}, int64, {_I}, {_F}, {_I}, int64, {_U})")
+def count_masks(
+    slots: Any, masks: Any, base: Any, columns: Any, signs: Any, counts: Any, width: Any, dirty: Any
+) -> None:
+    """Add signs to the counts of a slot that a row's bits name.
+
+    Args:
+        slots: int64[n].
+        masks: int64[n] or empty.
+        base: bits of all rows beside.
+        columns: int64[bits], the count that each bit names, or -1.
+        signs: int8[n]; empty: all 1.
+        counts: int64[m * width].
+        width: counts a slot.
+        dirty: uint8[m].
+    """
     for i in range(slots.size):
         s = slots[i]
-        if s >= 0 and (valid.size == 0 or valid[i]):
-            acc[s] += signs[i]
+        mask = base | masks[i] if masks.size else base
+        if s < 0 or mask == 0:
+            continue
+        sign = np.int64(signs[i]) if signs.size else np.int64(1)
+        at = s * width
+        for j in range(columns.size):
+            if (mask >> j) & 1 and columns[j] >= 0:
+                counts[at + columns[j]] += sign
+        dirty[s] = 1
+
+
+@kernel(f"void({_I}, {_I}, {_I}, int64, int64, {_U})")
+def add_counts(slots: Any, values: Any, counts: Any, width: Any, column: Any, dirty: Any) -> None:
+    """Add numbers to one count of the slots."""
+    for i in range(slots.size):
+        s = slots[i]
+        if s >= 0:
+            counts[s * width + column] += values[i]
             dirty[s] = 1
 
 

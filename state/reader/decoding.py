@@ -15,7 +15,7 @@ import pyarrow.types as pat
 from lesto.common.row import Row, row_class
 from lesto.kernels import arrow, keycodec
 from lesto.state import codec
-from lesto.state.accumulators import AccumulatorSpec, RowCodec, shown_type
+from lesto.state.accumulators import AccumulatorSpec, RowCodec, shown_type, spec_of
 from lesto.state.chunked_lists import ListJoiner
 from lesto.state.codec import Opaque
 from lesto.state.entry_keys import take_sized, without_prefix
@@ -168,7 +168,7 @@ class TableLayout:
             shown = extra.get("types")
             types = pa.ipc.read_schema(pa.py_buffer(shown)).types if shown else None
             accumulators = tuple(
-                AccumulatorSpec(*spec, None if types is None or pat.is_null(types[i]) else types[i])
+                spec_of(spec, None if types is None or pat.is_null(types[i]) else types[i])
                 for i, spec in enumerate(extra["accumulators"])
             )
             return TableLayout(

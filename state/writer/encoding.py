@@ -13,6 +13,7 @@ import pyarrow.types as pat
 
 from lesto.kernels import jit
 from lesto.state import codec
+from lesto.state.accumulators import spec_of
 from lesto.state.entries import (
     CapturedBytes,
     CapturedCells,
@@ -326,7 +327,7 @@ def _specs(
     told: dict[str, Any],
 ) -> tuple[AccumulatorSpec, ...]:
     if kinds is None and told:
-        return tuple(AccumulatorSpec(*spec) for spec in told["accumulators"])
+        return tuple(spec_of(spec) for spec in told["accumulators"])
     specs = []
     reserved = {*key_columns, *WINDOW, NAMESPACE}
     for column in schema.names if kinds is None else kinds:

@@ -20,10 +20,10 @@ from lesto.sql.settings import SqlSettings
 from lesto.state.accumulators import AccumulatorSpec, Slots
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.sql.base import Signs, SqlOperator, signs
-from lesto.taskmanager.operators.sql.group_output import Changes, gathered
-from lesto.taskmanager.operators.sql.group_plan import ROWS, GroupPlan
+from lesto.taskmanager.operators.sql.group_output import Changes
+from lesto.taskmanager.operators.sql.group_plan import GroupPlan
+from lesto.taskmanager.operators.sql.group_results import GroupResults, Reading, Results
 from lesto.taskmanager.operators.sql.group_state import GroupState
-from lesto.taskmanager.operators.sql.group_values import differ
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 
 #: Key of the one group of an aggregation without keys.
@@ -81,6 +81,7 @@ class GroupAggregateOperator(SqlOperator):
         types = [self.input_schema().field(i).type for i in self._keys] or [_ONE.type]
         extra = (AccumulatorSpec(_ACCESS, "count"),) if self._ttl_ms else ()
         self._state = GroupState(self._plan, types, self.backend, extra)
+        self._results = GroupResults(self._plan, self._state)
         self._touched = Touched()
         if self._ttl_ms:
             self._wait()
@@ -108,7 +109,7 @@ class GroupAggregateOperator(SqlOperator):
             self._remove_empty(touched)
             return
         existed = self._existed(touched, first, new_rows, data.num_rows)
-        before = self._state.read(touched)
+        before = self._results.read(touched)
         self._fold(data, slots, signed)
         if self._ttl_ms:
             table.accumulator(_ACCESS).values[touched] = self.context.clock.now_ms()
@@ -126,7 +127,8 @@ class GroupAggregateOperator(SqlOperator):
         table = self._state.table
         if signed is not None:
             slots = slots.copy()
-            skipped = admit(slots, signed, table.accumulator(ROWS).values, table.dirty)
+            counts = self._state.counts
+            skipped = admit(slots, signed, counts.values, counts.width, table.dirty)
             if skipped:
                 self.context.metrics.counter("retractions_ignored").inc(skipped)
         self._state.update(data, slots, signed, self.evaluation())
@@ -135,8 +137,7 @@ class GroupAggregateOperator(SqlOperator):
         self, touched: Slots, first: Slots, new_rows: Slots, rows: int
     ) -> npt.NDArray[np.bool_]:
         if self._retracting and self._keys:
-            counts = self._state.table.accumulator(ROWS).values[touched]
-            return np.asarray(counts > 0)
+            return np.asarray(self._state.counts.of_rows(touched) > 0)
         new = np.zeros(rows, np.bool_)
         new[new_rows] = True
         return ~new[first]
@@ -145,8 +146,7 @@ class GroupAggregateOperator(SqlOperator):
         # The one group of all rows has results without any.
         if not self._retracting or not self._keys:
             return np.ones(len(touched), np.bool_)
-        counts = self._state.table.accumulator(ROWS).values[touched]
-        return np.asarray(counts > 0)
+        return np.asarray(self._state.counts.of_rows(touched) > 0)
 
     def _remove_empty(self, touched: Slots) -> None:
         exists = self._exists(touched)
@@ -160,45 +160,31 @@ class GroupAggregateOperator(SqlOperator):
         data: pa.RecordBatch,
         first: Slots,
         touched: Slots,
-        before: Sequence[pa.Array],
+        before: Reading,
         existed: npt.NDArray[np.bool_],
         exists: npt.NDArray[np.bool_],
     ) -> None:
         """Give the changes of groups: ``touched`` are their slots, ``first`` rows of theirs."""
         t = len(touched)
-        after = self._state.read(touched)
-        accumulators = [pa.concat_arrays(pair) for pair in zip(before, after, strict=True)]
-        results = self._state.results(accumulators, self.evaluation())
-        changed = np.zeros(t, np.bool_)
-        for column in results:
-            changed |= differ(column.slice(0, t), column.slice(t))
-        if self._ttl_ms:
-            # Operators behind keep state as long as it is written: they are told of what is alive.
-            changed[:] = True
+        reading = before + self._results.read(touched)
+        results = self._results.compute(reading, self.evaluation())
+        # Operators behind keep state as long as it is written: they are told of what is alive.
+        changed = np.ones(t, np.bool_) if self._ttl_ms else self._results.changed(results, t)
         changes = Changes(existed, exists, changed, before=self._before)
         if not len(changes):
             return
         rows = first[changes.groups]
         keys = [take_array(data.column(i), rows) for i in self._keys]
-        self._emit(keys, gathered(results, changes.rows), changes.row_kinds())
+        self._emit(keys, results, changes.rows, changes.row_kinds())
 
     def _emit(
-        self, keys: list[pa.Array], results: Sequence[pa.Array], kinds: RowKinds | None
+        self, keys: list[pa.Array], results: Results, rows: Slots | None, kinds: RowKinds | None
     ) -> None:
-        if self._sets:
-            number = keys.pop()
-        given = iter(results)
-        columns = keys
-        for i, e in enumerate(self._plan.results):
-            if e is not None:
-                columns.append(next(given))
-                continue
-            values = np.array(self._plan.grouping[i], np.int64)
-            columns.append(
-                pa.array(values[np.asarray(number)])
-                if self._sets
-                else pa.array(np.zeros(len(columns[0]), np.int64))
-            )
+        n = len(results.counts) if rows is None else len(rows)
+        sets = np.asarray(keys.pop()) if self._sets else None
+        columns = [*keys, *self._results.columns(results, rows, sets, n)]
+        if not columns:
+            columns = [pa.repeat(_ONE, n)]
         self.emit(pa.RecordBatch.from_arrays(columns, schema=self._schema), kinds)
 
     def end_input(self, input_index: int = 0) -> None:
@@ -213,8 +199,8 @@ class GroupAggregateOperator(SqlOperator):
         for start in range(0, len(slots), _OUTPUT_ROWS):
             part = slots[start : start + _OUTPUT_ROWS]
             keys = table.keys(part) if self._keys else []
-            results = self._state.results(self._state.read(part), self.evaluation())
-            self._emit(keys, results, None)
+            results = self._results.compute(self._results.read(part), self.evaluation())
+            self._emit(keys, results, None, None)
 
     # ------------------------------------------------------------------ state
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from lesto.kernels.partition import take_array
 from lesto.taskmanager.operators.sql.base import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
 
 Flags = npt.NDArray[np.bool_]
@@ -54,8 +50,3 @@ class Changes:
     def row_kinds(self) -> Kinds | None:
         """As a batch has them: None where all insert."""
         return self.kinds if self.kinds.any() else None
-
-
-def gathered(columns: Sequence[pa.Array], rows: npt.NDArray[np.int64]) -> list[pa.Array]:
-    """Some rows of columns."""
-    return [take_array(column, rows) for column in columns]

@@ -22,7 +22,6 @@ from typing import Any
 import pyarrow as pa
 
 from lesto.sql.aggregates.table import (
-    COUNT_TYPE,
     BoundAggregate,
     Collected,
     Finish,
@@ -33,13 +32,13 @@ from lesto.sql.aggregates.table import (
 from lesto.sql.evaluator import needs_guard
 from lesto.sql.expressions import Case, Expression, InputRef, Literal
 from lesto.sql.rewrite import remap_refs
-from lesto.sql.types import SqlType
+from lesto.sql.types import BYTES, SqlType
 from lesto.state.accumulators import AccumulatorSpec
 from lesto.taskmanager.operators.sql.group_values import is_encoded, kept_as
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 
-#: Counts the rows of a group, where input takes rows back.
-ROWS = "rows"
+#: The counts of a group, side by side; where input takes rows back the first is that of its rows.
+COUNTS = "counts"
 _GROUPING = ("GROUPING", "GROUPING_ID")
 
 
@@ -82,13 +81,26 @@ class Distinct:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """One of the counts of a group.
+
+    Attributes:
+        counter: which rows count.
+        distinct: only rows that bring or take the last of a value.
+    """
+
+    counter: Counter = Counter()
+    distinct: Distinct | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """How an accumulator is filled.
 
     Attributes:
         acc: number of the accumulator.
-        op: kind of fold.
-        input: number of an input, None to count rows.
+        op: kind of fold, not a count.
+        input: number of an input.
         condition: number of an input, None for all rows.
         distinct: only rows that bring or take the last of a value.
         extreme: where MIN or MAX finds its values again; None if none is ever lost.
@@ -96,7 +108,7 @@ class Fold:
 
     acc: int
     op: str
-    input: int | None
+    input: int
     condition: int | None = None
     distinct: Distinct | None = None
     extreme: Distinct | None = None
@@ -144,6 +156,10 @@ class UserCall:
     user: Any
 
 
+#: A result, and for each position in it whether it is a count, and its number.
+_Made = tuple[Expression, dict[int, tuple[bool, int]]]
+
+
 class GroupPlan:
     """The calls of one operator.
 
@@ -156,9 +172,11 @@ class GroupPlan:
 
     Attributes:
         inputs: expressions over the operator's input.
-        accumulators: of the table.
-        types: of the accumulators.
-        results: a result each call, over the accumulators; None for one of :attr:`grouping`.
+        counts: the counts of a group.
+        accumulators: of the table, beside the counts.
+        types: of these accumulators.
+        results: a result each call, over the counts and then the accumulators; None for one of
+            :attr:`grouping`.
         grouping: by number of the call, the value for each of the sets.
     """
 
@@ -175,6 +193,7 @@ class GroupPlan:
         self.removing = removing or retracting
         self._grouped = grouped
         self.inputs: list[Expression] = []
+        self.counts: list[Count] = [Count()] if retracting else []
         self.accumulators: list[AccumulatorSpec] = []
         self.types: list[SqlType] = []
         self.folds: list[Fold] = []
@@ -184,26 +203,34 @@ class GroupPlan:
         self.results: list[Expression | None] = []
         self.grouping: dict[int, list[int]] = {}
         self._known: dict[Any, int] = {}
-        if retracting:
-            self._accumulator("count", COUNT_TYPE, ROWS)
-            self._known["count", None, None, None] = 0
+        found: list[_Made | None] = []
         for number, spec in enumerate(specs):
             if spec.function in _GROUPING:
                 self.grouping[number] = _grouping_values(spec, sets)
-                self.results.append(None)
+                found.append(None)
             elif spec.user is not None:
-                self.results.append(self._user(spec))
+                found.append(self._user(spec))
             else:
-                self.results.append(self._call(spec))
+                found.append(self._call(spec))
+        width = len(self.counts)
+        for made in found:
+            if made is None:
+                self.results.append(None)
+                continue
+            result, places = made
+            at = {i: n if counted else width + n for i, (counted, n) in places.items()}
+            self.results.append(remap_refs(result, at))
 
-    @property
-    def key_of_set(self) -> bool:
-        """Whether any result depends on the set of keys."""
-        return bool(self.grouping)
+    def table_accumulators(self) -> tuple[AccumulatorSpec, ...]:
+        """All of a group's: its counts first."""
+        if not self.counts:
+            return tuple(self.accumulators)
+        counts = AccumulatorSpec(COUNTS, "count", width=len(self.counts))
+        return (counts, *self.accumulators)
 
     # ------------------------------------------------------------------ calls
 
-    def _call(self, spec: CallSpec) -> Expression:
+    def _call(self, spec: CallSpec) -> _Made:
         function, distinct = spec.function, spec.distinct
         if function == "APPROX_COUNT_DISTINCT":
             function, distinct = "COUNT", True
@@ -216,32 +243,51 @@ class GroupPlan:
             retracting=self.retracting,
         )
         condition = None if bound.condition is None else self._input(bound.condition)
-        once = self._distinct(bound.args, condition) if bound.distinct else None
+        form = bound.retract if self.retracting else bound.insert
+        once = None
+        if bound.distinct:
+            required: tuple[int, ...] = ()
+            if isinstance(form, Folded):
+                # What is folded passes NULLs over, and so may the set of values.
+                given = [self._guarded(a, bound.condition) for a in bound.args]
+                required = tuple(i for i in given if self.inputs[i].type.nullable)
+            once = self._distinct(bound.args, bound.condition, Counter(condition, required))
         if self.retracting and bound.function in {"MIN", "MAX"}:
             return self._extreme(bound, condition)
-        form = bound.retract if self.retracting else bound.insert
         if isinstance(form, Folded):
             return self._folded(form, bound, condition, once)
         return self._collected(form, bound, condition, once)
 
     def _folded(
         self, form: Folded, bound: BoundAggregate, condition: int | None, once: Distinct | None
-    ) -> Expression:
-        places: dict[int, int] = {}
+    ) -> _Made:
+        places: dict[int, tuple[bool, int]] = {}
         for i, a in enumerate(form.accumulators):
             given = a.input
-            if a.kind == "count" and given is not None and not given.type.nullable:
-                given = None
-            number = None if given is None else self._guarded(given, bound.condition)
+            number = -1
+            if given is not None and (a.kind != "count" or given.type.nullable):
+                number = self._guarded(given, bound.condition)
+            if a.kind == "count":
+                counter = Counter(condition, () if number < 0 else (number,))
+                if once is not None:
+                    counter = Counter()
+                places[i] = True, self._count(counter, once)
+                continue
             key = (a.kind, number, condition, once)
             found = self._known.get(key)
             if found is None:
                 found = self._known[key] = self._accumulator(a.kind, a.type)
                 self.folds.append(Fold(found, a.kind, number, condition, once))
-            places[i] = found
-        return remap_refs(form.result, places)
+            places[i] = False, found
+        return form.result, places
 
-    def _extreme(self, bound: BoundAggregate, condition: int | None) -> Expression:
+    def _count(self, counter: Counter, once: Distinct | None) -> int:
+        count = Count(counter, once)
+        if count not in self.counts:
+            self.counts.append(count)
+        return self.counts.index(count)
+
+    def _extreme(self, bound: BoundAggregate, condition: int | None) -> _Made:
         form = bound.insert
         assert isinstance(form, Folded)
         (a,) = form.accumulators
@@ -253,11 +299,11 @@ class GroupPlan:
             values = self._values((number,), Counter(condition, (number,)))
             self.sets[values.values].chained = True
             self.folds.append(Fold(found, a.kind, number, condition, None, values))
-        return remap_refs(form.result, {0: found})
+        return form.result, {0: (False, found)}
 
     def _collected(
         self, form: Collected, bound: BoundAggregate, condition: int | None, once: Distinct | None
-    ) -> Expression:
+    ) -> _Made:
         inputs = tuple(self._guarded(e, bound.condition) for e in form.inputs)
         counter = Counter(condition, tuple(inputs[i] for i in form.required))
         acc = self._accumulator("last", bound.type.with_nullable(True))
@@ -271,16 +317,18 @@ class GroupPlan:
             values = self._values(inputs, counter)
             self.sets[values.values].chained = True
         self.collections.append(Collection(acc, inputs, counter, values, once, form.finish, pick))
-        return InputRef(acc, bound.type.with_nullable(True), self.accumulators[acc].name)
+        return _kept(acc, bound.type)
 
-    def _user(self, spec: CallSpec) -> Expression:
+    def _user(self, spec: CallSpec) -> _Made:
         condition = None if spec.condition is None else self._input(spec.condition)
         inputs = tuple(self._guarded(e, spec.condition) for e in spec.args)
-        once = self._distinct(spec.args, condition) if spec.distinct else None
+        once = None
+        if spec.distinct:
+            once = self._distinct(spec.args, spec.condition, Counter(condition))
         acc = self._accumulator("last", spec.type.with_nullable(True))
         store = self._bytes()
         self.users.append(UserCall(acc, store, inputs, condition, once, spec.user))
-        return InputRef(acc, spec.type.with_nullable(True), self.accumulators[acc].name)
+        return _kept(acc, spec.type)
 
     # ------------------------------------------------------------------ parts
 
@@ -296,27 +344,25 @@ class GroupPlan:
             e = Case(((condition, e),), null_of(kind), kind)
         return self._input(e)
 
-    def _accumulator(self, kind: Any, type_: SqlType, name: str = "") -> int:
+    def _accumulator(self, kind: Any, type_: SqlType) -> int:
         arrow = type_.to_arrow()
         number = len(self.accumulators)
-        shown = None if is_encoded(arrow) or kind == "count" else arrow
-        self.accumulators.append(
-            AccumulatorSpec(name or f"{kind}_{number}", kind, kept_as(arrow), shown)
-        )
+        shown = None if is_encoded(arrow) else arrow
+        self.accumulators.append(AccumulatorSpec(f"{kind}_{number}", kind, kept_as(arrow), shown))
         self.types.append(type_)
         return number
 
     def _bytes(self) -> int:
         number = len(self.accumulators)
         self.accumulators.append(AccumulatorSpec(f"user_{number}", "last", "text"))
-        from lesto.sql import types as t
-
-        self.types.append(t.BYTES())
+        self.types.append(BYTES())
         return number
 
-    def _distinct(self, args: Sequence[Expression], condition: int | None) -> Distinct:
+    def _distinct(
+        self, args: Sequence[Expression], condition: Expression | None, counter: Counter
+    ) -> Distinct:
         given = [a for a in args if not isinstance(a, Literal)] or list(args[:1])
-        return self._values(tuple(self._input(a) for a in given), Counter(condition))
+        return self._values(tuple(self._guarded(a, condition) for a in given), counter)
 
     def _values(
         self, inputs: tuple[int, ...], counter: Counter, *, counted: bool = False
@@ -335,6 +381,11 @@ class GroupPlan:
     def input_types(self) -> list[pa.DataType]:
         """Arrow types of the inputs."""
         return [e.type.to_arrow() for e in self.inputs]
+
+
+def _kept(acc: int, kind: SqlType) -> _Made:
+    """The result that an accumulator has as it is."""
+    return InputRef(0, kind.with_nullable(True)), {0: (False, acc)}
 
 
 def _grouping_values(spec: CallSpec, sets: Sequence[Sequence[int]]) -> list[int]:

@@ -46,6 +46,28 @@ class Moved:
     signs: Signs | None
 
 
+class Movement:
+    """What a batch changes in a set of values.
+
+    Attributes:
+        rows: int64[m], the rows that bring a value; None where ``moved`` has all.
+        fresh: int64[m], for each the bits of the counters whose rows it is the first of.
+    """
+
+    def __init__(
+        self, rows: Slots | None, fresh: Slots | None, moved: Sequence[Moved] = ()
+    ) -> None:
+        self.rows = rows
+        self.fresh = fresh
+        self._moved = moved
+
+    def of(self, counter: int) -> Moved:
+        """The rows that bring or take a value, as one counter has it."""
+        if self.rows is None or self.fresh is None:
+            return self._moved[counter]
+        return Moved(self.rows[(self.fresh >> counter) & 1 != 0], None)
+
+
 class GroupValues:
     """One set of values.
 
@@ -82,7 +104,7 @@ class GroupValues:
         if self._set.chained:
             table.chain()
 
-    def update(self, values: Values, slots: Slots, signs: Signs | None) -> list[Moved]:
+    def update(self, values: Values, slots: Slots, signs: Signs | None) -> Movement:
         """Take the rows of a batch in.
 
         Args:
@@ -91,7 +113,7 @@ class GroupValues:
             signs: int8[n] or None.
 
         Returns:
-            For each counter the rows that bring or take a value.
+            The rows that bring or take a value.
         """
         active = [values.active(c.condition, c.required) for c in self._set.counters]
         rows = _any(active, slots)
@@ -99,7 +121,7 @@ class GroupValues:
         parents = slots if rows is None else slots[rows]
         found, _ = self.table.upsert(columns, parents)
         if not self._set.counted:
-            return self._mark(active, rows, found)
+            return self._mark(values, rows, found)
         some_signs = signs if rows is None or signs is None else signs[rows]
         moved = []
         for name, flags in zip(self._names, active, strict=True):
@@ -111,37 +133,23 @@ class GroupValues:
             moved.append(Moved(at if rows is None else rows[at], steps))
         if some_signs is not None:
             self._drop_empty(found[some_signs < 0])
-        return moved
+        return Movement(None, None, moved)
 
     def _column(self, values: Values, index: int, rows: Slots | None) -> pa.Array:
         column = rows_of(values.column(index), rows)
         return encoded(column) if is_encoded(column.type) else column
 
-    def _mark(
-        self, active: Sequence[Flags | None], rows: Slots | None, found: Slots
-    ) -> list[Moved]:
-        if all(flags is None for flags in active):
-            masks = np.full(len(found), (1 << len(active)) - 1, np.int64)
+    def _mark(self, values: Values, rows: Slots | None, found: Slots) -> Movement:
+        base, masks = values.masks([(c.condition, c.required) for c in self._set.counters])
+        if masks is None:
+            masks = np.full(len(found), base, np.int64)
         else:
-            masks = np.zeros(len(found), np.int64)
-            for bit, flags in enumerate(active):
-                if flags is None:
-                    masks |= 1 << bit
-                else:
-                    part = flags if rows is None else flags[rows]
-                    masks |= part.astype(np.int64) << bit
+            masks = masks if rows is None else masks[rows]
+            masks = masks | base if base else masks
         bits = self.table.accumulator(_BITS).values
         fresh, count = groups.mark(found, masks, bits, self.table.dirty)
-        if not count:
-            none = Moved(np.zeros(0, np.int64), None)
-            return [none] * len(active)
-        at = np.flatnonzero(fresh)
-        fresh = fresh[at]
-        moved = []
-        for bit in range(len(active)):
-            mine = at if len(active) == 1 else at[(fresh >> bit) & 1 != 0]
-            moved.append(Moved(mine if rows is None else rows[mine], None))
-        return moved
+        at = np.flatnonzero(fresh) if count else np.zeros(0, np.int64)
+        return Movement(at if rows is None else rows[at], fresh[at])
 
     def _drop_empty(self, taken: Slots) -> None:
         """Of the values taken back, those go that no row has any more, or ever had."""

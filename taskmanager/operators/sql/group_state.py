@@ -8,19 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from lesto.sql.evaluator import compile_expressions
-from lesto.sql.rewrite import input_refs
 from lesto.sql.values import EvaluationContext
-from lesto.state.accumulators import AccumulatorSpec, Flags, Slots
+from lesto.state.accumulators import AccumulatorSpec, Slots
 from lesto.state.backend import KeyedStateBackend
 from lesto.state.table import TableDescriptor
 from lesto.taskmanager.operators.sql.base import Signs
 from lesto.taskmanager.operators.sql.group_collected import Collected, UserAggregate
+from lesto.taskmanager.operators.sql.group_counts import GroupCounts
 from lesto.taskmanager.operators.sql.group_plan import Fold, GroupPlan
 from lesto.taskmanager.operators.sql.group_sets import GroupValues, Moved
 from lesto.taskmanager.operators.sql.group_values import (
     Values,
     both,
-    count,
     differ,
     fold,
     read,
@@ -50,8 +49,9 @@ class GroupState:
     ) -> None:
         self._plan = plan
         schema = pa.schema([pa.field(f"key{i}", kind) for i, kind in enumerate(key_types)])
-        descriptor = TableDescriptor("groups", schema, (*plan.accumulators, *extra))
+        descriptor = TableDescriptor("groups", schema, (*plan.table_accumulators(), *extra))
         self.table = backend.table(descriptor)
+        self.counts = GroupCounts(plan, self.table)
         self.values = [GroupValues(i, plan, descriptor, backend) for i in range(len(plan.sets))]
         self.collected = [
             Collected(
@@ -62,11 +62,6 @@ class GroupState:
         ]  # fmt: skip
         self.users = [UserAggregate(call, plan, self.table) for call in plan.users]
         self._program = compile_expressions(plan.inputs)
-        self._results = compile_expressions([e for e in plan.results if e is not None])
-        self._kinds = [kind.to_arrow() for kind in plan.types]
-        self._schema = pa.schema([pa.field(f"acc{i}", kind) for i, kind in enumerate(self._kinds)])
-        #: Accumulators that a result reads.
-        self._read = set().union(*(input_refs(e) for e in plan.results if e is not None))
 
     # ------------------------------------------------------------------ folding
 
@@ -88,11 +83,12 @@ class GroupState:
         plan = self._plan
         values = Values(self._program.evaluate(data, context), data.num_rows)
         moved = [s.update(values, slots, signs) for s in self.values]
+        self.counts.update(values, slots, signs, moved)
         for f in plan.folds:
             if f.extreme is not None:
-                self._extreme(f, values, slots, moved[f.extreme.values][f.extreme.counter])
+                self._extreme(f, values, slots, moved[f.extreme.values].of(f.extreme.counter))
             elif f.distinct is not None:
-                self._fold_some(f, values, slots, moved[f.distinct.values][f.distinct.counter])
+                self._fold_some(f, values, slots, moved[f.distinct.values].of(f.distinct.counter))
             else:
                 self._fold(f, values, slots, signs)
         if not self.collected and not self.users:
@@ -102,20 +98,14 @@ class GroupState:
         for calls, runners in ((plan.collections, self.collected), (plan.users, self.users)):
             for call, runner in zip(calls, runners, strict=True):  # type: ignore[call-overload]
                 once = call.distinct
-                part = every if once is None else moved[once.values][once.counter]
+                part = every if once is None else moved[once.values].of(once.counter)
                 runner.update(values, slots, part.rows, part.signs)
 
     def _fold(self, f: Fold, values: Values, slots: Slots, signs: Signs | None) -> None:
         table = self.table
         acc = table.accumulator(self._plan.accumulators[f.acc].name)
         active = None if f.condition is None else values.true(f.condition)
-        if f.input is None:
-            count(acc, slots, active, signs, table.dirty)
-            return
         valid = both(active, values.valid(f.input))
-        if f.op == "count":
-            count(acc, slots, valid, signs, table.dirty)
-            return
         column = values.column(f.input)
         numbers = None if acc.spec.dtype == "text" else values.numbers(f.input)
         fold(acc, f.op, slots, column, numbers, valid, signs, table.dirty)
@@ -126,12 +116,9 @@ class GroupState:
             return
         table = self.table
         acc = table.accumulator(self._plan.accumulators[f.acc].name)
-        valid = None if f.input is None else _some(values.valid(f.input), moved.rows)
+        valid = values.valid(f.input)
+        valid = None if valid is None else valid[moved.rows]
         mine = slots[moved.rows]
-        if f.op == "count":
-            count(acc, mine, valid, moved.signs, table.dirty)
-            return
-        assert f.input is not None
         column = rows_of(values.column(f.input), moved.rows)
         fold(acc, f.op, mine, column, None, valid, moved.signs, table.dirty)
 
@@ -139,7 +126,6 @@ class GroupState:
         """Fold values that come; where the extreme goes, find the next one."""
         if not len(moved.rows):
             return
-        assert f.input is not None
         assert f.extreme is not None
         assert moved.signs is not None
         table = self.table
@@ -152,7 +138,7 @@ class GroupState:
         gone = np.flatnonzero(come == 0)
         if not len(gone):
             return
-        kind = self._kinds[f.acc]
+        kind = self._plan.types[f.acc].to_arrow()
         left = mine[gone]
         lost = ~differ(rows_of(column, gone).cast(kind), read(acc, left, kind))
         stale = np.unique(left[lost])
@@ -164,26 +150,6 @@ class GroupState:
         numbers, found = held.of(stale, f.extreme.counter)
         if len(found):
             fold(acc, f.op, stale[numbers], held.columns(found)[0], None, None, None, table.dirty)
-
-    # ------------------------------------------------------------------ results
-
-    def read(self, slots: Slots) -> list[pa.Array]:
-        """The accumulators of some groups; NULLs for those that no result needs."""
-        return [
-            read(self.table.accumulator(spec.name), slots, kind)
-            if i in self._read
-            else pa.nulls(len(slots), kind)
-            for i, (spec, kind) in enumerate(zip(self._plan.accumulators, self._kinds, strict=True))
-        ]
-
-    def results(
-        self, accumulators: Sequence[pa.Array], context: EvaluationContext
-    ) -> list[pa.Array]:
-        """The calls' results over accumulators, but for those of GROUPING."""
-        if not self._results.types:
-            return []
-        batch = pa.RecordBatch.from_arrays(list(accumulators), schema=self._schema)
-        return self._results.evaluate(batch, context)
 
     # ------------------------------------------------------------------ ends
 
@@ -204,7 +170,3 @@ class GroupState:
         """Bring what lies in Python objects into the table."""
         for user in self.users:
             user.flush()
-
-
-def _some(flags: Flags | None, rows: Slots) -> Flags | None:
-    return None if flags is None else flags[rows]

@@ -57,6 +57,7 @@ class Values:
         self._columns = columns
         self._numbers: dict[int, Any] = {}
         self._flags: dict[tuple[int, ...], Flags | None] = {}
+        self._masks: dict[Any, tuple[int, Any]] = {}
 
     def column(self, index: int) -> pa.Array:
         """A column."""
@@ -97,6 +98,27 @@ class Values:
                 found = both(found, self.valid(index))
             self._flags[key] = found
         return self._flags[key]
+
+    def masks(self, wanted: Sequence[tuple[int | None, tuple[int, ...]]]) -> tuple[int, Any]:
+        """A bit for each pair of condition and required columns: those of all rows, and by row.
+
+        Returns:
+            The bits that all rows have; and int64[n], the other bits, or None.
+        """
+        key = tuple(wanted)
+        found = self._masks.get(key)
+        if found is None:
+            base, rest = 0, None
+            for bit, (condition, required) in enumerate(key):
+                flags = self.active(condition, required)
+                if flags is None:
+                    base |= 1 << bit
+                    continue
+                shifted = flags.astype(np.int64)
+                shifted <<= bit
+                rest = shifted if rest is None else np.bitwise_or(rest, shifted, out=rest)
+            found = self._masks[key] = base, rest
+        return found
 
 
 def both(a: Flags | None, b: Flags | None) -> Flags | None:
@@ -147,16 +169,6 @@ def fold(
         aggregate.accumulate(op, slots, numbers, valid, acc.values, acc.seen, dirty)
     else:
         groups.sum_signed(slots, numbers, valid, signs, acc.values, acc.seen, dirty)
-
-
-def count(
-    acc: Accumulator, slots: Slots, valid: Flags | None, signs: Signs | None, dirty: Flags
-) -> None:
-    """Count rows into an accumulator."""
-    if signs is None:
-        aggregate.accumulate_count(slots, valid, acc.values, dirty)
-    else:
-        groups.count_signed(slots, valid, signs, acc.values, dirty)
 
 
 def store(acc: Accumulator, slots: Slots, column: pa.Array, dirty: Flags) -> None:

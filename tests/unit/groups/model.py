@@ -77,8 +77,13 @@ def only(model: Model) -> Model:
     return lambda rows: model([row for row in rows if is_positive(row)])
 
 
+def total_of(values: list[int]) -> int:
+    """A sum of BIGINTs, which wraps around."""
+    return (sum(values) + 2**63) % 2**64 - 2**63
+
+
 def _avg(values: list[int]) -> int:
-    total = sum(values)
+    total = total_of(values)
     whole = abs(total) // len(values)
     return whole if total >= 0 else -whole
 
@@ -92,8 +97,8 @@ CALLS: dict[str, tuple[CallSpec, Model]] = {
     "count": (spec("COUNT"), len),
     "count_v": (spec("COUNT", col("v")), over("v", len, 0)),
     "count_positive": (spec("COUNT", condition=positive()), only(len)),
-    "sum_v": (spec("SUM", col("v")), over("v", sum)),
-    "sum0_v": (spec("SUM0", col("v")), over("v", sum, 0)),
+    "sum_v": (spec("SUM", col("v")), over("v", total_of)),
+    "sum0_v": (spec("SUM0", col("v")), over("v", total_of, 0)),
     "sum_d": (spec("SUM", col("d")), over("d", sum)),
     "sum_d_positive": (spec("SUM", col("d"), condition=positive()), only(over("d", sum))),
     "sum_f": (spec("SUM", col("f")), over("f", sum)),
@@ -117,7 +122,7 @@ CALLS: dict[str, tuple[CallSpec, Model]] = {
         only(over("v", once(len), 0)),
     ),
     "distinct_s": (spec("COUNT", col("s"), distinct=True), over("s", once(len), 0)),
-    "distinct_sum_v": (spec("SUM", col("v"), distinct=True), over("v", once(sum))),
+    "distinct_sum_v": (spec("SUM", col("v"), distinct=True), over("v", once(total_of))),
     "distinct_sum_d": (
         spec("SUM", col("d"), distinct=True, condition=positive()),
         only(over("d", once(sum))),
@@ -148,28 +153,40 @@ def plain(value: Any) -> Any:
     return value
 
 
+_ORDERED = {"FIRST_VALUE", "LAST_VALUE", "LISTAGG", "ARRAY_AGG"}
+
+
 class Groups:
     """The rows of each group, in order of arrival."""
 
     def __init__(self, calls: Sequence[str], keys: Sequence[str] = ("k",)) -> None:
         self.calls = [CALLS[name] for name in calls]
         self.at = [NAMES.index(name) for name in keys]
-        self.rows: dict[Any, list[Row]] = {}
+        #: Of each group and call the rows; where order matters, as that call knows them.
+        self.rows: dict[Any, list[list[Row]]] = {}
 
     def take(self, kind: str, row: Row) -> None:
         """A change of the input."""
-        group = self.rows.setdefault(tuple(row[i] for i in self.at), [])
-        if kind in {"+I", "+U"}:
-            group.append(row)
-        else:
-            group.remove(row)
+        key = tuple(row[i] for i in self.at)
+        if key not in self.rows:
+            self.rows[key] = [[] for _ in range(1 + len(self.calls))]
+        for rows, (call, _) in zip(self.rows[key], [(None, None), *self.calls], strict=True):
+            known = row
+            if call is not None and call.function in _ORDERED:
+                # Of rows with equal arguments the oldest goes.
+                wanted = call.args[0].index
+                known = tuple(v if i == wanted else None for i, v in enumerate(row))
+            if kind in {"+I", "+U"}:
+                rows.append(known)
+            else:
+                rows.remove(known)
 
     def result(self) -> Counter[str]:
         """The rows that the aggregation stands for."""
         return Counter(
-            repr((*key, *(model(rows) for _, model in self.calls)))
+            repr((*key, *(model(r) for r, (_, model) in zip(rows[1:], self.calls, strict=True))))
             for key, rows in self.rows.items()
-            if rows or not self.at
+            if rows[0] or not self.at
         )
 
 
