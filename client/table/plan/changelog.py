@@ -144,6 +144,8 @@ def analysed(root: p.Node, *, batch: bool = False, ttl_ms: int = 0, before: bool
         _check_root(root)
     else:
         for node in p.walk(root):
+            if isinstance(node, p.Scan):
+                _check_bounded(node)
             changes.modes[id(node)] = INSERT
         return changes
     _visit(root, before, changes)
@@ -272,6 +274,16 @@ def _check(node: p.Node) -> None:
     for child in node.inputs:
         if isinstance(child, p.Sort):
             _check_sort(child)
+
+
+def _check_bounded(node: p.Scan) -> None:
+    kinds = provided(node)
+    if kinds != INSERT:
+        msg = (
+            f"table {'.'.join(node.path)} gives {_changes(kinds)}, and batch mode reads inserts"
+            " alone"
+        )
+        raise ChangelogError(msg, remedy="read it in streaming mode, whose last result is the same")
 
 
 def _check_root(root: p.Node) -> None:

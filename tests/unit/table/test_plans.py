@@ -291,3 +291,10 @@ def test_a_join_with_a_global_aggregate_gets_what_was_before(planner):
     plan = planner.query("SELECT a FROM plain JOIN (SELECT MAX(a) AS m FROM plain) AS g ON a < m")
     aggregate = nodes(plan, p.Aggregate)[0]
     assert plan.changes.mode(aggregate) == frozenset({"I", "UB", "UA"})
+
+
+def test_batch_mode_refuses_tables_of_changes(planner):
+    planner.batch = True
+    with pytest.raises(ChangelogError, match=r"rates gives updates and deletes.*inserts alone"):
+        planner.query("SELECT cur FROM rates")
+    assert planner.query("SELECT a FROM plain")
