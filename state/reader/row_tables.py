@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lesto.kernels import jit
 from lesto.state.keyed_base import table_entries
-from lesto.state.row_table import RowLayout, RowTableDescriptor, stored_descriptor, stored_rows
+from lesto.state.row_layout import RowLayout, RowTableDescriptor, stored_descriptor, stored_rows
 from lesto.state.table_api import TableEntries
 
 #: Column with the time that a row was added or changed last, of rows that expire.
