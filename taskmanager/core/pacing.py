@@ -12,6 +12,9 @@ that is known to be more, steps are longer.
 Where time hardly depends on the number of records (a remote call a batch, a model), pieces would
 cost throughput and save nothing: such a task takes whole batches.
 
+Compiled operators over columns are cheap a record and dear a call: a step of theirs takes
+:data:`STEADY_ROWS` records where they are there, also on a machine so busy that it seems long.
+
 Pure: measured times in, numbers of records out.
 """
 
@@ -30,6 +33,8 @@ CALL_PART: Final = 1 / 50
 FIRST_ROWS: Final = 64
 #: More than any batch has: batches are taken whole.
 ALL_ROWS: Final = 1 << 40
+#: Records of a step, at least, where their price is known to be small and even.
+STEADY_ROWS: Final = 16_384
 #: A single slow record (a collector's pause, a cold cache) moves the estimate this far; several in
 #: a row move it all the way.
 WEIGHT: Final = 0.5
@@ -53,6 +58,9 @@ GROWTH: Final = 4
 class Pacer:
     """Remembers what records cost in one task.
 
+    Args:
+        rows_min: what a step takes at least.
+
     Attributes:
         rows: records that the next step may take, at least one.
 
@@ -64,10 +72,14 @@ class Pacer:
     10
     """
 
-    __slots__ = ("_call", "_evidence", "_flat_ns", "_ns_per_row", "_reference", "_step_ns", "rows")
+    __slots__ = (
+        *("_call", "_evidence", "_flat_ns", "_ns_per_row", "_reference", "_rows_min", "_step_ns"),
+        "rows",
+    )
 
-    def __init__(self) -> None:
-        self.rows = FIRST_ROWS
+    def __init__(self, rows_min: int = 1) -> None:
+        self._rows_min = rows_min
+        self.rows = max(FIRST_ROWS, rows_min)
         self._call = _CallCost()
         self._step_ns: float = STEP_NS
         self._ns_per_row: float | None = None
@@ -120,7 +132,8 @@ class Pacer:
             cost = WEIGHT * cost + (1 - WEIGHT) * before
         self._ns_per_row = cost
         step_ns = self._step_ns = min(max(self._call.ns / CALL_PART, STEP_NS), STEP_MAX_NS)
-        self.rows = max(1, int(step_ns / cost)) if cost * ALL_ROWS > step_ns else ALL_ROWS
+        fits = int(step_ns / cost) if cost * ALL_ROWS > step_ns else ALL_ROWS
+        self.rows = max(self._rows_min, fits)
 
 
 class _CallCost:

@@ -135,10 +135,13 @@ class Operator(ABC):
         concurrent: it has work under way beside the mailbox thread, for instance requests that
             wait for answers. The task polls it (``poll``), takes input only while it has ``room``,
             and ends it only when nothing is ``in_flight``.
+        steady: whether what a record costs is small and even, as in compiled loops over columns,
+            unlike in users' code: then its task takes large steps.
     """
 
     input_form: Form = Form.ANY
     concurrent: bool = False
+    steady: bool = False
     output: Output
     context: OperatorContext
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lesto.common import options
 from lesto.common.clock import Clock
-from lesto.common.elements import Batch
+from lesto.common.elements import Batch, Form
 from lesto.common.errors import LestoError
 from lesto.common.sink import Committer, EndedWriter, Sink, SinkWriter
 from lesto.state.errors import StateError
@@ -115,6 +115,7 @@ class SinkOperator(Operator):
         self._sink = sink
         self.input_form = sink.input_form
         self.concurrent = sink.concurrent
+        self.steady = sink.input_form is not Form.ROWS
         self._pause = pause or _sleep_ms
         self._committer: Committer | None = None
         #: Uncommitted, ascending by checkpoint id; those being committed stay here until they are.

@@ -122,6 +122,8 @@ class SourceOperator(Operator):
         self._opened = False
         self._alignment: SourceAlignment | None = None
         self._rows_max = ALL_ROWS
+        self._rows_min = 1
+        self.steady = source.schema is not None and self._strategy.timestamp_function() is None
 
     def open(self) -> None:
         """Make the reader and give it the restored splits."""
@@ -133,7 +135,7 @@ class SourceOperator(Operator):
         self._periodic_at_ms = context.clock.monotonic_ms() + self._interval_ms
         self._assignment = TimestampAssignment(self._strategy, name)
         self._watermarks = SplitWatermarks(self._strategy, context.clock, name)
-        self._unread = UnreadBatches(context.clock)
+        self._unread = UnreadBatches(context.clock, self._rows_min)
         self._reader_context = OperatorReaderContext(context)
         self._reader = self._source.create_reader(self._reader_context)
         self._opened = True
@@ -193,6 +195,10 @@ class SourceOperator(Operator):
     def limit_rows(self, rows: int) -> None:
         """Emit no more than so many records in a step: those behind let few wait."""
         self._rows_max = self._reader_context.rows_max = rows
+
+    def read_at_least(self, rows: int) -> None:
+        """What is chained behind has no users' code."""
+        self._rows_min = rows
 
     def poll(self) -> PollOutcome:
         """Read one batch, or emit more of the one that was read."""

@@ -76,6 +76,18 @@ class BoundedSource(Protocol):
 
 
 @runtime_checkable
+class PacedSource(Protocol):
+    """A source operator that finds out how many records a step should have."""
+
+    def read_at_least(self, rows: int) -> None:
+        """A step emits so many records where they are there, but for ``limit_rows``.
+
+        Called before ``open``.
+        """
+        ...
+
+
+@runtime_checkable
 class SourceDriver(Protocol):
     """The methods a source operator has beside those of an ``Operator``; mailbox thread only.
 

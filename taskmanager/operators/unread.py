@@ -50,11 +50,12 @@ class UnreadBatches:
 
     Args:
         clock: measures how long emitting takes.
+        rows_min: what a piece has at least, where it is there, but for ``rows_max``.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, rows_min: int = 1) -> None:
         self._clock = clock
-        self._pacer = Pacer()
+        self._pacer = Pacer(rows_min)
         self._rests: deque[SourceBatch] = deque()
         #: Splits whose reader has ended: over once their rest is emitted.
         self._ending: set[str] = set()

@@ -12,6 +12,7 @@ from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricGroup, process_registry
 from lesto.proto import job_pb2, runtime_pb2
+from lesto.taskmanager.core.pacing import STEADY_ROWS
 from lesto.taskmanager.runtime.capture import ChannelName, OvertakingSettings
 from lesto.taskmanager.runtime.chain import (
     ChainedOperator,
@@ -122,6 +123,7 @@ class TaskBuilder:
                 restored=restored_inputs(self._deployment),
                 subtask=task.ref.subtask,
                 debloat_ns=self._debloat_ns,
+                rows_min=STEADY_ROWS if chain.steady else 1,
             )
         task.install(chain, inputs, [edge for edge, *_ in edges], self._hooks, self._overtaking)
 

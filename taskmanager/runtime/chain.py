@@ -262,6 +262,11 @@ class OperatorChain:
                 target.upstream_input = link.target_input
                 source.output.connect_operator(link.side_tag, target, link.target_input)
 
+    @property
+    def steady(self) -> bool:
+        """Whether all operators are: see :class:`Operator`."""
+        return all(chained.operator.steady for chained in self.operators)
+
     def idle(self) -> None:
         """Input is idle."""
         for chained in self.operators:

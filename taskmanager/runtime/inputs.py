@@ -48,6 +48,7 @@ from lesto.taskmanager.runtime.capture import (
     OvertakingSettings,
 )
 from lesto.taskmanager.runtime.exchange.channels import InputChannel
+from lesto.taskmanager.runtime.exchange.edge import concat
 from lesto.taskmanager.runtime.exchange.wire import ChannelEncoder, Element
 
 _UNNAMED = ChannelName("", 0)
@@ -177,6 +178,7 @@ class TaskInputs:
         subtask: the task's.
         debloat_ns: time in which the task should be through with what waits in its channels;
             None: channels hold what their credit allows.
+        rows_min: records of a step, at least, where they are there.
     """
 
     def __init__(
@@ -189,6 +191,7 @@ class TaskInputs:
         restored: Sequence[InputSpec] = (),
         subtask: int = 0,
         debloat_ns: int | None = None,
+        rows_min: int = 1,
     ) -> None:
         specs = [c if isinstance(c, InputSpec) else InputSpec(*c) for c in channels]
         settings = settings or OvertakingSettings()
@@ -208,7 +211,9 @@ class TaskInputs:
         self._stages.append(self._real)
         self._stage = self._stages.pop(0)
         self._reached = MIN_TIMESTAMP
-        self._pacers = [Pacer() for _ in range(max(s.input_index for s in specs) + 1)]
+        inputs = max(s.input_index for s in specs) + 1
+        self._pacers = [Pacer(rows_min) for _ in range(inputs)]
+        self._rows_min = rows_min
         self._debloater = None if debloat_ns is None else Debloater(debloat_ns)
         #: Told on any thread that ``take_barriers`` has something to look at.
         self.barrier_came: Callable[[], None] | None = None
@@ -344,6 +349,8 @@ class TaskInputs:
         hold = c.narrowed and self._debloater is not None
         element = c.channel.take(hold=hold)
         if isinstance(element, (ColumnarBatch, RowBatch)):
+            if len(element) < self._rows_min:
+                element, nbytes = self._gathered(c, element, nbytes, hold)
             c.nbytes, c.left, c.holds = nbytes, nbytes, hold
             self._hand_over(c, element, 0)
             return True
@@ -353,6 +360,20 @@ class TaskInputs:
         # Behind the end nothing more is taken in this step: the task may have to wait for
         # answers of requests before what follows.
         return type(element) is EndOfData
+
+    def _gathered(self, c: _Channel, first: Batch, nbytes: int, hold: bool) -> tuple[Batch, int]:
+        """The batch with those that wait right behind it, as one of about ``rows_min`` records."""
+        parts, rows = [first], len(first)
+        queue = c.channel.queue
+        while queue and isinstance(queue[0][0], (ColumnarBatch, RowBatch)):
+            rows += len(queue[0][0])
+            if rows > self._rows_min:
+                break
+            nbytes += queue[0][1]
+            part = c.channel.take(hold=hold)
+            assert isinstance(part, (ColumnarBatch, RowBatch))
+            parts.append(part)
+        return (first if len(parts) == 1 else concat(parts)), nbytes
 
     def _hand_over(self, c: _Channel, batch: Batch, start: int) -> None:
         """Give the operators as many rows as fit into a step."""

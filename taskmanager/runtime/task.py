@@ -16,12 +16,13 @@ from lesto.common.elements import (
 from lesto.proto import runtime_pb2
 from lesto.taskmanager.core.alignment import Decline, StartCheckpoint
 from lesto.taskmanager.core.debloating import StepBound
-from lesto.taskmanager.core.pacing import ALL_ROWS
+from lesto.taskmanager.core.pacing import ALL_ROWS, STEADY_ROWS
 from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
 from lesto.taskmanager.operators.source_api import (
     AlignedDriver,
     BoundedSource,
+    PacedSource,
     PollStatus,
     SourceDriver,
 )
@@ -148,6 +149,8 @@ class Task:
             assert isinstance(head, SourceDriver), "a task without inputs needs a source"
             self._source = head
             self._bounded = head if isinstance(head, BoundedSource) else None
+            if chain.steady and isinstance(head, PacedSource):
+                head.read_at_least(STEADY_ROWS)
 
     def _gates(self) -> Sequence[runtime_pb2.InputGate]:
         return tuple(self.deployment.inputs)

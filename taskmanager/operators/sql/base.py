@@ -56,6 +56,7 @@ class SqlOperator(Operator):
     def setup(self, context: OperatorContext, output: Output) -> None:
         """Wire the operator, and tell users' functions among its arguments where they run."""
         self._users = tuple(users_in(dict(vars(self))))
+        self.steady = not self._users
         super().setup(context, output)
         for call in self._users:
             call.attach(OperatorRuntimeContext(context))
