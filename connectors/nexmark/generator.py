@@ -72,16 +72,16 @@ class Generator:
         self._gap = gap
         #: Events of an epoch that are made.
         self.kept = sum(config.proportions[k] for k in kinds)
-        self._loops = compiled_loops()
         self._nulls: dict[pa.DataType, pa.Array] = {}
         self._numbers = np.zeros(0, np.int64)
 
     def generate(self, lane: int, lanes: int, start: int, end: int) -> pa.RecordBatch:
         """The events ``start..end-1`` of a lane, without those of other kinds."""
         config = self.config
+        loops = compiled_loops()
         room = ((end - start) // config.total + 2) * self.kept
         epochs, places = np.empty(room, np.int64), np.empty(room, np.int64)
-        n = self._loops.pick(
+        n = loops.pick(
             lane, lanes, start, end, config.total, self._low, self._high, *self._gap, epochs, places
         )
         epochs, places = epochs[:n], places[:n]
@@ -93,12 +93,12 @@ class Generator:
         if column.kind is None:
             buffer, out = arrow.allocate(n, np.int32)
             people, auctions, _ = self.config.proportions
-            self._loops.event_types(places, people, auctions, out)
+            compiled_loops().event_types(places, people, auctions, out)
             return pa.Array.from_buffers(column.type, n, [None, buffer], null_count=0)
         if column.kind not in self.kinds or n == 0:
             return self._null(column.type, n)
         rows = self._rows(column.kind, places)
-        events = Events(self.config, self._loops, epochs, places, rows)
+        events = Events(self.config, compiled_loops(), epochs, places, rows)
         validity = None
         if len(rows) < n:
             flags = np.zeros(n, np.uint8)
@@ -125,7 +125,7 @@ class Generator:
                 self._numbers = np.arange(n)
             return self._numbers[:n]
         rows = np.empty(n, np.int64)
-        found = self._loops.rows_between(places, *self.config.places(kind), rows)
+        found = compiled_loops().rows_between(places, *self.config.places(kind), rows)
         return rows[:found]
 
     def _null(self, kind: pa.DataType, n: int) -> pa.Array:

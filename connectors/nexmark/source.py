@@ -19,7 +19,7 @@ from lesto.common.source import (
 )
 from lesto.connectors.memory.collection import RangeReader
 from lesto.connectors.nexmark.config import NexmarkConfig
-from lesto.connectors.nexmark.generator import EventColumn, Generator
+from lesto.connectors.nexmark.generator import EventColumn, Generator, compiled_loops
 from lesto.connectors.splits import (
     PooledEnumerator,
     RangeSplit,
@@ -87,6 +87,7 @@ class _NexmarkReader(RangeReader):
 
     def __init__(self, context: ReaderContext, source: NexmarkSource) -> None:
         super().__init__(context, self._batch)
+        compiled_loops()  # before the first batch is asked for
         self._generator = source.generator
         self._keep_alive = source.config.keep_alive
         self._per_ms: float | None = None

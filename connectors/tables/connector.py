@@ -37,6 +37,8 @@ class TableConnector:
         write: makes sinks; None: it cannot be written.
         find: makes lookups; None: it has none.
         check: checks options that depend on each other.
+        steady: columns whose every value keeps coming as time goes by. Rows may be left out by
+            them in front of the watermarks, which the others then give as well.
     """
 
     described: Described
@@ -45,3 +47,4 @@ class TableConnector:
     write: Callable[[SinkRequest], SinkPlan] | None = None
     find: Callable[[LookupRequest], LookupPlan] | None = None
     check: Callable[[TableOptions, tuple[TableField, ...]], None] | None = None
+    steady: frozenset[str] = frozenset()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
 from lesto.common.errors import did_you_mean
@@ -25,7 +23,7 @@ from lesto.connectors.tables.connector import TableConnector
 from lesto.connectors.tables.options import SCAN_PARALLELISM, Described, TableOptions
 from lesto.connectors.tables.requests import ScanPlan, ScanRequest, TableField
 from lesto.sql.evaluator import compile_expressions, is_deterministic
-from lesto.sql.expressions import Expression
+from lesto.sql.expressions import Call, Expression
 from lesto.sql.rewrite import input_refs
 from lesto.sql.types import INT, TypeRoot
 from lesto.sql.values import EvaluationContext
@@ -224,18 +222,29 @@ def _kinds_kept(
     """Kinds of events of which the conditions may be true, and the conditions decided so."""
     every = frozenset(k for k in ALL_KINDS if config.proportions[k])
     names = [c.name for c in request.read]
-    if _TYPE not in names:
-        return every, ()
-    at = names.index(_TYPE)
-    taken = [
-        i for i, e in enumerate(request.filters) if input_refs(e) == {at} and is_deterministic(e)
-    ]
-    kept = every & _true_for([request.filters[i] for i in taken], request, at)
+    at = names.index(_TYPE) if _TYPE in names else -1
+    kept = every
+    for condition in request.filters:
+        kept &= _may_be_true(condition, request, at)
     # A stream of nothing has no positions to go by: its rows are dropped behind the source.
-    return (kept, tuple(taken)) if kept else (every, ())
+    if not kept:
+        return every, ()
+    return kept, tuple(i for i, e in enumerate(request.filters) if _is_of_type(e, at))
 
 
-def _true_for(conditions: Sequence[Expression], request: ScanRequest, at: int) -> frozenset[int]:
+def _is_of_type(condition: Expression, at: int) -> bool:
+    """Whether a condition is one on the type of an event alone."""
+    return input_refs(condition) == {at} and is_deterministic(condition)
+
+
+def _may_be_true(condition: Expression, request: ScanRequest, at: int) -> frozenset[int]:
+    """Kinds of events for which a condition is not surely false."""
+    if isinstance(condition, Call) and condition.function in {"AND", "OR"}:
+        parts = [_may_be_true(a, request, at) for a in condition.args]
+        together = frozenset.intersection if condition.function == "AND" else frozenset.union
+        return together(*parts)
+    if not _is_of_type(condition, at):
+        return ALL_KINDS
     kinds = sorted(ALL_KINDS)
     columns = [
         pa.array(kinds, INT().to_arrow()) if i == at else pa.nulls(len(kinds), c.type.to_arrow())
@@ -243,10 +252,8 @@ def _true_for(conditions: Sequence[Expression], request: ScanRequest, at: int) -
     ]
     batch = pa.RecordBatch.from_arrays(columns, schema=request.schema)
     context = EvaluationContext(request.time_zone)
-    kept = np.ones(len(kinds), bool)
-    for condition in conditions:
-        kept &= np.asarray(compile_expressions([condition]).mask(batch, context))
-    return frozenset(k for k, keep in zip(kinds, kept.tolist(), strict=True) if keep)
+    mask = compile_expressions([condition]).mask(batch, context)
+    return frozenset(k for k, keep in zip(kinds, mask.to_pylist(), strict=True) if keep)
 
 
 CONNECTOR: Final = TableConnector(
@@ -255,4 +262,5 @@ CONNECTOR: Final = TableConnector(
     ),
     scan=_scan,
     check=_check,
+    steady=frozenset({_TYPE}),
 )

@@ -184,6 +184,17 @@ def test_a_condition_on_the_type_makes_only_these_events():
     )
 
 
+def test_what_several_readers_want_together():
+    cheap = call("=", [InputRef(1, fields("x BIGINT")[0].type, "x"), literal(1)])
+    either = call(
+        "OR",
+        [call("AND", [call("=", [TYPE, literal(1)]), cheap]), call("=", [TYPE, literal(0)])],
+    )
+    plan = scan({"connector": "nexmark", "events.num": "500"}, COLUMNS, filters=(either,))
+    assert plan.filters == ()
+    assert plan.source.generator.kinds == {0, 1}
+
+
 def test_people_and_bids_without_auctions():
     made = source(500, filters=(call("<>", [TYPE, literal(1)]),))
     rows, _ = read(made, all_splits(made))

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lesto.client.table.plan import logical as p
-from lesto.sql.expressions import Expression, InputRef
-from lesto.sql.rewrite import input_refs, remap_refs
+from lesto.sql import types as t
+from lesto.sql.expressions import Call, Expression, InputRef
+from lesto.sql.rewrite import conjunction, input_refs, remap_refs
 
 #: Columns that the readers of a scan or of watermarks need.
 _Shared = dict[p.Node, set[int]]
@@ -28,18 +29,27 @@ def pruned_together(nodes: Sequence[p.Node]) -> list[p.Node]:
 
 
 def _same_scans(nodes: Sequence[p.Node]) -> list[p.Node]:
-    """Of a table that is read with different conditions, all rows are read once."""
-    filters = defaultdict(set)
+    """Of a table that is read with different conditions, the rows that meet any are read once."""
+    found: dict[object, dict[tuple[object, tuple[Expression, ...]], None]] = defaultdict(dict)
     for node in nodes:
         for x in p.walk(node):
             if isinstance(x, p.Scan):
-                filters[x.path, x.options].add((x.columns, x.filters))
+                found[x.path, x.options][x.columns, x.filters] = None
 
     def change(x: p.Node) -> p.Node:
-        several = isinstance(x, p.Scan) and len(filters[x.path, x.options]) > 1
-        return replace(x, filters=()) if several and isinstance(x, p.Scan) else x
+        if not isinstance(x, p.Scan) or len(found[x.path, x.options]) == 1:
+            return x
+        return replace(x, filters=_any_of(list(found[x.path, x.options])))
 
     return [p.transform(node, change) for node in nodes]
+
+
+def _any_of(reads: Sequence[tuple[object, tuple[Expression, ...]]]) -> tuple[Expression, ...]:
+    """What the rows meet of which one reader at least has use."""
+    if len({columns for columns, _ in reads}) > 1 or not all(filters for _, filters in reads):
+        return ()
+    either = Call("OR", tuple(conjunction(filters) for _, filters in reads), t.BOOLEAN())
+    return (either,)
 
 
 def _narrow(node: p.Node, needed: set[int], shared: _Shared) -> tuple[p.Node, dict[int, int]]:

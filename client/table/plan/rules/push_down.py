@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lesto.client.table.plan import logical as p
+from lesto.client.table.plan.rules.before_watermarks import before_watermarks
 from lesto.client.table.plan.rules.joins import specialise
 from lesto.sql.evaluator import is_deterministic
 from lesto.sql.expressions import Call, Expression, walk
@@ -45,6 +46,12 @@ def filtered(node: p.Node, parts: Sequence[Expression]) -> p.Node:
         case p.SetOp(kind=p.SetKind.UNION):
             sources = tuple(filtered(s, parts) for s in node.sources)
             return replace(node, sources=sources)
+        case p.Watermark():
+            low, high = before_watermarks(node, parts)
+            if not low:
+                return p.Filter(node, conjunction(parts))
+            below: p.Node = replace(node, input=filtered(node.input, low))
+            return p.Filter(below, conjunction(high)) if high else below
         case p.Scan() if _may_skip(node, parts):
             known = tuple(dict.fromkeys((*node.filters, *parts)))
             return p.Filter(replace(node, filters=known), conjunction(parts))
