@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.rules.join_keys import keyed
+from lesto.client.table.plan.rules.known_columns import known_columns
 from lesto.client.table.plan.rules.prune import pruned_together
 from lesto.client.table.plan.rules.push_down import filtered
 from lesto.client.table.plan.rules.rank import constant_rank, ranked, without_rank
@@ -29,6 +30,7 @@ def optimized_together(nodes: Sequence[p.Node]) -> list[p.Node]:
 def _improved(node: p.Node) -> p.Node:
     node = p.transform(node, folded)
     node = _pushed(node)
+    node = p.transform(node, known_columns)
     node = p.transform(node, merged)
     node = p.transform(node, keyed)
     node = p.transform(node, ranked)
