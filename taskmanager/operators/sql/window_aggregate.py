@@ -17,6 +17,7 @@ from lesto.sql.values import EvaluationContext
 from lesto.state.table import StateTable, TableDescriptor
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.columnar.fired import FiredUntil
+from lesto.taskmanager.operators.columnar.numbers import to_numbers
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.sql.base import SqlOperator, signs
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
@@ -140,6 +141,30 @@ class WindowResults:
         return found
 
 
+def row_times(data: pa.RecordBatch, at: int, local: LocalTime, operator: str) -> Timestamps:
+    """Local times of rows, int64[n].
+
+    Args:
+        data: rows.
+        at: position of the time column.
+        local: the windows' time.
+        operator: its name, for messages.
+
+    Raises:
+        MissingTimestampError: a row has none.
+    """
+    column, name = data.column(at), data.schema.field(at).name
+    if column.null_count:
+        msg = (
+            f"'{operator}' has windows over {name}, and {column.null_count} of {len(column)} rows"
+            " have NULL there"
+        )
+        raise MissingTimestampError(
+            msg, remedy=f"filter them: WHERE {name} IS NOT NULL, below the window"
+        )
+    return local.of(column)
+
+
 class WindowOperator(SqlOperator):
     """Base of what waits for the ends of windows: fires in steps, by event time or the clock."""
 
@@ -171,22 +196,6 @@ class WindowOperator(SqlOperator):
     def fired_until(self) -> FiredUntil:
         """What has fired."""
         raise NotImplementedError
-
-    def times(self, column: pa.Array, name: str) -> Timestamps:
-        """Local times of rows, int64[n].
-
-        Raises:
-            MissingTimestampError: a row has none.
-        """
-        if column.null_count:
-            msg = (
-                f"'{self.context.operator_name}' has windows over {name}, and {column.null_count}"
-                f" of {len(column)} rows have NULL there"
-            )
-            raise MissingTimestampError(
-                msg, remedy=f"filter them: WHERE {name} IS NOT NULL, below the window"
-            )
-        return self.local.of(column)
 
     def clock_times(self, rows: int) -> Timestamps:
         """The clock's local time for so many rows; behind all windows that have fired."""
@@ -256,15 +265,23 @@ class WindowAggregateOperator(WindowOperator):
         plan: keys, window, aggregates.
         schema: of the results.
         zoned: whether windows are those of instants, in the session's zone.
+        partial: whether the input has been folded by a first phase: it has the keys, slices,
+            numbers of rows and accumulators.
     """
 
     def __init__(
-        self, settings: SqlSettings, plan: AggregatePlan, schema: pa.Schema, zoned: bool
+        self,
+        settings: SqlSettings,
+        plan: AggregatePlan,
+        schema: pa.Schema,
+        zoned: bool,
+        partial: bool = False,
     ) -> None:
         super().__init__(settings)
         self._plan = plan
         self._schema = schema
         self._zoned = zoned
+        self._partial = partial
         self.by_clock = not plan.window.event_time
 
     def open(self) -> None:
@@ -302,6 +319,9 @@ class WindowAggregateOperator(WindowOperator):
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Fold rows into their slices."""
         assert isinstance(batch, ColumnarBatch)
+        if self._partial:
+            self._take_parts(batch.data)
+            return
         data, kinds, plan = batch.data, batch.kinds, self._plan
         slices = self._shape.slices(self._times(data))
         between = self._shape.between(slices) if isinstance(self._shape, Hopping) else None
@@ -326,14 +346,23 @@ class WindowAggregateOperator(WindowOperator):
         if self.by_clock:
             self.firing.set_alarm()
 
+    def _take_parts(self, data: pa.RecordBatch) -> None:
+        """Merge what a first phase has folded."""
+        width = len(self._plan.keys)
+        keys = list(data.columns[:width])
+        if self._constant:
+            keys.append(pa.array(np.zeros(data.num_rows, np.int8)))
+        slices, rows = (to_numbers(c)[0] for c in data.columns[width : width + 2])
+        parts = [to_numbers(c) for c in data.columns[width + 2 :]]
+        self._windows.add_parts(keys, slices, parts, self.progress, rows)
+
     def _times(self, data: pa.RecordBatch) -> Timestamps:
         plan = self._plan
         if plan.columns is not None:
             return LocalTime(None).of(data.column(plan.columns[1]))
         if self.by_clock:
             return self.clock_times(data.num_rows)
-        at = plan.window.time
-        return self.times(data.column(at), data.schema.field(at).name)
+        return row_times(data, plan.window.time, self.local, self.context.operator_name)
 
     def fire(self, progress: int) -> Iterator[None]:
         """Fire the windows that have ended."""

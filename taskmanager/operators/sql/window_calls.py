@@ -196,6 +196,17 @@ class WindowCalls:
             else:
                 kernel.accumulate_count(slots, valid, acc.values, table.dirty)
 
+    def singles(self, values: Sequence[Values], rows: int) -> list[Values]:
+        """What is folded of rows, as accumulators of one row each."""
+        found: list[Values] = []
+        for f, (numbers, valid) in zip(self.folds, values, strict=True):
+            if f.spec.kind == "count":
+                ones = np.ones(rows, np.int64) if valid is None else valid.astype(np.int64)
+                found.append((ones, None))
+            else:
+                found.append((numbers, valid))
+        return found
+
     # -- accumulators
 
     def read(self, table: StateTable, slots: Slots) -> list[Values]:
@@ -289,7 +300,7 @@ def _grouping(spec: CallSpec, sets: Sequence[Sequence[int]]) -> npt.NDArray[np.i
 def _true(condition: pa.Array) -> Flags:
     """uint8[n], 1 where TRUE."""
     found = condition if not condition.null_count else condition.fill_null(False)
-    return found.to_numpy(zero_copy_only=False).view(np.uint8)
+    return np.asarray(found.to_numpy(zero_copy_only=False)).view(np.uint8)
 
 
 _NONE: Numbers = np.empty(0, np.int64)

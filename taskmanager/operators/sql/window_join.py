@@ -134,7 +134,7 @@ class WindowJoinOperator(GivenWindowsOperator):
         met = [np.zeros(d.num_rows, np.bool_) for d in both]
         paired = self._kind not in {"SEMI", "ANTI"}
         if paired or self._compiled is not None:
-            for first, second in _pairs(*numbers, *known):
+            for first, second in _pairs(numbers[0], numbers[1], known[0], known[1]):
                 a, b, data = self._matched(shown, first, second)
                 met[0][a] = True
                 met[1][b] = True

@@ -21,6 +21,7 @@ from lesto.taskmanager.operators.sql.window_aggregate import (
     AggregatePlan,
     WindowOperator,
     WindowResults,
+    row_times,
 )
 from lesto.taskmanager.operators.sql.window_calls import Values, WindowCalls
 from lesto.taskmanager.operators.sql.window_rows import KeyedRows
@@ -218,7 +219,7 @@ class SessionAggregateOperator(SessionOperator):
         if self.by_clock:
             times = self.clock_times(data.num_rows)
         else:
-            times = self.times(data.column(at), data.schema.field(at).name)
+            times = row_times(data, at, self.local, self.context.operator_name)
         taken = signs(batch.kinds, data.num_rows) if self._plan.retracting else None
         context = self.evaluation()
         columns: list[pa.Array] = []

@@ -44,7 +44,7 @@ class WindowSpec:
     offset_ms: int = 0
     keys: tuple[int, ...] = ()
 
-    def shape(self) -> Shape:
+    def shape(self) -> Tumbling | Hopping | Cumulating:
         """The slices; not of sessions."""
         if self.kind == "HOP" and self.slide_ms != self.size_ms:
             return Hopping(self.size_ms, self.slide_ms, self.offset_ms)
@@ -90,6 +90,11 @@ class Tumbling:
     offset: int = 0
 
     shared = False
+
+    @property
+    def slice_ms(self) -> int:
+        """Length of a slice."""
+        return self.size
 
     def slices(self, times: Timestamps) -> Timestamps:
         """Starts."""
@@ -214,6 +219,11 @@ class Cumulating:
     offset: int = 0
 
     shared = True
+
+    @property
+    def slice_ms(self) -> int:
+        """Length of a slice."""
+        return self.step
 
     def slices(self, times: Timestamps) -> Timestamps:
         """Starts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from lesto.sql.types import TypeRoot
 _INSERT = frozenset({"I"})
 
 
-def _spec(window: p.Window) -> object:
+def _spec(window: p.Window) -> Any:
     from lesto.taskmanager.operators.sql.window_shapes import WindowSpec
 
     return WindowSpec(
@@ -89,15 +90,36 @@ def window_aggregate(t: Translator, node: p.WindowAggregate) -> PhysicalStream:
     properties = tuple(what for _, what in node.properties)
     retracting = t.kinds(node.input) != _INSERT
     plan = AggregatePlan(_spec(window), keys, calls, properties, columns, node.sets, retracting)
+    first = None if session else _first_phase(t, node, plan, source, zoned)
+    if first is not None:
+        source, keys = first, tuple(range(len(keys)))
+        plan = replace(plan, keys=keys)
     module = "sessions:SessionAggregateOperator" if session else "aggregate:WindowAggregateOperator"
     return t.add(
         node,
         "GroupWindowAggregate" if node.legacy else "WindowAggregate",
         f"window_{module}",
-        (plan, physical_schema(node.schema), zoned),
+        (plan, physical_schema(node.schema), zoned, *([True] if first is not None else [])),
         [(source, hashed(keys if columns is None else (*keys, columns[0])))],
         user_functions=[c.user for c in node.calls if c.user is not None],
     )
+
+
+def _first_phase(
+    t: Translator, node: p.WindowAggregate, plan: Any, source: PhysicalStream, zoned: bool
+) -> PhysicalStream | None:
+    """Rows folded by slice before they are sent by key; None where that is not wanted."""
+    from lesto.taskmanager.operators.sql.window_local import partial_schema
+
+    wanted = t.settings.get("table.optimizer.agg-phase-strategy", "AUTO").upper()
+    alone = (source.parallelism or t.env.get_parallelism()) == 1
+    if wanted == "ONE_PHASE" or (wanted == "AUTO" and alone):
+        return None
+    schema = partial_schema(plan, source.schema)
+    if schema is None:
+        return None
+    label, operator = "LocalWindowAggregate", "window_local:WindowLocalOperator"
+    return t.add(node, label, operator, (plan, schema, zoned), [(source, FORWARD)], schema)
 
 
 def _zoned_columns(node: p.WindowAggregate) -> bool:
