@@ -326,3 +326,14 @@ def test_a_row_that_meets_very_many_comes_in_pieces(tmp_path, monkeypatch):
     found = join.take()
     assert len(set(found)) == len(found) == 9 * 60
     assert join.harnesses[0].operator.room() > 0
+
+
+def test_without_before_an_update_is_one_row_where_the_partner_stays(tmp_path):
+    unique = {"unique": True, "identity": (0,), "upsert": True}
+    join = single("INNER", tmp_path, before=False, condition=LESS, left=unique)
+    join.feed(1, [(INSERT, (2, 1)), (INSERT, (9, 1))])
+    join.feed(0, [(INSERT, (1, 1, "x"))])
+    join.take()
+    # The partner 2 is lost, 9 stays.
+    join.feed(0, [(AFTER, (1, 3, "x"))])
+    assert join.take() == [(DELETE, (1, 1, "x", 2, 1)), (AFTER, (1, 3, "x", 9, 1))]
