@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,7 @@ def _sum(
     floats = pat.is_floating(target)
     numbers = _numbers(values, floats)
     some = frames.counts(valid.astype(np.int64), frame.lo, frame.hi) > 0
+    found: npt.NDArray[Any]
     if floats:
         found = frames.sums(numbers, valid, frame.lo, frame.hi)
     else:
@@ -113,7 +114,7 @@ def _sum(
     return pa.array(found, target, mask=~some)
 
 
-def _numbers(values: pa.Array, floats: bool) -> npt.NDArray[np.generic]:
+def _numbers(values: pa.Array, floats: bool) -> npt.NDArray[Any]:
     if not floats:
         return ints(values)
     return arrow.view(values.buffers()[1], np.float64, values.offset, len(values))

@@ -51,7 +51,7 @@ class ExternalSorter:
 
     def __len__(self) -> int:
         """Rows held in memory and runs on disk: 0 when there is nothing."""
-        return sum(b.num_rows for b in self._held) + len(self._runs)
+        return int(sum(b.num_rows for b in self._held)) + len(self._runs)
 
     @property
     def runs(self) -> int:
@@ -123,7 +123,10 @@ class ExternalSorter:
             while True:
                 for run in runs:
                     run.fill()
-                runs = [run for run in runs if run.head is not None or run.close()]
+                for run in runs:
+                    if run.head is None:
+                        run.close()
+                runs = [run for run in runs if run.head is not None]
                 if not runs:
                     return
                 yield from self._settled(runs)
