@@ -172,14 +172,15 @@ class DeduplicateOperator(SqlOperator):
             self.emit(*given)
 
     def process_watermark(self, timestamp: int) -> None:
-        """Of bounded input give what is left, before the end of event time is passed on."""
-        if timestamp == MAX_TIMESTAMP:
-            self._give_final()
-        super().process_watermark(timestamp)
+        """Of bounded input the end of event time is passed on behind the rows."""
+        if not (timestamp == MAX_TIMESTAMP and self._final):
+            super().process_watermark(timestamp)
 
     def end_input(self, input_index: int = 0) -> None:
-        """Of bounded input give what is left."""
+        """Of bounded input give what is left. Operators before it may have given theirs just now."""
         self._give_final()
+        if self._final:
+            super().process_watermark(MAX_TIMESTAMP)
 
     def _give_final(self) -> None:
         if not self._final or self._ended:

@@ -63,14 +63,14 @@ class FinalOverOperator(SqlOperator):
         self._sorter.add(batch.data)
 
     def process_watermark(self, timestamp: int) -> None:
-        """At the end of event time give all rows, before it is passed on."""
-        if timestamp == MAX_TIMESTAMP:
-            self._give()
-        super().process_watermark(timestamp)
+        """The end of event time is passed on behind the rows."""
+        if timestamp != MAX_TIMESTAMP:
+            super().process_watermark(timestamp)
 
     def end_input(self, input_index: int = 0) -> None:
-        """Give all rows."""
+        """Give all rows. Operators before it may have given theirs just now."""
         self._give()
+        super().process_watermark(MAX_TIMESTAMP)
 
     def _give(self) -> None:
         """Compute whole partitions, several at once."""

@@ -145,14 +145,15 @@ class TopNOperator(SqlOperator):
     # ------------------------------------------------------------------ the end of bounded input
 
     def process_watermark(self, timestamp: int) -> None:
-        """Of bounded input give the ranked rows, before the end of event time is passed on."""
-        if timestamp == MAX_TIMESTAMP:
-            self._give_final()
-        super().process_watermark(timestamp)
+        """Of bounded input the end of event time is passed on behind the rows."""
+        if not (timestamp == MAX_TIMESTAMP and self._top.final):
+            super().process_watermark(timestamp)
 
     def end_input(self, input_index: int = 0) -> None:
-        """Of bounded input give the ranked rows."""
+        """Of bounded input give the ranked rows. Operators before it may have given theirs just now."""
         self._give_final()
+        if self._top.final:
+            super().process_watermark(MAX_TIMESTAMP)
 
     def _give_final(self) -> None:
         top, table = self._top, self._rows.table

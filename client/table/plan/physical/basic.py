@@ -142,8 +142,12 @@ def scan(t: Translator, node: p.Scan) -> PhysicalStream:
 
 @translates(p.Watermark)
 def watermark(t: Translator, node: p.Watermark) -> PhysicalStream:
-    """Makes event time follow a column; of a stream with watermarks nothing is to be done."""
-    if isinstance(node.expression, Call) and node.expression.function == "SOURCE_WATERMARK":
+    """Makes event time follow a column; of a stream with watermarks nothing is to be done.
+
+    Nor is it of bounded input: there nothing is late, and event time has but an end.
+    """
+    marked = isinstance(node.expression, Call) and node.expression.function == "SOURCE_WATERMARK"
+    if marked or t.batch:
         return t.input(node.input)
     idle = t.settings.get("table.exec.source.idle-timeout")
     idle_ms = None
