@@ -11,6 +11,7 @@ DESCRIPTION = "Stream processing with Flink's concepts, natively in Python."
 EXAMPLES = """\
 examples:
   lesto run job.py                      run a job here, on an embedded cluster
+  lesto sql                             the SQL shell; lesto sql -f script.sql
   lesto dev                             a cluster on this machine, REST on port 8081
   lesto run -m 127.0.0.1:6123 -d job.py submit to a cluster and return
   lesto list                            running jobs
@@ -100,6 +101,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
         return made
 
     _add_run(add)
+    _add_sql(add)
     _add_job_commands(add)
     _add_processes(add)
     _add_state(add)
@@ -171,6 +173,21 @@ def _add_run(add: Any) -> None:
     info = add("info", "info", "info", "show the plan of a job script without running it")
     info.add_argument("-o", "--output", choices=("text", "json"), default="text")
     _add_script(info)
+
+
+def _add_sql(add: Any) -> None:
+    sql = add(
+        "sql",
+        "sql",
+        "sql",
+        "SQL: a shell, or a script",
+        epilog="examples:\n  lesto sql\n  lesto sql -f pipeline.sql\n  lesto sql -e 'SELECT 1 + 1'",
+    )
+    _add_target(sql)
+    sql.add_argument("-f", "--file", metavar="FILE", help="carry out a script, and end")
+    sql.add_argument("-e", "--statement", metavar="SQL", help="carry out statements, and end")
+    sql.add_argument("-i", "--init", metavar="FILE", help="a script to begin with")
+    sql.add_argument("-p", "--parallelism", type=int, metavar="N", help="default parallelism")
 
 
 def _add_job_commands(add: Any) -> None:

@@ -185,7 +185,7 @@ class TableEnvironment(EnvironmentFunctions, EnvironmentAbsences):
         self,
         path: str,
         descriptor: TableDescriptor,
-        ignoreIfExists: bool = False,  # noqa: N803 - PyFlink's
+        ignoreIfExists: bool = False,
     ) -> None:
         """Make a temporary table of a descriptor."""
         self._define(path, descriptor, True, ignoreIfExists)
@@ -194,7 +194,7 @@ class TableEnvironment(EnvironmentFunctions, EnvironmentAbsences):
         self,
         path: str,
         descriptor: TableDescriptor,
-        ignoreIfExists: bool = False,  # noqa: N803 - PyFlink's
+        ignoreIfExists: bool = False,
     ) -> bool:
         """Make a table of a descriptor; whether it was not there."""
         return self._define(path, descriptor, False, ignoreIfExists)

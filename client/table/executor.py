@@ -56,7 +56,8 @@ def execute(session: Session, parsed: s.Parsed) -> TableResult:
         case s.CreateTable():
             return create_table_as(session, parsed, statement)
         case s.Explain():
-            return texts("result", [session.planner.explain(text[parsed.start : parsed.end])])
+            shown = session.planner.explain(text[parsed.start : parsed.end])
+            return texts("result", [shown], raw=True)
         case s.Show():
             return show(session, statement, text)
         case s.Describe():

@@ -9,7 +9,7 @@ from lesto.client.table.errors import SqlError, SqlTypeError
 from lesto.sql.errors import SqlExpressionError
 
 
-class located:  # noqa: N801 - reads as a statement: with located()
+class located:
     """Errors raised within get the user's ``file:line``."""
 
     def __enter__(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _INSERT = int(RowKind.INSERT)
 _BACK = (int(RowKind.UPDATE_BEFORE), int(RowKind.DELETE))
+#: Characters of a column of what is not a query's result: all.
+_WIDE: Final = 1 << 30
 
 
 class Batches:
@@ -144,6 +147,7 @@ class TableResult:
         streaming: whether rows are changes, so that kinds are shown.
         width: characters of a column when printed.
         zone: time zone in which instants are printed.
+        raw: whether the one column is a text that is printed as it is.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class TableResult:
         streaming: bool = False,
         width: int = 30,
         zone: str = "UTC",
+        raw: bool = False,
     ) -> None:
         self._schema = schema
         self._batches = batches
@@ -164,6 +169,7 @@ class TableResult:
         self._streaming = streaming
         self._width = width
         self._zone = zone
+        self._raw = raw
         self._read = False
 
     # ------------------------------------------------------------------ about it
@@ -244,12 +250,18 @@ class TableResult:
 
     def print(self) -> None:
         """Print the rows as they come; the first column says what each changes."""
+        self.print_to(sys.stdout)
+
+    def print_to(self, out: TextIO) -> None:
+        """As :meth:`print`, to a file."""
         from lesto.client.table.printing import print_result
 
-        if self._kind == ResultKind.SUCCESS:
-            print("OK")
+        if self._kind == ResultKind.SUCCESS or self._raw:
+            for _, batch in self._once():
+                for text in batch.column(0).to_pylist():
+                    out.write(f"{text}\n")
             return
-        print_result(self._schema, self._once(), self._streaming, self._width, self._zone)
+        print_result(self._schema, self._once(), self._streaming, self._width, self._zone, out)
 
 
 class _Peeked(JobBatches):
@@ -341,9 +353,13 @@ def _frozen(value: Any) -> Any:
 
 
 def local_result(
-    columns: Sequence[Column], rows: Sequence[Sequence[Any]], kind: int = ResultKind.SUCCESS_WITH_CONTENT,
-    job: JobClient | None = None, width: int = 1 << 30,
-) -> TableResult:  # fmt: skip
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Any]],
+    kind: int = ResultKind.SUCCESS_WITH_CONTENT,
+    job: JobClient | None = None,
+    *,
+    raw: bool = False,
+) -> TableResult:
     """A result that is at hand.
 
     Args:
@@ -351,9 +367,9 @@ def local_result(
         rows: Python values.
         kind: of the result.
         job: that was submitted.
-        width: characters of a column when printed.
+        raw: whether the one column is printed as it is.
     """
     schema = Schema(tuple(columns))
     arrays = [pa.array([row[i] for row in rows], c.type.to_arrow()) for i, c in enumerate(columns)]
     batch = pa.RecordBatch.from_arrays(arrays, schema=physical_schema(schema))
-    return TableResult(schema, Batches([(None, batch)]), kind, job, width=width)
+    return TableResult(schema, Batches([(None, batch)]), kind, job, width=_WIDE, raw=raw)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 _TEXT = t.STRING().not_null()
 
 
-def texts(name: str, values: Iterable[str]) -> TableResult:
-    """A column of texts."""
-    return local_result([Column(name, _TEXT)], [(v,) for v in values])
+def texts(name: str, values: Iterable[str], *, raw: bool = False) -> TableResult:
+    """A column of texts; printed as they are if ``raw``."""
+    return local_result([Column(name, _TEXT)], [(v,) for v in values], raw=raw)
 
 
 def pairs(names: tuple[str, str], rows: Iterable[tuple[str, str]]) -> TableResult:
@@ -92,7 +92,7 @@ def show(session: Session, statement: s.Show, sql: str) -> TableResult:
         case "JARS":
             return texts("jars", [])
         case what if what.startswith("CREATE "):
-            return texts("result", [created(session, statement, sql)])
+            return texts("result", [created(session, statement, sql)], raw=True)
     msg = f"SHOW {statement.what} is not supported"
     remedy = "look at `lesto list`" if statement.what == "JOBS" else ""
     raise UnsupportedSqlError(msg, remedy=remedy, text=sql, offset=statement.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lesto.client.datastream.checks import check_instance, unsupported
@@ -54,7 +55,7 @@ class TablePipeline:
 
     def print_explain(self, *extra_details: int) -> None:
         """Print the plan."""
-        print(self.explain(*extra_details))
+        sys.stdout.write(self.explain(*extra_details) + "\n")
 
     def get_sink_identifier(self) -> ObjectIdentifier:
         """Path of the table that is written."""
@@ -108,7 +109,7 @@ class StatementSet:
 
     def print_explain(self, *extra_details: int) -> None:
         """Print the plans."""
-        print(self.explain(*extra_details))
+        sys.stdout.write(self.explain(*extra_details) + "\n")
 
     def execute(self) -> TableResult:
         """Submit the job; the set is empty then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lesto.client.datastream.checks import check_instance, unsupported
@@ -357,7 +358,7 @@ class Table:
     def print_schema(self) -> None:
         """Print names and types."""
         lines = [f"  `{c.name}` {c.summary()}" for c in self._node.schema]
-        print("(\n" + ",\n".join(lines) + "\n)")
+        sys.stdout.write("(\n" + ",\n".join(lines) + "\n)\n")
 
     def explain(self, *extra_details: int) -> str:
         """The plan."""
@@ -365,7 +366,7 @@ class Table:
 
     def print_explain(self, *extra_details: int) -> None:
         """Print the plan."""
-        print(self.explain(*extra_details))
+        sys.stdout.write(self.explain(*extra_details) + "\n")
 
     # ------------------------------------------------------------------ running
 
@@ -438,9 +439,8 @@ class Table:
 
     def _subquery(self, _context: TreeContext) -> Any:
         """The Table within a condition of another."""
-        return exp.Subquery(this=exp.Select(
-            expressions=[exp.Star()], from_=exp.From(this=exp.Table(this=exp.Identifier(this=str(self)[1:-1])))
-        ))  # fmt: skip
+        source = q.table_tree(str(self)[1:-1])
+        return exp.Subquery(this=exp.Select(expressions=[exp.Star()], from_=exp.From(this=source)))
 
 
 def _every() -> Expression:

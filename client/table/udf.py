@@ -301,9 +301,7 @@ class UserDefinedTableFunctionWrapper(UserDefinedFunctionWrapper):
                 msg = f"the result types of {self._name} are not known"
                 raise refused(msg, "write udtf(result_types=[DataTypes...])")
             kinds = [found]
-        elif (
-            isinstance(given, RowType) or isinstance(given, str) or not isinstance(given, Iterable)
-        ):
+        elif isinstance(given, (RowType, str)) or not isinstance(given, Iterable):
             kinds = [sql_type(given)]
         else:
             kinds = [sql_type(k) for k in given]

@@ -57,7 +57,7 @@ class AggregateFunctionCall(UserCall):
         try:
             return self.function.create_accumulator()
         except Exception as error:
-            raise failed(f"{self.name}.create_accumulator", error) from error
+            raise self.failure(error, "create_accumulator") from error
 
     def fold(
         self,
@@ -81,22 +81,17 @@ class AggregateFunctionCall(UserCall):
         rows = len(groups)
         lists = [to_python(c, k) for c, k in zip(columns, self.arguments, strict=True)]
         take, back = self._steps(kinds)
-        number = 0
+        changes = [0] * rows if kinds is None else kinds.tolist()
+        steps = (take, back, take, back)
+        done = 0
         try:
-            if back is None:
-                for number, (group, row) in enumerate(
-                    zip(groups.tolist(), rows_in(lists, rows), strict=True)
-                ):
-                    take(accumulators[group], *row)
-                return
-            assert kinds is not None
-            steps = (take, back, take, back)
-            for number, (group, kind, row) in enumerate(
-                zip(groups.tolist(), kinds.tolist(), rows_in(lists, rows), strict=True)
+            for group, kind, row in zip(
+                groups.tolist(), changes, rows_in(lists, rows), strict=True
             ):
                 steps[kind](accumulators[group], *row)
+                done += 1
         except Exception as error:
-            raise failed(self.name, error, number) from error
+            raise failed(self.name, error, done) from error
 
     def _steps(self, kinds: RowKinds | None) -> tuple[Any, Any]:
         take = self.function.accumulate
@@ -124,7 +119,7 @@ class AggregateFunctionCall(UserCall):
         try:
             self.function.merge(accumulator, others)
         except Exception as error:
-            raise failed(f"{self.name}.merge", error) from error
+            raise self.failure(error, "merge") from error
         return accumulator
 
     def results(self, accumulators: Sequence[Any]) -> pa.Array:
@@ -150,14 +145,12 @@ class TableAggregateCall(AggregateFunctionCall):
     def results(self, accumulators: Sequence[Any]) -> pa.Array:
         """The rows of each accumulator."""
         found: list[Any] = []
-        number = 0
         self.open()
         try:
-            for number, accumulator in enumerate(accumulators):
+            for accumulator in accumulators:
                 found.append([as_row(r) for r in self.function.emit_value(accumulator) or ()])
         except Exception as error:
-            name = f"{self.name}.emit_value"
-            raise failed(name, error, number) from error
+            raise self.failure(error, "emit_value", len(found)) from error
         return column_of(self.name, found, self.value_type)
 
     def emit(self, accumulators: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[pa.Array]]:
@@ -176,7 +169,7 @@ class TableAggregateCall(AggregateFunctionCall):
                 values.extend(self.function.emit_value(accumulator) or ())
                 sources.extend([number] * (len(values) - before))
         except Exception as error:
-            raise failed(f"{self.name}.emit_value", error) from error
+            raise self.failed("emit_value", error) from error
         return np.array(sources, np.int64), row_columns(self.name, values, self.result)
 
 
@@ -263,7 +256,7 @@ def _values(name: str, found: Sequence[Any], kind: SqlType) -> pa.Array:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value: pandas' and numpy's scalars and Arrow's are unpacked, NaN of no rows stays."""
+    """A Python value: scalars of pandas, numpy and Arrow are unpacked."""
     if isinstance(value, pa.Scalar):
         return value.as_py()
     if isinstance(value, np.generic):

@@ -68,7 +68,7 @@ class UserCall:
             try:
                 method(FunctionContext(self._runtime))
             except Exception as error:
-                raise failed(f"{self.name}.open", error) from error
+                raise self.failure(error, "open") from error
 
     def close(self) -> None:
         """Call the user's ``close``."""
@@ -80,7 +80,7 @@ class UserCall:
             try:
                 method()
             except Exception as error:
-                raise failed(f"{self.name}.close", error) from error
+                raise self.failure(error, "close") from error
 
     # ------------------------------------------------------------------ for the kinds of functions
 
@@ -91,6 +91,10 @@ class UserCall:
             if callable(found):
                 return found  # type: ignore[no-any-return]
         return self.function  # type: ignore[no-any-return]
+
+    def failure(self, error: Exception, method: str, row: int | None = None) -> Exception:
+        """The error for an exception of a method; see :func:`failed`."""
+        return failed(f"{self.name}.{method}", error, row)
 
     def column(self, values: Sequence[Any]) -> pa.Array:
         """Results as a column.
@@ -153,9 +157,7 @@ def applied(name: str, call: Callable[..., Any], lists: Sequence[list[Any]], row
         UserSqlFunctionError: the function raised.
     """
     if not lists:
-        lists = [[None] * rows]
-        inner = call
-        call = lambda _: inner()  # noqa: E731
+        return applied(name, lambda _: call(), [[None] * rows], rows)
     first = iter(lists[0])
     others: Iterable[Any] = lists[1:]
     try:

@@ -19,7 +19,7 @@ FORMS = ("general", "arrow", "pandas", "numpy")
 
 
 class ScalarCall(UserCall):
-    """A scalar function, computed batch by batch (see :class:`~lesto.sql.expressions.UserFunction`).
+    """A scalar function, computed batch by batch: a :class:`~lesto.sql.expressions.UserFunction`.
 
     Args:
         name: see :class:`UserCall`.
@@ -28,7 +28,7 @@ class ScalarCall(UserCall):
         result: type of the values.
         form: one of ``FORMS``.
         deterministic: see there.
-    """  # noqa: E501
+    """
 
     def __init__(
         self,

@@ -120,5 +120,3 @@ class MapView(DataView, Generic[K, V]):
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._dict)
-
-

@@ -1,0 +1,1 @@
+"""The SQL shell: scripts, and statements typed one by one."""
