@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lesto.common.elements import Batch, ColumnarBatch
 from lesto.kernels import jit
-from lesto.kernels.partition import take_batch
+from lesto.kernels.partition import take_array, take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.columnar.fired import FiredRange, FiredUntil
@@ -34,7 +34,6 @@ from lesto.taskmanager.operators.sql.rank_rows import (
     Ids,
     KeyedRows,
     Numbered,
-    joined,
 )
 from lesto.taskmanager.operators.sql.sort_order import Words, permutation, sort_words
 from lesto.taskmanager.operators.sql.sort_times import TimedIds
@@ -81,7 +80,11 @@ class OverOperator(SqlOperator):
         self._program = OverProgram(spec)
         self._by_ms = spec.preceding is not None and not spec.rows
         program = self._program
-        self._keeps = program.keeps_all or program.keep_rows > 0 or self._by_ms
+        self._keeps = (
+            program.keeps_all or program.keeps_firsts or program.keep_rows > 0 or self._by_ms
+        )
+        #: Columns that are computed with or sorted by.
+        self._read = sorted({*program.columns, *(o.index for o in spec.order)})
         self._rows = KeyedRows(
             self.backend, "over", schema, spec.partition, (_TIME, _DONE), self._ttl_ms
         )
@@ -195,12 +198,12 @@ class OverOperator(SqlOperator):
             numbers, kept = numbers[done], kept[done]
             groups = np.concatenate([numbers, groups])
             times = np.concatenate([rows.table.counter(_TIME)[kept], times])
-        whole = joined([rows.table.take(kept), data], data.schema) if len(kept) else data
-        words = self._words(whole, times)
+        columns = self._columns(data, kept)
+        words = self._words(columns, times)
         order = permutation([groups, *words], len(groups))
         carry, carry_at, carry_ids = self._carried(found)
         stretch = Stretch(
-            take_batch(whole, order),
+            _gathered(data.schema, columns, order),
             groups[order],
             order >= len(kept),
             [w[order] for w in words],
@@ -218,16 +221,24 @@ class OverOperator(SqlOperator):
                 pa.RecordBatch.from_arrays(columns, schema=self._carry.schema),
                 found.hashes if spec.partition else None,
             )
-        self._keep(data, ids, times[len(kept) :], kept, order, groups, found)
+        stays = self._stays(order, groups, results)
+        self._keep(data, ids, times[len(kept) :], kept, stays, found)
 
-    def _words(self, whole: pa.RecordBatch, times: Ids) -> list[Words]:
+    def _columns(self, data: pa.RecordBatch, kept: Ids) -> dict[int, pa.Array]:
+        """The columns that are read, of rows that are kept and then of new ones."""
+        found = {i: data.column(i) for i in self._read}
+        if len(kept):
+            before = self._rows.table.take(kept, self._read)
+            for at, i in enumerate(self._read):
+                found[i] = pa.concat_arrays([before.column(at), found[i]])
+        return found
+
+    def _words(self, columns: dict[int, pa.Array], times: Ids) -> list[Words]:
         """Of the order, such that rows that are not peers differ."""
         spec = self._spec
         if self._time is not None:
-            return sort_words([whole.column(o.index) for o in spec.order], spec.order)
-        if self._by_ms:
-            return [times]
-        return [np.arange(whole.num_rows)]
+            return sort_words([columns[o.index] for o in spec.order], spec.order)
+        return [times] if self._by_ms else [np.arange(len(times))]
 
     def _carried(self, found: Numbered) -> tuple[pa.RecordBatch | None, Ids | None, Ids]:
         if self._carry is None:
@@ -257,12 +268,10 @@ class OverOperator(SqlOperator):
         ids: Ids | None,
         times: Ids,
         kept: Ids,
-        order: Ids,
-        groups: Ids,
+        stays: Flags,
         found: Numbered,
     ) -> None:
         """Keep the rows that later frames reach back to, and forget the others."""
-        stays = self._stays(order, groups)
         self._rows.remove(kept[~stays[: len(kept)]])
         new = stays[len(kept) :]
         table = self._rows.table
@@ -281,12 +290,14 @@ class OverOperator(SqlOperator):
         if self._by_ms:
             self._kept.add(held, times[new])
 
-    def _stays(self, order: Ids, groups: Ids) -> Flags:
+    def _stays(self, order: Ids, groups: Ids, results: Results) -> Flags:
         """Bool by row as given: what is needed later."""
         program, n = self._program, len(order)
         if program.keeps_all or self._by_ms:
             return np.ones(n, np.bool_)
         stays = np.zeros(n, np.bool_)
+        if results.firsts is not None:
+            stays[order[results.firsts]] = True
         if program.keep_rows:
             ordered = groups[order]
             ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1
@@ -303,3 +314,12 @@ class OverOperator(SqlOperator):
         ranges: Sequence[FiredRange] = self._fired.ranges()
         found.union_lists[FIRED_STATE] = [_encode(item) for item in ranges]
         return found
+
+
+def _gathered(schema: pa.Schema, columns: dict[int, pa.Array], order: Ids) -> pa.RecordBatch:
+    """Rows in an order; the columns that are not read keep their places, empty."""
+    found = [
+        take_array(columns[i], order) if i in columns else pa.nulls(len(order), f.type)
+        for i, f in enumerate(schema)
+    ]
+    return pa.RecordBatch.from_arrays(found, schema=schema)

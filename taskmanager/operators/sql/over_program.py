@@ -17,9 +17,10 @@ import pyarrow.types as pat
 
 from lesto.kernels import frames
 from lesto.sql.aggregates.ranking import RANKING
-from lesto.sql.aggregates.table import BoundAggregate, Collected, Folded, bind_aggregate
+from lesto.sql.aggregates.table import BoundAggregate, Collected, bind_aggregate
 from lesto.sql.evaluator import CompiledExpressions, compile_expressions
 from lesto.sql.expressions import Expression, Literal
+from lesto.sql.rewrite import input_refs
 from lesto.sql.types import SqlType
 from lesto.sql.values import EvaluationContext, as_type
 from lesto.taskmanager.operators.sql.over_folds import Carried, Frames, fold
@@ -93,10 +94,12 @@ class Results:
     Attributes:
         columns: one a call.
         carry: accumulators of each partition that has fresh rows, in order.
+        firsts: bool[n] of all rows, those with values that no row before has; None if nobody asks.
     """
 
     columns: list[pa.Array]
     carry: list[pa.Array] = field(default_factory=list)
+    firsts: Flags | None = None
 
 
 @dataclass(slots=True)
@@ -127,8 +130,10 @@ class OverProgram:
         spec: the window.
 
     Attributes:
+        columns: of the input that are read to compute the calls, ascending.
         carry_types: Arrow types of what is carried.
         keeps_all: whether a call needs all earlier rows.
+        keeps_firsts: whether a call needs the first row of each value.
         keep_rows: how many earlier rows of a partition are needed.
     """
 
@@ -136,9 +141,11 @@ class OverProgram:
         self.spec = spec
         self.carry_types: list[pa.DataType] = []
         self.keeps_all = False
+        self.keeps_firsts = False
         self.keep_rows = 0
         self._expressions: list[Expression] = []
         self._steps = [self._step(call) for call in spec.calls]
+        self.columns = sorted(set().union(*map(input_refs, self._expressions)))
         self._compiled = compile_expressions(self._expressions)
 
     def _input(self, e: Expression) -> int:
@@ -164,12 +171,12 @@ class OverProgram:
         for accumulator in form.accumulators:
             place = -1 if accumulator.input is None else self._input(accumulator.input)
             step.inputs.append(place)
-            if unbounded and not bound.distinct:
+            if unbounded:
                 step.carried.append(len(self.carry_types))
                 self.carry_types.append(accumulator.type.to_arrow())
         if bound.distinct:
             step.inputs += [self._input(a) for a in bound.args]
-            self.keeps_all |= unbounded
+            self.keeps_firsts |= unbounded
         return step
 
     def _ranking_step(self, call: OverCall) -> _Step:
@@ -199,12 +206,13 @@ class OverProgram:
         values = self._compiled.evaluate(rows.data, context) if self._expressions else []
         places = self._places(rows, n)
         columns, carry = [], [pa.nulls(0)] * len(self.carry_types)
+        firsts = np.zeros(n, np.bool_) if self.keeps_firsts else None
         for step in self._steps:
-            found, accumulators = self._run(step, values, rows, places, context)
+            found, accumulators = self._run(step, values, rows, places, firsts, context)
             columns.append(as_type(found, step.call.type.to_arrow()))
             for at, accumulator in zip(step.carried, accumulators, strict=True):
                 carry[at] = accumulator.take(pa.array(places.last))
-        return Results(columns, carry)
+        return Results(columns, carry, firsts)
 
     def _places(self, rows: Stretch, n: int) -> Ranked:
         starts = np.flatnonzero(changes_of([rows.groups], n))
@@ -242,6 +250,7 @@ class OverProgram:
         values: Sequence[pa.Array],
         rows: Stretch,
         places: Ranked,
+        firsts: Flags | None,
         context: EvaluationContext,
     ) -> tuple[pa.Array, list[pa.Array]]:
         """The call's column, and its accumulators after each fresh row if they are carried."""
@@ -263,8 +272,6 @@ class OverProgram:
         chosen = np.ones(len(rows.groups), np.bool_)
         if step.condition >= 0:
             chosen = _true(values[step.condition])
-        if step.carried:
-            chosen = chosen & rows.fresh
         if call.user is not None:
             return user(call.user, inputs, chosen, frame), []
         bound = step.bound
@@ -273,7 +280,27 @@ class OverProgram:
         if isinstance(form, Collected):
             kind = call.type.to_arrow()
             return collected(form, inputs, chosen, frame, kind, distinct=bound.distinct), []
-        return self._folded(step, form, values, rows, frame, chosen, carried, context)
+        inputs = [None if i < 0 else values[i] for i in step.inputs[: len(form.accumulators)]]
+        assert step.result is not None
+        if bound.distinct:
+            args = [values[i] for i in step.inputs[len(form.accumulators) :]]
+            before = first_times(rows.groups, args, chosen)
+            if firsts is None:
+                found = distinct_folds(form, inputs, chosen, before, frame)
+                return _result(found, step.result, context), []
+            chosen = chosen & (before < 0)
+            np.logical_or(firsts, chosen, out=firsts)
+        if step.carried:
+            chosen = chosen & rows.fresh
+        found = []
+        for i, (accumulator, column) in enumerate(zip(form.accumulators, inputs, strict=True)):
+            valid = chosen
+            if column is not None and column.null_count:
+                valid = chosen & np.asarray(column.is_valid())
+            left = carried[i] if carried else None
+            kind = accumulator.type.to_arrow()
+            found.append(fold(accumulator.kind, column, valid, frame, left, kind))
+        return _result(found, step.result, context), found if step.carried else []
 
     def _carried(self, step: _Step, rows: Stretch, places: Ranked) -> list[Carried]:
         if rows.carry is None or rows.carry_at is None:
@@ -283,38 +310,6 @@ class OverProgram:
             ]
         at = rows.carry_at[rows.groups[places.fresh]]
         return [Carried(rows.carry.column(i), at) for i in step.carried]
-
-    def _folded(
-        self,
-        step: _Step,
-        form: Folded,
-        values: Sequence[pa.Array],
-        rows: Stretch,
-        frame: Frames,
-        chosen: Flags,
-        carried: list[Carried],
-        context: EvaluationContext,
-    ) -> tuple[pa.Array, list[pa.Array]]:
-        bound, result = step.bound, step.result
-        assert bound is not None
-        assert result is not None
-        inputs = [None if i < 0 else values[i] for i in step.inputs[: len(form.accumulators)]]
-        if bound.distinct:
-            args = [values[i] for i in step.inputs[len(form.accumulators) :]]
-            before = first_times(rows.groups, args, chosen)
-            if self.spec.preceding is not None:
-                found = distinct_folds(form, inputs, chosen, before, frame)
-                return _result(found, result, context), []
-            chosen = chosen & (before < 0)
-        found = []
-        for i, (accumulator, column) in enumerate(zip(form.accumulators, inputs, strict=True)):
-            valid = chosen
-            if column is not None and column.null_count:
-                valid = chosen & np.asarray(column.is_valid())
-            before_it = carried[i] if carried else None
-            kind = accumulator.type.to_arrow()
-            found.append(fold(accumulator.kind, column, valid, frame, before_it, kind))
-        return _result(found, result, context), found if step.carried else []
 
 
 def _result(

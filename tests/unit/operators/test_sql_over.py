@@ -98,7 +98,10 @@ AGGREGATES: dict[str, tuple[OverCall, Any]] = {
         lambda r: or_none(distinct(known(r, 5)), ",".join),
     ),
 }
-ONCE = ("count", "sum n", "sum d", "min s", "max n", "first s", "last n", "filtered")
+ONCE = (
+    "count", "sum n", "sum d", "min s", "max n", "first s", "last n", "filtered", "distinct",
+    "distinct sum",
+)  # fmt: skip
 FRAMES = st.sampled_from(
     [(True, None), (True, 0), (True, 2), (False, None), (False, 0), (False, 3)]
 )
