@@ -34,9 +34,10 @@ from lesto.taskmanager.operators.sql.rank_rows import (
     Ids,
     KeyedRows,
     Numbered,
+    key_hashes,
 )
 from lesto.taskmanager.operators.sql.sort_order import Words, permutation, sort_words
-from lesto.taskmanager.operators.sql.sort_times import TimedIds
+from lesto.taskmanager.operators.sql.sort_times import TimedIds, WaitingRows
 
 #: Union list state: until when rows have been given, by key group.
 FIRED_STATE: Final = "over-fired"
@@ -94,14 +95,12 @@ class OverOperator(SqlOperator):
         groups = (backend.key_group_start, backend.key_group_end, backend.max_parallelism)
         restored = [_decode(item) for item in self.context.restored_list(FIRED_STATE)]
         self._fired = FiredUntil(restored, groups)
-        self._waiting, self._kept = TimedIds(), TimedIds()
         table = self._rows.table
         ids = table.live()
-        if len(ids):
-            times, done = table.counter(_TIME)[ids], table.counter(_DONE)[ids] != 0
-            self._waiting.add(ids[~done], times[~done])
-            if self._by_ms:
-                self._kept.add(ids[done], times[done])
+        done = table.counter(_DONE)[ids] != 0
+        self._waiting, self._kept = WaitingRows(self._rows, _TIME, ids[~done]), TimedIds()
+        if self._by_ms:
+            self._kept.add(ids[done], table.counter(_TIME)[ids[done]])
 
     def _carried_rows(self, schema: pa.Schema) -> KeyedRows | None:
         kinds = self._program.carry_types
@@ -119,45 +118,34 @@ class OverOperator(SqlOperator):
         """Rows wait for their time, or are taken at once."""
         assert isinstance(batch, ColumnarBatch)
         self._expire()
-        data = batch.data
+        data, spec = batch.data, self._spec
         if self._time is None:
             now = np.full(data.num_rows, self.context.clock.now_ms(), np.int64)
-            self._take(data, None, now)
+            self._take(data, now)
             if self._by_ms:
-                self._forget_before(int(now[0]) - (self._spec.preceding or 0))
+                self._forget_before(int(now[0]) - (spec.preceding or 0))
             return
-        times, hashes = self._times(data), self._hashes(data)
+        times = self._times(data)
         until: Ids | int = self._fired.done
-        if self._fired.apart and hashes is not None:  # only behind a restore
-            until = self._fired.of(hashes)
+        if self._fired.apart and spec.partition:  # only behind a restore
+            until = self._fired.of(key_hashes([data.column(i) for i in spec.partition]))
         late = times <= np.maximum(until, self.watermark)
         if late.any():
             self._late.inc(int(late.sum()))
             rows = np.flatnonzero(~late)
-            if not len(rows):
-                return
             data, times = take_batch(data, rows), times[rows]
-            hashes = None if hashes is None else hashes[rows]
-        table = self._rows.table
-        ids = self._rows.add(data, hashes)
-        table.counter(_TIME)[ids] = times
-        table.mark(ids)
-        self._waiting.add(ids, times)
+        self._waiting.add(data, times)
 
     def _times(self, data: pa.RecordBatch) -> Ids:
         assert self._time is not None
         return window_times(data.column(self._time), self._spec.order[0])
 
-    def _hashes(self, data: pa.RecordBatch) -> np.ndarray | None:
-        keys = [data.column(i) for i in self._spec.partition]
-        return self._rows.table.hashes(keys) if keys else None
-
     def process_watermark(self, timestamp: int) -> None:
         """Give the rows whose time has come, then pass the watermark on."""
         if self._time is not None:
-            ids = self._waiting.due(timestamp)
-            if len(ids):
-                self._take(self._rows.table.take(ids), ids, self._rows.table.counter(_TIME)[ids])
+            due = self._waiting.due(timestamp)
+            if due is not None:
+                self._take(*due)
             self._fired.advance(timestamp)
             if self._by_ms:
                 self._forget_before(timestamp - (self._spec.preceding or 0) + 1)
@@ -173,7 +161,7 @@ class OverOperator(SqlOperator):
         table = self._rows.table
         if self._carry is not None:
             self._carry.expire(self.context.clock)
-        waiting = self._waiting.waiting()
+        waiting = self._waiting.stored.waiting()
         if len(waiting):
             table.mark(waiting)  # what has yet to be given is not idle
         gone = self._rows.expired(self.context.clock)
@@ -181,14 +169,8 @@ class OverOperator(SqlOperator):
 
     # ------------------------------------------------------------------ results
 
-    def _take(self, data: pa.RecordBatch, ids: Ids | None, times: Ids) -> None:
-        """Compute and give rows; then keep what later frames need.
-
-        Args:
-            data: rows, in the order in which they came.
-            ids: of the rows, None if they are not in the table.
-            times: ms.
-        """
+    def _take(self, data: pa.RecordBatch, times: Ids) -> None:
+        """Compute and give rows, in the order in which they came; keep what later frames need."""
         rows, spec = self._rows, self._spec
         found = rows.numbered([data.column(i) for i in spec.partition], data.num_rows)
         kept, groups = np.zeros(0, np.int64), found.numbers
@@ -222,7 +204,7 @@ class OverOperator(SqlOperator):
                 found.hashes if spec.partition else None,
             )
         stays = self._stays(order, groups, results)
-        self._keep(data, ids, times[len(kept) :], kept, stays, found)
+        self._keep(data, times[len(kept) :], kept, stays, found)
 
     def _columns(self, data: pa.RecordBatch, kept: Ids) -> dict[int, pa.Array]:
         """The columns that are read, of rows that are kept and then of new ones."""
@@ -263,32 +245,21 @@ class OverOperator(SqlOperator):
             self.emit(whole.slice(at, RESULT_ROWS_MAX))
 
     def _keep(
-        self,
-        data: pa.RecordBatch,
-        ids: Ids | None,
-        times: Ids,
-        kept: Ids,
-        stays: Flags,
-        found: Numbered,
+        self, data: pa.RecordBatch, times: Ids, kept: Ids, stays: Flags, found: Numbered
     ) -> None:
         """Keep the rows that later frames reach back to, and forget the others."""
         self._rows.remove(kept[~stays[: len(kept)]])
-        new = stays[len(kept) :]
-        table = self._rows.table
-        if ids is None:
-            rows = np.flatnonzero(new)
-            hashes = found.row_hashes[rows] if self._spec.partition else None
-            held = self._rows.add(take_batch(data, rows), hashes)
-        else:
-            self._rows.remove(ids[~new])
-            held = ids[new]
-        if not len(held):
+        rows = np.flatnonzero(stays[len(kept) :])
+        if not len(rows):
             return
+        hashes = found.row_hashes[rows] if self._spec.partition else None
+        held = self._rows.add(take_batch(data, rows), hashes)
+        table = self._rows.table
         table.counter(_DONE)[held] = 1
-        table.counter(_TIME)[held] = times[new]
+        table.counter(_TIME)[held] = times[rows]
         table.mark(held)
         if self._by_ms:
-            self._kept.add(held, times[new])
+            self._kept.add(held, times[rows])
 
     def _stays(self, order: Ids, groups: Ids, results: Results) -> Flags:
         """Bool by row as given: what is needed later."""
@@ -310,6 +281,7 @@ class OverOperator(SqlOperator):
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """The rows, what is carried, and until when rows have been given."""
+        self._waiting.store()
         found = super().snapshot(checkpoint_id, canonical)
         ranges: Sequence[FiredRange] = self._fired.ranges()
         found.union_lists[FIRED_STATE] = [_encode(item) for item in ranges]

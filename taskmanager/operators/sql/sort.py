@@ -19,7 +19,7 @@ from lesto.taskmanager.operators.sql.over_program import window_times
 from lesto.taskmanager.operators.sql.rank_rows import RESULT_ROWS_MAX, KeyedRows
 from lesto.taskmanager.operators.sql.sort_order import Order, permutation, sort_words
 from lesto.taskmanager.operators.sql.sort_runs import MEMORY_BYTES, ExternalSorter
-from lesto.taskmanager.operators.sql.sort_times import TimedIds
+from lesto.taskmanager.operators.sql.sort_times import WaitingRows
 
 #: Union list state: until when rows have been given.
 FIRED_STATE: Final = "sort-fired"
@@ -52,11 +52,7 @@ class TimeSortOperator(SqlOperator):
         self._rows = KeyedRows(self.backend, "sort", self.input_schema(), (), (_TIME,))
         restored = self.context.restored_list(FIRED_STATE)
         self._fired = max((int(item) for item in restored), default=MIN_TIMESTAMP)
-        self._waiting = TimedIds()
-        table = self._rows.table
-        ids = table.live()
-        if len(ids):
-            self._waiting.add(ids, table.counter(_TIME)[ids])
+        self._waiting = WaitingRows(self._rows, _TIME, self._rows.table.live())
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Keep rows."""
@@ -67,27 +63,21 @@ class TimeSortOperator(SqlOperator):
         if len(rows) < len(times):
             self._late.inc(len(times) - len(rows))
             data, times = take_batch(data, rows), times[rows]
-        if not len(rows):
-            return
-        ids = self._rows.add(data)
-        self._rows.table.counter(_TIME)[ids] = times
-        self._rows.table.mark(ids)
-        self._waiting.add(ids, times)
+        self._waiting.add(data, times)
 
     def process_watermark(self, timestamp: int) -> None:
         """Give the rows whose time has come."""
-        ids = self._waiting.due(timestamp)
-        if len(ids):
-            data = sorted_batch(self._rows.table.take(ids), self._orders)
-            data = pa.RecordBatch.from_arrays(data.columns, schema=self.input_schema())
-            self._rows.remove(ids)
-            for at in range(0, len(ids), RESULT_ROWS_MAX):
+        due = self._waiting.due(timestamp)
+        if due is not None:
+            data = sorted_batch(due[0], self._orders)
+            for at in range(0, data.num_rows, RESULT_ROWS_MAX):
                 self.emit(data.slice(at, RESULT_ROWS_MAX))
         self._fired = max(self._fired, timestamp)
         super().process_watermark(timestamp)
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """The rows that wait, and until when rows have been given."""
+        self._waiting.store()
         found = super().snapshot(checkpoint_id, canonical)
         found.union_lists[FIRED_STATE] = [str(self._fired).encode()]
         return found
