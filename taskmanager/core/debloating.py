@@ -13,6 +13,7 @@ Pure: times and bytes in, bytes and records out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from lesto.taskmanager.core.pacing import ALL_ROWS, FIRST_ROWS
@@ -37,6 +38,7 @@ class Debloater:
 
     Args:
         target_ns: the task should be through with what waits in this time.
+        window_min: bytes that a channel keeps at least, however slow its task.
 
     >>> debloater = Debloater(target_ns=1_000_000_000)
     >>> debloater.took(0)
@@ -54,10 +56,12 @@ class Debloater:
         "_interval_ns",
         "_target_ns",
         "_window",
+        "_window_min",
     )
 
-    def __init__(self, target_ns: int) -> None:
+    def __init__(self, target_ns: int, window_min: int = WINDOW_BYTES_MIN) -> None:
         self._target_ns = target_ns
+        self._window_min = window_min
         self._began_ns: int | None = None  # of the interval, later by the time without input
         self._idle_since_ns: int | None = None
         self._interval_ns = 0
@@ -97,7 +101,7 @@ class Debloater:
         """Bytes that may wait in each of so many channels; None: as many as was said last."""
         assert self._bytes_per_ns is not None, "a window before a measurement"
         wanted = int(self._bytes_per_ns * self._target_ns / max(channels, 1))
-        wanted = min(max(wanted, WINDOW_BYTES_MIN), UNBOUNDED_BYTES)
+        wanted = min(max(wanted, self._window_min), UNBOUNDED_BYTES)
         if abs(wanted - self._window) < CHANGE_MIN * self._window:
             return None
         self._window = wanted
@@ -146,3 +150,36 @@ class StepBound:
         if self._bytes_per_row * ALL_ROWS <= room:
             return ALL_ROWS
         return max(1, int(room / self._bytes_per_row))
+
+
+class StepBounds:
+    """A :class:`StepBound` a channel.
+
+    A channel to which nothing goes bounds nothing: it is narrow for nobody has measured how quickly
+    its consumer works.
+
+    >>> bounds = StepBounds()
+    >>> bounds.observe(64, [640, 0])
+    >>> bounds.rows([1_000, 1])
+    100
+    """
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self) -> None:
+        self._bounds: list[StepBound] = []
+
+    def observe(self, rows: int, given_bytes: Sequence[int]) -> None:
+        """A step has taken in ``rows`` and given so much to each channel."""
+        for bound, nbytes in zip(self._of(len(given_bytes)), given_bytes, strict=True):
+            bound.observe(rows, nbytes)
+
+    def rows(self, rooms: Sequence[int | None]) -> int:
+        """How many records the next step may take in, at least one; see ``StepBound.rows``."""
+        bounds = self._of(len(rooms))
+        return min(bound.rows(room) for bound, room in zip(bounds, rooms, strict=True))
+
+    def _of(self, channels: int) -> list[StepBound]:
+        while len(self._bounds) < channels:
+            self._bounds.append(StepBound())
+        return self._bounds

@@ -38,7 +38,7 @@ from lesto.taskmanager.core.alignment import (
     StopCapture,
     Unblock,
 )
-from lesto.taskmanager.core.debloating import Debloater
+from lesto.taskmanager.core.debloating import UNBOUNDED_BYTES, WINDOW_BYTES_MIN, Debloater
 from lesto.taskmanager.core.pacing import ALL_ROWS, Pacer
 from lesto.taskmanager.core.watermarks import Advance, WatermarkMerger
 from lesto.taskmanager.runtime.capture import (
@@ -214,7 +214,10 @@ class TaskInputs:
         inputs = max(s.input_index for s in specs) + 1
         self._pacers = [Pacer(rows_min) for _ in range(inputs)]
         self._rows_min = rows_min
-        self._debloater = None if debloat_ns is None else Debloater(debloat_ns)
+        # Narrow channels bring small batches, and a task whose price is the call's would be slow,
+        # and its channels narrower yet. It is through with full ones soon enough.
+        least = UNBOUNDED_BYTES if rows_min > 1 else WINDOW_BYTES_MIN
+        self._debloater = None if debloat_ns is None else Debloater(debloat_ns, least)
         #: Told on any thread that ``take_barriers`` has something to look at.
         self.barrier_came: Callable[[], None] | None = None
         #: Records that a step may hand over, for those behind let few wait.

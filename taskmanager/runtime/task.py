@@ -15,7 +15,7 @@ from lesto.common.elements import (
 )
 from lesto.proto import runtime_pb2
 from lesto.taskmanager.core.alignment import Decline, StartCheckpoint
-from lesto.taskmanager.core.debloating import StepBound
+from lesto.taskmanager.core.debloating import StepBounds
 from lesto.taskmanager.core.pacing import ALL_ROWS, STEADY_ROWS
 from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
@@ -80,7 +80,7 @@ class Task:
         self._ended = False  # end of data has been passed on
         self._side_work = SideWork(())
         #: Records that a step may take in, for those behind let few wait.
-        self._bound = StepBound()
+        self._bounds = StepBounds()
         self._bounded: BoundedSource | None = None
         self._held: Barrier | None = None  # of a drain, until all answers have come
         self._finishing = False  # the job's last checkpoint is complete
@@ -224,14 +224,15 @@ class Task:
 
     def _read(self) -> bool:
         """Take in as much as those behind let wait, and a step's worth at most."""
-        rooms = [room for edge in self.edges if (room := edge.room) is not None]
-        if not rooms:
+        rooms = [room for edge in self.edges for room in edge.rooms]
+        if not any(room is not None for room in rooms):
             self._limit_rows(ALL_ROWS)
             return self._read_step()
-        self._limit_rows(self._bound.rows(min(rooms)))
-        rows, nbytes = self._rows_read(), self._bytes_emitted()
+        self._limit_rows(self._bounds.rows(rooms))
+        rows, emitted = self._rows_read(), self._bytes_emitted()
         worked = self._read_step()
-        self._bound.observe(self._rows_read() - rows, self._bytes_emitted() - nbytes)
+        given = [b - a for a, b in zip(emitted, self._bytes_emitted(), strict=True)]
+        self._bounds.observe(self._rows_read() - rows, given)
         return worked
 
     def _read_step(self) -> bool:
@@ -250,8 +251,8 @@ class Task:
         stats = self.chain.head.stats  # type: ignore[union-attr]
         return stats.records_in if self._source is None else stats.records_out
 
-    def _bytes_emitted(self) -> int:
-        return max((edge.fullest_bytes for edge in self.edges), default=0)
+    def _bytes_emitted(self) -> list[int]:
+        return [nbytes for edge in self.edges for nbytes in edge.emitted_bytes]
 
     def _poll_concurrent(self) -> tuple[bool, bool]:
         """Emit what has completed; whether anything has, and whether to take more input."""

@@ -68,7 +68,7 @@ class EdgeWriter:
     Attributes:
         records_out: records written so far (a broadcast record counts once).
         bytes_out: bytes given to channels.
-        fullest_bytes: emitted to the channel that got most of it, summed over the batches.
+        emitted_bytes: by channel.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class EdgeWriter:
         self._watermark: int | None = None  # held back behind gathered pieces
         self.records_out = 0
         self.bytes_out = 0
-        self.fullest_bytes = 0
+        self.emitted_bytes = [0] * len(self._channels)
 
     @property
     def writable(self) -> bool:
@@ -103,24 +103,18 @@ class EdgeWriter:
         return all(channel.writable for channel in self._channels)
 
     @property
-    def room(self) -> int | None:
-        """Bytes that each channel takes with what is gathered for it; None: none is narrowed."""
-        least: int | None = None
-        for channel, buffer in zip(self._channels, self._buffers, strict=True):
-            room = channel.room
-            if room is not None:
-                room -= buffer.nbytes
-                least = room if least is None or room < least else least
-        return least
+    def rooms(self) -> list[int | None]:
+        """Bytes that each channel takes beside what is gathered for it; None: not narrowed."""
+        return [
+            None if (room := channel.room) is None else room - buffer.nbytes
+            for channel, buffer in zip(self._channels, self._buffers, strict=True)
+        ]
 
     def emit(self, batch: Batch) -> None:
         """Take a non-empty batch."""
         self.records_out += len(batch)
-        fullest = 0
         for index, piece in self._partitioner.split(self._in_form(batch)):
-            nbytes = self._append(index, piece)
-            fullest = max(fullest, nbytes)
-        self.fullest_bytes += fullest
+            self.emitted_bytes[index] += self._append(index, piece)
 
     def control(self, element: StreamElement) -> None:
         """Send a control element to every channel, behind everything emitted."""

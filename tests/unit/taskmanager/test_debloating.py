@@ -20,6 +20,7 @@ from lesto.taskmanager.core.debloating import (
     WINDOW_BYTES_MIN,
     Debloater,
     StepBound,
+    StepBounds,
 )
 from lesto.taskmanager.core.pacing import ALL_ROWS, FIRST_ROWS
 from lesto.taskmanager.runtime import inputs as inputs_module
@@ -334,19 +335,44 @@ def test_a_step_hands_over_no_more_than_those_behind_let_wait(clock):
     assert worker.rows == [30, 30, 30, 10]
 
 
+def test_a_channel_to_which_nothing_goes_bounds_no_step():
+    bounds = StepBounds()
+    assert bounds.rows([None, None]) == ALL_ROWS
+    assert bounds.rows([8_000, 1]) == FIRST_ROWS
+    bounds.observe(100, [2_000, 0])
+    assert bounds.rows([8_000, 1]) == 400
+    bounds.observe(100, [2_000, 100])
+    assert bounds.rows([8_000, 1]) == 1
+
+
+def test_a_steady_task_gathers_what_waits_and_keeps_its_channels_wide(clock):
+    channel = LocalChannel(1 << 20, lambda: None, start_bytes=2_048)
+    worker = Worker(SimpleNamespace(now_ns=0))
+    inputs = TaskInputs(
+        [(0, channel)], worker, exactly_once=True, debloat_ns=SECOND, rows_min=1_000
+    )
+    for _ in range(30):
+        channel.send(numbers(100))
+    for expected in ([1_000], [1_000] * 2, [1_000] * 3):
+        assert inputs.step()
+        assert worker.rows == expected
+    assert not inputs.step()
+    assert channel.room is None, "what its queue holds never counts as slow"
+
+
 def test_an_edge_takes_what_its_fullest_channel_has_room_for():
     channels = [LocalChannel(1 << 20, lambda: None, start_bytes=size) for size in (8_000, 4_000)]
     policy = FlushPolicy(rows=32_768, nbytes=1 << 20, timeout_ns=100 * MS)
     edge = EdgeWriter(channels, HashColumns(2, 128, ["n"]), numbers(1).data.schema, policy)
-    assert edge.room == 4_000
+    assert edge.rooms == [8_000, 4_000]
     edge.emit(numbers(100))  # gathered
-    assert 4_000 - 8 * 100 < edge.room < 4_000
-    assert 400 <= edge.fullest_bytes <= 600
+    assert 4_000 - 8 * 100 < min(edge.rooms) < 4_000
+    assert 400 <= max(edge.emitted_bytes) <= 600
     edge.emit(numbers(1_000))
     assert channels[1].queue, "more than half of what there is room for is not gathered"
     channels[0].narrow(1 << 20)
     channels[1].narrow(1 << 20)
-    assert edge.room is None
+    assert edge.rooms == [None, None]
 
 
 @pytest.mark.parametrize("room", [-5, 0, 1])
