@@ -111,9 +111,9 @@ DELAY: Final = ConfigOption(
 POLICY: Final = ConfigOption(
     "sink.partition-commit.policy.kind",
     str,
-    "",
-    "success-file, or unset.",
-    choices=("", "success-file"),
+    None,
+    "What is done when a partition is complete; unset: nothing.",
+    choices=("success-file",),
 )
 SUCCESS: Final = ConfigOption(
     "sink.partition-commit.success-file.name", str, "_SUCCESS", "Name of the success file."
