@@ -44,7 +44,7 @@ class UpsertMaterializeOperator(SqlOperator):
     def open(self) -> None:
         """Find the rows kept."""
         jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
-        self._missing = self.context.metrics.counter("num_retractions_without_row")
+        self._missing = self.context.metrics.counter("retractions_ignored")
         self._rows = KeyedRows(
             self.backend, "materialize", self.input_schema(), self._keys, ttl_ms=self._ttl_ms
         )

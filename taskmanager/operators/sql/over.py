@@ -198,9 +198,9 @@ class OverOperator(SqlOperator):
         self._give(data, fresh, results, [w[len(kept) :] for w in words])
         if self._carry is not None:
             self._carry.remove(carry_ids)
-            columns = [*found.keys, *results.carry]
+            carried = [*found.keys, *results.carry]
             self._carry.add(
-                pa.RecordBatch.from_arrays(columns, schema=self._carry.schema),
+                pa.RecordBatch.from_arrays(carried, schema=self._carry.schema),
                 found.hashes if spec.partition else None,
             )
         stays = self._stays(order, groups, results)

@@ -58,7 +58,7 @@ class OverUpdateOperator(SqlOperator):
         super().open()
         jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows", "frames"))
         self._program = OverProgram(self._spec)
-        self._missing = self.context.metrics.counter("num_retractions_without_row")
+        self._missing = self.context.metrics.counter("retractions_ignored")
         self._rows = KeyedRows(
             self.backend, "over", self.input_schema(), self._spec.partition, (), self._ttl_ms
         )

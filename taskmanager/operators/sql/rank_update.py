@@ -87,7 +87,7 @@ class TopNUpdateOperator(SqlOperator):
             top.row_key,
             inserts=False,
         )
-        self._missing = self.context.metrics.counter("num_retractions_without_row")
+        self._missing = self.context.metrics.counter("retractions_ignored")
         self._arrived = 0
         for rows in (self._head, self._rest):
             ids = rows.table.live()
