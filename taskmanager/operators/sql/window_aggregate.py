@@ -17,11 +17,11 @@ from lesto.sql.values import EvaluationContext
 from lesto.state.table import StateTable, TableDescriptor
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.columnar.fired import FiredUntil
-from lesto.taskmanager.operators.columnar.numbers import to_numbers
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.sql.base import SqlOperator, signs
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
-from lesto.taskmanager.operators.sql.window_calls import Values, WindowCalls
+from lesto.taskmanager.operators.sql.window_calls import WindowCalls
+from lesto.taskmanager.operators.sql.window_numbers import Values, numbers_of
 from lesto.taskmanager.operators.sql.window_rows import SlicedRows
 from lesto.taskmanager.operators.sql.window_shapes import Given, Hopping, Shape, WindowSpec
 from lesto.taskmanager.operators.sql.window_slices import (
@@ -352,8 +352,8 @@ class WindowAggregateOperator(WindowOperator):
         keys = list(data.columns[:width])
         if self._constant:
             keys.append(pa.array(np.zeros(data.num_rows, np.int8)))
-        slices, rows = (to_numbers(c)[0] for c in data.columns[width : width + 2])
-        parts = [to_numbers(c) for c in data.columns[width + 2 :]]
+        slices, rows = (numbers_of(c)[0] for c in data.columns[width : width + 2])
+        parts = [numbers_of(c) for c in data.columns[width + 2 :]]
         self._windows.add_parts(keys, slices, parts, self.progress, rows)
 
     def _times(self, data: pa.RecordBatch) -> Timestamps:

@@ -1,8 +1,8 @@
 """The aggregates of windows: which accumulators the table keeps, what is folded, what comes out.
 
-Aggregates whose accumulators are 64-bit numbers are *folded* into a state table as rows come, a row
-once however many windows it is in. For the others (DISTINCT, collected values, decimals, texts,
-users' functions) the rows' arguments wait, and are aggregated when their window ends.
+Aggregates whose accumulators are numbers or decimals are *folded* into a state table as rows come,
+a row once however many windows it is in. For the others (DISTINCT, collected values, texts, users'
+functions) the rows' arguments wait, and are aggregated when their window ends.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from lesto.sql.expressions import Expression, Literal
 from lesto.sql.rewrite import remap_refs
 from lesto.sql.types import SqlType
 from lesto.sql.values import EvaluationContext
-from lesto.state.table import AccumulatorSpec, Slots, StateTable
-from lesto.taskmanager.operators.columnar.numbers import (
-    Flags,
-    Numbers,
-    from_numbers,
-    stored_dtype,
-    to_numbers,
-)
+from lesto.state.table import AccumulatorSpec, Flags, Slots, StateTable
 from lesto.taskmanager.operators.sql.base import Signs
 from lesto.taskmanager.operators.sql.window_arguments import Arguments, CallSpec
-
-#: Values of an accumulator, and uint8 validity; None where nothing can be NULL.
-Values = tuple[Numbers, Flags | None]
+from lesto.taskmanager.operators.sql.window_numbers import (
+    Numbers,
+    Values,
+    column_of,
+    fold,
+    gathered,
+    kept_as,
+    numbers_of,
+    signed,
+)
 
 _ROWS = AccumulatorSpec("rows", "count")
 
@@ -128,7 +128,7 @@ class WindowCalls:
         form = bound.retract if self.retracting else bound.insert
         if not isinstance(form, Folded) or bound.distinct:
             return None
-        if any(stored_dtype(a.type.to_arrow()) is None for a in form.accumulators):
+        if any(kept_as(a.type.to_arrow()) is None for a in form.accumulators):
             return None
         condition = -1 if bound.condition is None else self._input(bound.condition)
         places: dict[int, int] = {}
@@ -137,7 +137,7 @@ class WindowCalls:
             key = (a.kind, value, condition, a.type)
             if key not in self._known:
                 self._known[key] = len(self.folds)
-                dtype = stored_dtype(a.type.to_arrow())
+                dtype = kept_as(a.type.to_arrow())
                 assert dtype is not None
                 # Named by position: the snapshot must not depend on how a query is written.
                 name = f"{a.kind}_{len(self.folds)}"
@@ -165,20 +165,20 @@ class WindowCalls:
             context: of the evaluation.
         """
         columns = self._program.evaluate(data, context) if self._inputs else []
-        numbers = {i: to_numbers(columns[i]) for i in self._numeric if i >= 0}
+        numbers = {i: numbers_of(columns[i]) for i in self._numeric if i >= 0}
         found: list[Values] = []
-        for fold in self.folds:
+        for f in self.folds:
             values: Numbers = _NONE
             valid: Flags | None = None
-            if fold.value in numbers and fold.spec.kind != "count":
-                values, valid = numbers[fold.value]
-            elif fold.value >= 0:
-                valid = validity_bytes(columns[fold.value])
-            if fold.condition >= 0:
-                met = _true(columns[fold.condition])
+            if f.value in numbers and f.spec.kind != "count":
+                values, valid = numbers[f.value]
+            elif f.value >= 0:
+                valid = validity_bytes(columns[f.value])
+            if f.condition >= 0:
+                met = _true(columns[f.condition])
                 valid = met if valid is None else valid & met
             if signs is not None:
-                values = values * signs if len(values) else signs.astype(np.int64)
+                values = signed(values, signs) if len(values) else signs.astype(np.int64)
             found.append((values, valid))
         return found
 
@@ -187,9 +187,7 @@ class WindowCalls:
         for f, (numbers, valid) in zip(self.folds, values, strict=True):
             acc = table.accumulator(f.spec.name)
             if f.spec.kind != "count":
-                kernel.accumulate(
-                    f.spec.kind, slots, numbers, valid, acc.values, acc.seen, table.dirty
-                )
+                fold(f.spec.kind, slots, (numbers, valid), (acc.values, acc.seen), table.dirty)
             elif len(numbers):
                 seen = np.ones(len(acc.values), np.uint8)
                 kernel.accumulate("sum", slots, numbers, valid, acc.values, seen, table.dirty)
@@ -211,21 +209,17 @@ class WindowCalls:
 
     def read(self, table: StateTable, slots: Slots) -> list[Values]:
         """The accumulators of some slots."""
-        found: list[Values] = []
-        for f in self.folds:
-            acc = table.accumulator(f.spec.name)
-            seen = None if f.spec.kind == "count" else acc.seen[slots]
-            found.append((acc.values[slots], seen))
-        return found
+        return [gathered(table.accumulator(f.spec.name), slots) for f in self.folds]
 
     def merged(self, parts: Sequence[Values], targets: Slots, count: int) -> list[Values]:
         """Partial accumulators, n of each, merged at ``targets`` in 0..count-1."""
         found: list[Values] = []
         dirty = np.zeros(count, np.uint8)
         for f, (values, seen) in zip(self.folds, parts, strict=True):
-            out, has = np.zeros(count, values.dtype), np.zeros(count, np.uint8)
+            out = np.zeros((count, *values.shape[1:]), values.dtype)
+            has = np.zeros(count, np.uint8)
             kind = "sum" if f.spec.kind == "count" else f.spec.kind
-            kernel.accumulate(kind, targets, values, seen, out, has, dirty)
+            fold(kind, targets, (values, seen), (out, has), dirty)
             found.append((out, None if f.spec.kind == "count" else has))
         return found
 
@@ -241,9 +235,7 @@ class WindowCalls:
                 has = np.ones(len(acc.values), np.uint8)
                 kernel.accumulate("sum", targets, values, seen, acc.values, has, table.dirty)
             else:
-                kernel.accumulate(
-                    f.spec.kind, targets, values, seen, acc.values, acc.seen, table.dirty
-                )
+                fold(f.spec.kind, targets, (values, seen), (acc.values, acc.seen), table.dirty)
         table.dirty[targets] = 1
 
     def alive(self, parts: Sequence[Values]) -> Slots | None:
@@ -271,7 +263,7 @@ class WindowCalls:
             chosen: numbers of the groups' sets, of GROUPING SETS.
         """
         columns = [
-            from_numbers(values, valid, kind)
+            column_of(values, valid, kind)
             for (values, valid), kind in zip(parts, self._schema.types, strict=True)
         ]
         data = pa.RecordBatch.from_arrays(columns, schema=self._schema)

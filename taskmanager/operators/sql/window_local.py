@@ -19,11 +19,11 @@ from lesto.kernels import jit
 from lesto.kernels.partition import take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.state.table import AccumulatorSpec, Slots, StateTable, TableDescriptor
-from lesto.taskmanager.operators.columnar.numbers import from_numbers
 from lesto.taskmanager.operators.columnar.time_windows import Lists
 from lesto.taskmanager.operators.sql.base import SqlOperator
 from lesto.taskmanager.operators.sql.window_aggregate import AggregatePlan, row_times
-from lesto.taskmanager.operators.sql.window_calls import Values, WindowCalls
+from lesto.taskmanager.operators.sql.window_calls import WindowCalls
+from lesto.taskmanager.operators.sql.window_numbers import Values, column_of
 from lesto.taskmanager.operators.sql.window_shapes import Hopping
 from lesto.taskmanager.operators.sql.window_slices import RESULT_ROWS_MAX
 from lesto.taskmanager.operators.sql.window_time import LocalTime
@@ -63,9 +63,7 @@ class WindowLocalOperator(SqlOperator):
     def open(self) -> None:
         """Compile."""
         super().open()
-        jit.warm(
-            ("hashing", "hashindex", "textindex", "rowkeys", "rows", "aggregates", "windowing")
-        )
+        jit.warm()
         plan = self._plan
         self._calls = WindowCalls(
             plan.calls, grouped=bool(plan.shown), retracting=False, sets=plan.sets
@@ -168,7 +166,7 @@ class WindowLocalOperator(SqlOperator):
         columns = [*keys, pa.array(slices), pa.array(rows)]
         kinds = self._schema.types[len(columns) :]
         columns += [
-            from_numbers(v, valid, kind) for (v, valid), kind in zip(parts, kinds, strict=True)
+            column_of(v, valid, kind) for (v, valid), kind in zip(parts, kinds, strict=True)
         ]
         self.emit(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
@@ -193,7 +191,13 @@ def partial_schema(plan: AggregatePlan, given: pa.Schema) -> pa.Schema | None:
     fields = [pa.field(f"k{i}", given.field(key).type) for i, key in enumerate(plan.keys)]
     fields += [pa.field("slice", pa.int64()), pa.field("rows", pa.int64())]
     fields += [
-        pa.field(f"a{i}", pa.int64() if spec.dtype == "int64" else pa.float64())
-        for i, spec in enumerate(calls.accumulators())
+        pa.field(f"a{i}", _sent_as(fold.spec, fold.type.to_arrow()))
+        for i, fold in enumerate(calls.folds)
     ]
     return pa.schema(fields)
+
+
+def _sent_as(spec: AccumulatorSpec, kind: pa.DataType) -> pa.DataType:
+    if spec.dtype == "decimal128":
+        return kind
+    return pa.int64() if spec.dtype == "int64" else pa.float64()

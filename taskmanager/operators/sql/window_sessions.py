@@ -23,7 +23,8 @@ from lesto.taskmanager.operators.sql.window_aggregate import (
     WindowResults,
     row_times,
 )
-from lesto.taskmanager.operators.sql.window_calls import Values, WindowCalls
+from lesto.taskmanager.operators.sql.window_calls import WindowCalls
+from lesto.taskmanager.operators.sql.window_numbers import Values
 from lesto.taskmanager.operators.sql.window_rows import KeyedRows
 from lesto.taskmanager.operators.sql.window_shapes import WindowSpec
 from lesto.taskmanager.operators.sql.window_time import LocalTime

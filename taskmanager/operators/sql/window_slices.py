@@ -18,7 +18,8 @@ from lesto.state.table import Hashes, Slots, StateTable
 from lesto.taskmanager.operators.columnar.distinct import Distinct
 from lesto.taskmanager.operators.columnar.fired import FiredRange, FiredUntil
 from lesto.taskmanager.operators.columnar.time_windows import Lists
-from lesto.taskmanager.operators.sql.window_calls import Values, WindowCalls
+from lesto.taskmanager.operators.sql.window_calls import WindowCalls
+from lesto.taskmanager.operators.sql.window_numbers import Values
 from lesto.taskmanager.operators.sql.window_rows import SlicedRows
 from lesto.taskmanager.operators.sql.window_shapes import Bounds, Cumulating, Shape
 
