@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from tests.unit.operators.test_sql_window_aggregates import (
     at,
 )
 
-FOLDED = CALLS[:4]
+FOLDED = (*CALLS[:4], CALLS[6])
 
 
 class TwoPhases:
@@ -47,7 +48,7 @@ class TwoPhases:
         self.directory = directory
         self.late = 0.0
         kept = [*OUTPUT][:5] if plan.keys else [*OUTPUT][1:5]
-        self.output = pa.schema([*kept, *[*OUTPUT][9:]])
+        self.output = pa.schema([*kept, OUTPUT.field(7), *[*OUTPUT][9:]])
         self.locals = [self._local() for _ in range(2)]
         self.merging = self._merging(1, None)
 
@@ -114,6 +115,7 @@ def result(key: Any, rows: list[Any], window: tuple[int, int]) -> list[tuple[Any
         (
             *own, len(rows), total, None if total is None else int(total / len(values)),
             min((v for v in values if v > 0), default=None),
+            None if total is None else Decimal(total).quantize(Decimal("0.01")),
             at(window[0]), at(window[1]), at(window[1] - 1),
         )
     ]  # fmt: skip
