@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Sequence
@@ -172,17 +173,15 @@ class _Query:
         rows_max = source.fetch_rows or self._context.batch_rows
         # A cursor of the server: without a name psycopg would fetch all rows at once.
         on_server = source.driver.kind == "postgresql"
-        cursor = connection.cursor("lesto_scan") if on_server else connection.cursor()
-        cursor.execute(source.driver.statement(split.sql), split.values)
+        made = connection.cursor("lesto_scan") if on_server else connection.cursor()
         left = split.read
-        while not self._stop.is_set():
-            rows = cursor.fetchmany(rows_max)
-            if not rows:
-                return
-            skipped = min(left, len(rows))
-            left -= skipped
-            if skipped < len(rows):
-                self._give(columns_of(rows[skipped:], source.types, source.names))
+        with contextlib.closing(made) as cursor:
+            cursor.execute(source.driver.statement(split.sql), split.values)
+            while not self._stop.is_set() and (rows := cursor.fetchmany(rows_max)):
+                skipped = min(left, len(rows))
+                left -= skipped
+                if skipped < len(rows):
+                    self._give(columns_of(rows[skipped:], source.types, source.names))
 
     def _give(self, item: pa.RecordBatch | ConnectorError | None) -> None:
         while not self._stop.is_set():
