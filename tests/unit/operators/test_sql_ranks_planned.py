@@ -144,6 +144,16 @@ def translated(query: str) -> None:
             UnsupportedSqlError,
             "tags is ARRAY<STRING>, which has no order",
         ),
+        (
+            "SELECT COUNT(*) OVER (PARTITION BY tags ORDER BY ts) FROM bids",
+            UnsupportedSqlError,
+            "tags is ARRAY<STRING>, which cannot be a key",
+        ),
+        (
+            "SELECT COUNT(DISTINCT tags) OVER (ORDER BY ts) FROM bids",
+            UnsupportedSqlError,
+            "which cannot be a key",
+        ),
     ],
 )
 def test_what_cannot_be_is_named(query: str, error: type[Exception], text: str) -> None:

@@ -11,6 +11,7 @@ from lesto.client.table.plan.changelog import INSERT
 from lesto.client.table.plan.physical.streams import (
     FORWARD,
     SINGLE,
+    Distribution,
     PhysicalStream,
     hashed,
     physical_schema,
@@ -43,6 +44,23 @@ def orders(node: p.Node, keys: Sequence[p.SortKey]) -> tuple[Any, ...]:
             msg = f"{column.name} is {column.type}, which has no order to sort by"
             raise UnsupportedSqlError(msg, remedy="sort by a field or element of it")
     return tuple(Order(k.index, k.descending, k.nulls_come_first) for k in keys)
+
+
+def by_keys(node: p.Node, positions: Sequence[int]) -> Distribution:
+    """Rows of a node spread by columns.
+
+    Raises:
+        UnsupportedSqlError: a column is of a type that cannot be a key.
+    """
+    for i in positions:
+        _check_key(node.schema[i].name, node.schema[i].type)
+    return hashed(positions)
+
+
+def _check_key(name: str, kind: SqlType) -> None:
+    if kind.root in _NOT_ORDERED:
+        msg = f"{name} is {kind}, which cannot be a key"
+        raise UnsupportedSqlError(msg, remedy="take fields or elements of it, or CAST it")
 
 
 def _row_key(node: p.Node) -> tuple[int, ...] | None:
@@ -80,7 +98,7 @@ def _top_n(t: Translator, node: p.Node, source: p.Node, what: p.Rank) -> Physica
     schema = physical_schema(what.schema)
     inserts = t.kinds(source) == INSERT
     operator = "rank:TopNOperator" if inserts else "rank_update:TopNUpdateOperator"
-    inputs = [(stream, hashed(what.partition))]
+    inputs = [(stream, by_keys(source, what.partition))]
     return t.add(node, "Rank", operator, (top, schema), inputs, schema)
 
 
@@ -104,7 +122,7 @@ def deduplicate(t: Translator, node: p.Deduplicate) -> PhysicalStream:
             t.ttl_ms,
             t.batch,
         ),
-        [(t.input(node.input), hashed(node.keys))],
+        [(t.input(node.input), by_keys(node.input, node.keys))],
     )
 
 
@@ -170,10 +188,13 @@ def over(t: Translator, node: p.Over) -> PhysicalStream:
     calls = tuple(
         OverCall(c.function, c.args, c.type, c.distinct, c.condition, c.user) for c in node.calls
     )
+    for call in node.calls:
+        for arg in call.args if call.distinct else ():
+            _check_key(f"{arg} of {call.function}(DISTINCT)", arg.type)
     keys = orders(node.input, node.order)
     spec = OverSpec(node.partition, keys, node.frame.rows, node.frame.preceding, calls)
     source, schema = t.input(node.input), physical_schema(node.schema)
-    inputs = [(source, hashed(node.partition))]
+    inputs = [(source, by_keys(node.input, node.partition))]
     users = tuple(c.user for c in node.calls if c.user is not None)
     if t.batch:
         name, args = "over_batch:FinalOverOperator", (spec, schema)
@@ -245,7 +266,7 @@ def normalized(
         "Changelog Normalize",
         "normalize:NormalizeOperator",
         (tuple(key_positions), "UB" in t.kinds(node), t.ttl_ms),
-        [(stream, hashed(key_positions))],
+        [(stream, by_keys(node, key_positions))],
         stream.schema,
     )
 
@@ -266,6 +287,6 @@ def materialized(
         "Sink Materialize",
         "materialize:UpsertMaterializeOperator",
         (tuple(key_positions), t.ttl_ms),
-        [(stream, hashed(key_positions))],
+        [(stream, by_keys(node, key_positions))],
         stream.schema,
     )
