@@ -4,9 +4,9 @@
 
     null bits | values of fixed size | ends of values of variable size (4 bytes each) | their bytes
 
-Ends are relative to the row. Equal rows, and only those, are equal bytes: a null's value is zeros or
-nothing, a NaN has one form. A struct is its null bit and its fields, a list is a value of variable
-size: its items as rows, each behind its size (4 bytes); a map is a list of structs.
+Ends are relative to the row. Equal rows, and only those, are equal bytes: a null's value is zeros
+or nothing, a NaN has one form. A struct is its null bit and its fields, a list is a value of
+variable size: its items as rows, each behind its size (4 bytes); a map is a list of structs.
 """
 
 from __future__ import annotations

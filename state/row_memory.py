@@ -364,7 +364,8 @@ class Segments:
         filled, held = self.filled[:count], self.held[:count]
         found = np.flatnonzero((held > 0) & (held * 2 < filled))
         found = found[found != self._current]
-        return found[np.argsort(held[found], kind="stable")[:most]].tolist()
+        chosen: list[int] = found[np.argsort(held[found], kind="stable")[:most]].tolist()
+        return chosen
 
     def spill(self, target: int) -> None:
         """Move the oldest full segments into the file until ``target`` bytes are in memory.

@@ -48,12 +48,11 @@ def copy_exact(to: Any, source: Any, n: Any) -> None:
 @inline
 def same(a: Any, b: Any, n: Any) -> Any:
     """Whether two runs of ``n`` bytes are equal."""
-    if n < 8:
-        for j in range(n):
-            if load8(a + j) != load8(b + j):
-                return False
-        return True
     j = 0
+    if n < 8:
+        while j < n and load8(a + j) == load8(b + j):
+            j += 1
+        return j >= n
     while j + 8 <= n:
         if load64(a + j) != load64(b + j):
             return False

@@ -124,13 +124,13 @@ def find_key(
         if entry >> _32 == tag:
             s = np.int64(entry & _LOW) - 1
             k = keys + s * _KEY
-            if load64(k) == h and load64(k + 24) == b and load64(k + 32) == c:
-                if load32(k + 20) == a:
-                    if n <= 20:
-                        return p, s
-                    first = np.int64(load32(k + 8))
-                    if same(locate(rows, bases, first) + 20, at + 20, n - 20):
-                        return p, s
+            alike = load64(k) == h and load64(k + 24) == b and load64(k + 32) == c
+            if alike and load32(k + 20) == a:
+                if n <= 20:
+                    return p, s
+                first = np.int64(load32(k + 8))
+                if same(locate(rows, bases, first) + 20, at + 20, n - 20):
+                    return p, s
         p = (p + _ONE) & mask
 
 
@@ -274,7 +274,8 @@ def walk(slots: Any, keys: Any, rows: Any, numbers: Any, ids: Any) -> None:
 
 
 @kernel(
-    "int64(int64[::1], int64[::1], int64[::1], int64, int64, int64, int64, int64, int64, int64[::1])"
+    "int64(int64[::1], int64[::1], int64[::1], int64, int64, int64, int64, int64, int64,"
+    " int64[::1])"
 )
 def find_in_chains(
     slots: Any,
@@ -316,13 +317,12 @@ def find_in_chains(
         row = signed(load32(k + 8))
         for _ in range(count):
             r = rows + row * _ROW
-            if np.int64(load32(r + 20)) == sizes[i] and load32(stamps + 4 * row) != np.uint64(
-                stamp
-            ):
-                if same(locate(rows, bases, row), places[i], sizes[i]):
-                    store32(stamps + 4 * row, np.uint64(stamp))
-                    found[i] = row
-                    break
+            fits = np.int64(load32(r + 20)) == sizes[i]
+            fresh = load32(stamps + 4 * row) != np.uint64(stamp)
+            if fits and fresh and same(locate(rows, bases, row), places[i], sizes[i]):
+                store32(stamps + 4 * row, np.uint64(stamp))
+                found[i] = row
+                break
             row = signed(load32(r + 12))
     return -1
 
@@ -347,9 +347,9 @@ def find_content(table: Any, mask: Any, rows: Any, bases: Any, h: Any, at: Any, 
             return p, np.int64(-1)
         if entry >> _32 == tag:
             row = np.int64(entry & _LOW) - 1
-            if np.int64(load32(rows + row * _ROW + 20)) == n:
-                if same(locate(rows, bases, row), at, n):
-                    return p, row
+            fits = np.int64(load32(rows + row * _ROW + 20)) == n
+            if fits and same(locate(rows, bases, row), at, n):
+                return p, row
         p = (p + _ONE) & mask
 
 

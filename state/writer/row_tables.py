@@ -15,7 +15,8 @@ from lesto.state.reader.row_tables import ROW_TABLE
 from lesto.state.reader.streams import about
 from lesto.state.registry import StateMeta
 from lesto.state.row_table import RowTable, RowTableDescriptor
-from lesto.state.writer.encoding import Part, batches
+from lesto.state.writer.encoding import Part
+from lesto.state.writer.tabular import batches
 
 
 def row_table_part(name: str, reader: pa.RecordBatchReader) -> Part:
