@@ -37,9 +37,9 @@ from lesto.state.table_api import TableChanges, TableEntries
 __all__ = ["Hashes", "Ids", "RowTable", "RowTableDescriptor"]
 
 #: With files: rows that are worked on between two looks at resident memory.
-PIECE_ROWS: Final = 8_192
+PIECE_ROWS: Final = 4_096
 #: Changed rows of more bytes are handed to the backend between checkpoints.
-FLUSHED_BYTES: Final = 32 << 20
+FLUSHED_BYTES: Final = 16 << 20
 #: What a changed row is taken for besides its bytes, roughly.
 _CHANGE_BYTES: Final = 32
 #: Sparse segments that one removal moves rows out of, at most.
