@@ -59,6 +59,13 @@ class Query:
         return ZONE if "zone" in self.tags else "UTC"
 
     @property
+    def changing(self) -> bool:
+        """Whether it reads a table of changes, which batch mode cannot."""
+        from tests.differential.data import I, tables
+
+        return any(tables()[t].kinds != (I,) for t in self.tables & set(tables()))
+
+    @property
     def options(self) -> dict[str, str]:
         """Of the job: who is late is certain only where watermarks do not wait with rows."""
         return {"execution.buffer-timeout.interval": "0 ms"} if "late" in self.tags else {}

@@ -19,7 +19,7 @@ FEATURES = {
     "interval_join": 10, "temporal_join": 5, "lookup_join": 3, "setop": 15, "unnest": 8,
     "lateral": 3, "window": 40, "tumble": 15, "hop": 6, "cumulate": 4, "session": 5, "legacy": 4,
     "zone": 4, "over": 15, "top_n": 15, "dedup": 8, "sort": 5, "limit": 8, "retract": 60,
-    "upsert": 10, "stacked": 50, "late": 6, "ties": 4, "nulls": 8,
+    "upsert": 10, "stacked": 50, "late": 6, "ties": 4, "nulls": 8, "streaming": 1,
 }  # fmt: skip
 
 

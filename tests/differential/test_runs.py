@@ -14,19 +14,28 @@ JOBS = running.together(list(queries()), QUERIES_A_JOB)
 BACKENDS = (("hashmap", "rocksdb"), ("rocksdb", "hashmap"))
 
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster,
+    pytest.mark.timeout(900),
+    pytest.mark.leaks_ok("one cluster serves all runs; its end is checked by the suite's last"),
+]
+
+
 def names(job):
     return job[0].name
 
 
-@pytest.mark.slow
-@pytest.mark.cluster
 @pytest.mark.parametrize("job", JOBS, ids=names)
 def test_straight(cluster, tmp_path, job):
     assert not running.told(running.straight, cluster, job, tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.cluster
+@pytest.mark.parametrize("job", JOBS, ids=names)
+def test_in_batch_mode(cluster, tmp_path, job):
+    assert not running.told(running.batch, cluster, job, tmp_path)
+
+
 @pytest.mark.parametrize("job", JOBS, ids=names)
 def test_stopped_and_restored_wider(cluster, tmp_path, job):
     backends = BACKENDS[JOBS.index(job) % 2]

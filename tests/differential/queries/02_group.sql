@@ -3,7 +3,7 @@ SELECT customer, COUNT(*), COUNT(amount), SUM(amount), MIN(amount), MAX(amount),
 FROM orders GROUP BY customer
 --# group_global | group
 SELECT COUNT(*), COUNT(customer), SUM(quantity), MIN(ts), MAX(ts), SUM(price), MAX(product), MIN(product) FROM orders
---# group_global_of_nothing | group
+--# group_global_of_nothing | group streaming
 SELECT COUNT(*), SUM(quantity), MAX(product) FROM orders WHERE id < 0
 --= differs: a stream that gave nothing has no first result; in batch mode it is 0, NULL, NULL
 --# group_of_nothing | group
