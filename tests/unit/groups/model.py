@@ -170,11 +170,11 @@ class Groups:
         key = tuple(row[i] for i in self.at)
         if key not in self.rows:
             self.rows[key] = [[] for _ in range(1 + len(self.calls))]
-        for rows, (call, _) in zip(self.rows[key], [(None, None), *self.calls], strict=True):
+        for rows, (known_call, _) in zip(self.rows[key], [(None, None), *self.calls], strict=True):
             known = row
-            if call is not None and call.function in _ORDERED:
+            if known_call is not None and known_call.function in _ORDERED:
                 # Of rows with equal arguments the oldest goes.
-                wanted = call.args[0].index
+                wanted = known_call.args[0].index
                 known = tuple(v if i == wanted else None for i, v in enumerate(row))
             if kind in {"+I", "+U"}:
                 rows.append(known)
