@@ -308,7 +308,9 @@ class WindowAggregateOperator(WindowOperator):
         )
         rows = None
         if calls.arguments is not None:
-            rows = SlicedRows(self.backend, WAITING_TABLE, kinds, calls.arguments.types)
+            rows = SlicedRows(
+                self.backend, WAITING_TABLE, kinds, calls.arguments.types, once=calls.arguments.once
+            )
         results = WindowResults(plan, calls, self._schema, self.local, self.emit, self.evaluation)
         self._windows = SliceWindows(
             self._shape, calls, table, rows, results, self.late, fired, self.evaluation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from lesto.taskmanager.operators.columnar.numbers import from_numbers, stored_dt
 from lesto.taskmanager.operators.sql.base import DELETE, INSERT, Signs
 
 Numbers = npt.NDArray[np.int64]
+
+#: Functions to which a value that they have had is nothing new.
+_ONCE: Final = frozenset({"MIN", "MAX", "APPROX_COUNT_DISTINCT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Arguments:
 
     Attributes:
         types: Arrow types of the columns that are kept of a row; the sign last, if retracting.
+        once: whether a row that is equal to another one changes nothing.
     """
 
     def __init__(self, specs: Sequence[CallSpec], *, grouped: bool, retracting: bool) -> None:
@@ -88,6 +92,7 @@ class Arguments:
                 retracting=retracting,
             )
             self._groups.append(_Group(bound, retracting))
+        self.once = not retracting and all(map(_counts_once, specs))
         self._program = compile_expressions(kept)
         self.types = [e.type.to_arrow() for e in kept]
         if retracting:
@@ -127,6 +132,10 @@ class Arguments:
         names = [f"a{i}" for i in range(len(columns))]
         data = pa.RecordBatch.from_arrays([*columns, pa.array(groups)], [*names, "group"])
         return [g.results(data, groups, signs, count, context) for g in self._groups]
+
+
+def _counts_once(spec: CallSpec) -> bool:
+    return spec.user is None and (spec.distinct or spec.function in _ONCE)
 
 
 class _UserGroup:

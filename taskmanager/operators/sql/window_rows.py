@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pat
 
 from lesto.common.elements import Timestamps
+from lesto.kernels import hashing
+from lesto.kernels.index import HashIndex
 from lesto.kernels.partition import take_batch
 from lesto.state.backend import KeyedStateBackend
 from lesto.state.row_table import Ids, RowTable, RowTableDescriptor
@@ -92,7 +95,15 @@ class KeyedRows:
 
 
 class SlicedRows(KeyedRows):
-    """Rows kept by key, listed by slice, which is their time."""
+    """Rows kept by key, listed by slice, which is their time.
+
+    Args:
+        backend: keeps them.
+        name: of the state.
+        key_types: Arrow types of the key columns, which decide where rows belong.
+        types: of the columns behind them.
+        once: whether of equal rows only the first is kept.
+    """
 
     def __init__(
         self,
@@ -100,8 +111,11 @@ class SlicedRows(KeyedRows):
         name: str,
         key_types: Sequence[pa.DataType],
         types: Sequence[pa.DataType],
+        *,
+        once: bool = False,
     ) -> None:
         super().__init__(backend, name, key_types, types)
+        self._once = once and not any(map(pat.is_nested, self._schema.types))
         self._lists = Lists()
         live = self.table.live()
         if len(live):
@@ -122,10 +136,31 @@ class SlicedRows(KeyedRows):
         rows: Ids | None = None,
     ) -> Ids:
         """Keep rows, or some of them by number; gives their ids."""
+        if self._once:
+            rows = self._new(times, keys, columns, hashes, rows)
         ids = super().add(times, keys, columns, hashes, rows)
         if len(ids):
             self._lists.add(times if rows is None else times[rows], ids)
         return ids
+
+    def _new(
+        self,
+        times: Timestamps,
+        keys: Sequence[pa.Array],
+        columns: Sequence[pa.Array],
+        hashes: Hashes | None,
+        rows: Ids | None,
+    ) -> Ids:
+        """Those rows that are equal to none before them."""
+        data = pa.RecordBatch.from_arrays([pa.array(times), *keys, *columns], schema=self._schema)
+        if rows is not None:
+            data = take_batch(data, rows)
+        index = HashIndex(self._schema.types)
+        index.lookup_or_insert(data.columns, hashing.hash_columns(data.columns))
+        first = index.new_rows
+        chosen = first if rows is None else rows[first]
+        found = self.table.find(take_batch(data, first), None if hashes is None else hashes[chosen])
+        return np.asarray(chosen[found < 0])
 
     def ids(self, slices: Iterable[int]) -> Ids:
         """Ids of the rows of slices, slice by slice in order of arrival."""

@@ -274,6 +274,33 @@ def test_windows_of_the_input_are_grouped_as_they_come(tmp_path: Path) -> None:
     harness.close()
 
 
+@pytest.mark.parametrize("name", ["tumble", "hop", "cumulate"])
+def test_equal_values_of_a_distinct_count_are_kept_once(tmp_path: Path, name: str) -> None:
+    calls = (CALLS[0], CALLS[4], CALLS[5])
+    made = AggregatePlan(SPECS[name], (0,), calls, ("end",))
+    output = pa.schema([OUTPUT.field(i) for i in (0, 1, 5, 6, 10)])
+
+    def make() -> Any:
+        return WindowAggregateOperator(SqlSettings(), made, output, False)
+
+    harness = SqlHarness(make, [SCHEMA], tmp_path, keys=(0,))
+    for _ in range(3):
+        harness.feed([("+I", (1, i % 4, "ab"[i % 2], at(3))) for i in range(500)])
+    saved = harness.snapshot()
+    harness.close()
+    harness = SqlHarness(make, [SCHEMA], tmp_path, keys=(0,), parallelism=2, restore=saved)
+    harness.feed([("+I", (1, i % 4, "ab"[i % 2], at(3))) for i in range(500)])
+    tables = [p.backend().row_table(_waiting(p)) for p in harness.parts]
+    assert sum(len(table) for table in tables) == 4
+    assert {row[1:4] for _, row in harness.end()} == {(2_000, "b", 3)}
+    harness.close()
+
+
+def _waiting(part: Any) -> Any:
+    rows = part.operator._windows._rows
+    return rows.table.descriptor
+
+
 def test_a_row_without_time_is_an_error(tmp_path: Path) -> None:
     def make() -> Any:
         return WindowAggregateOperator(SqlSettings(), plan(SPECS["tumble"]), OUTPUT, False)
