@@ -20,6 +20,7 @@ from lesto.sql.settings import SqlSettings
 from lesto.state.accumulators import AccumulatorSpec, Slots
 from lesto.taskmanager.operators.base import OperatorSnapshot
 from lesto.taskmanager.operators.sql.base import Signs, SqlOperator, signs
+from lesto.taskmanager.operators.sql.group_gather import Gatherer, MiniBatch
 from lesto.taskmanager.operators.sql.group_output import Changes
 from lesto.taskmanager.operators.sql.group_plan import GroupPlan
 from lesto.taskmanager.operators.sql.group_results import GroupResults, Reading, Results
@@ -45,6 +46,7 @@ class GroupAggregateOperator(SqlOperator):
         before: whether updates are to come with what was before.
         sets: of GROUPING SETS, the numbers of the keys that each groups by.
         ttl_ms: how long an idle group is kept, 0 for good.
+        mini_batch: how long rows are gathered; None: not at all.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class GroupAggregateOperator(SqlOperator):
         before: bool = True,
         sets: Sequence[Sequence[int]] = (),
         ttl_ms: int = 0,
+        mini_batch: MiniBatch | None = None,
     ) -> None:
         super().__init__(settings)
+        self._mini_batch = mini_batch
         self._keys = tuple(keys)
         self._calls = tuple(calls)
         self._schema = schema
@@ -83,6 +87,9 @@ class GroupAggregateOperator(SqlOperator):
         self._state = GroupState(self._plan, types, self.backend, extra)
         self._results = GroupResults(self._plan, self._state)
         self._touched = Touched()
+        self._gatherer: Gatherer | None = None
+        if self._mini_batch is not None:
+            self._gatherer = Gatherer(self._mini_batch, self.context, self._take)
         if self._ttl_ms:
             self._wait()
 
@@ -91,6 +98,25 @@ class GroupAggregateOperator(SqlOperator):
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         """Fold the batch in and give what has changed."""
         assert isinstance(batch, ColumnarBatch)
+        if self._gatherer is not None and not self.settings.batch:
+            self._gatherer.add(batch)
+        else:
+            self._take(batch)
+
+    def process_watermark(self, timestamp: int) -> None:
+        """What has come before is given before."""
+        self._flush()
+        super().process_watermark(timestamp)
+
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
+        """What has come before the barrier is given before it."""
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._gatherer is not None:
+            self._gatherer.flush()
+
+    def _take(self, batch: ColumnarBatch) -> None:
         data = batch.data
         if not data.num_rows:
             return
@@ -189,6 +215,7 @@ class GroupAggregateOperator(SqlOperator):
 
     def end_input(self, input_index: int = 0) -> None:
         """Of a bounded input the groups are given now, as inserts."""
+        self._flush()
         if not self.settings.batch:
             return
         table = self._state.table

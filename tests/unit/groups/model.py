@@ -17,6 +17,7 @@ from lesto.sql.expressions import Expression, InputRef
 from lesto.sql.settings import SqlSettings
 from lesto.sql.types import SqlType
 from lesto.taskmanager.operators.sql.group_aggregate import GroupAggregateOperator
+from lesto.taskmanager.operators.sql.group_gather import MiniBatch
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 
 #: Columns of the input.
@@ -198,6 +199,7 @@ def operator(
     before: bool = True,
     batch: bool = False,
     ttl_ms: int = 0,
+    mini_batch: MiniBatch | None = None,
 ) -> GroupAggregateOperator:
     """An operator of these calls."""
     specs = [CALLS[name][0] for name in calls]
@@ -212,6 +214,7 @@ def operator(
         before,
         (),
         ttl_ms,
+        mini_batch,
     )
 
 

@@ -19,6 +19,7 @@ from lesto.state.reader.decoding import TableLayout
 from lesto.state.registry import StateMeta
 from lesto.taskmanager.operators.sql.group_aggregate import GroupAggregateOperator
 from lesto.taskmanager.operators.sql.group_expand import ExpandOperator
+from lesto.taskmanager.operators.sql.group_gather import MiniBatch
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 from tests.support.sql_operators import SqlHarness, table_of
 from tests.unit.groups.model import NAMES, SCHEMA, col, operator, row
@@ -225,4 +226,30 @@ def test_those_who_read_snapshots_see_counts_decimals_and_texts(tmp_path: Any) -
     assert [c.type for c in columns] == layout.schema().types[1:]
     assert [str(c[0].as_py()) for c in columns[1:]] == ["2.50", "a text that is longer than twelve"]
     assert columns[0][0].as_py()[0] == 1
+    harness.close()
+
+
+def test_rows_of_a_mini_batch_give_one_change(tmp_path: Any) -> None:
+    clock = VirtualClock(1_000_000)
+    harness = SqlHarness(
+        lambda: operator(["count"], mini_batch=MiniBatch(1_000, 4)),
+        [SCHEMA],
+        tmp_path,
+        keys=[0],
+        clock=clock,
+    )
+    assert harness.feed([("+I", row("a"))]) == []
+    assert harness.feed([("+I", row("b")), ("-D", row("b"))]) == []
+    assert harness.feed([("+I", row("a"))]) == [("+I", ("a", 2))]
+    assert harness.feed([("+I", row("a"))]) == []
+    assert harness.advance(999) == []
+    assert harness.advance(1) == [("-U", ("a", 2)), ("+U", ("a", 3))]
+    harness.feed([("+I", row("c"))])
+    assert harness.watermark(5) == [("+I", ("c", 1))]
+    harness.feed([("+I", row("d"))])
+    saved = harness.snapshot()
+    assert harness.given()[-1] == ("+I", ("d", 1))
+    harness.close()
+    harness = SqlHarness(lambda: operator(["count"]), [SCHEMA], tmp_path, keys=[0], restore=saved)
+    assert harness.feed([("+I", row("d"))]) == [("-U", ("d", 1)), ("+U", ("d", 2))]
     harness.close()

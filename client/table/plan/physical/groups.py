@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pyarrow as pa
 
+from lesto.client.table.errors import InvalidQueryError
 from lesto.client.table.plan import logical as p
-from lesto.client.table.plan.physical.streams import FORWARD, PhysicalStream, hashed
+from lesto.client.table.plan.physical.streams import (
+    FORWARD,
+    PhysicalStream,
+    hashed,
+    physical_schema,
+)
 from lesto.client.table.plan.physical.translator import Translator, translates
+from lesto.common.option_types import parse_duration
+from lesto.taskmanager.operators.sql.group_gather import MiniBatch
 from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 
 #: Column with the number of a grouping set.
@@ -27,16 +37,35 @@ def aggregate(t: Translator, node: p.Aggregate) -> PhysicalStream:
         node,
         "GroupAggregate",
         "group_aggregate:GroupAggregateOperator",
-        (keys, calls, _schema(node), retracting, "UB" in t.kinds(node), node.sets, t.ttl_ms),
+        (
+            keys,
+            calls,
+            physical_schema(node.schema),
+            retracting,
+            "UB" in t.kinds(node),
+            node.sets,
+            t.ttl_ms,
+            mini_batch(t),
+        ),
         [(source, hashed(keys))],
         user_functions=users,
     )
 
 
-def _schema(node: p.Aggregate) -> pa.Schema:
-    from lesto.client.table.plan.physical.streams import physical_schema
+def mini_batch(t: Translator) -> MiniBatch | None:
+    """How long rows are gathered, by the session's options; None: not at all.
 
-    return physical_schema(node.schema)
+    Raises:
+        InvalidQueryError: it is enabled without a latency.
+    """
+    if t.settings.get("table.exec.mini-batch.enabled", "false").strip().lower() != "true":
+        return None
+    latency = parse_duration(t.settings.get("table.exec.mini-batch.allow-latency", "0 ms"))
+    if latency <= timedelta(0):
+        msg = "'table.exec.mini-batch.enabled' needs 'table.exec.mini-batch.allow-latency'"
+        raise InvalidQueryError(msg, remedy="set the longest that rows may wait, such as '1 s'")
+    rows = int(t.settings.get("table.exec.mini-batch.size", "-1"))
+    return MiniBatch(latency // timedelta(milliseconds=1), rows if rows > 0 else 1 << 62)
 
 
 def _spec(call: p.AggregateCall) -> CallSpec:
