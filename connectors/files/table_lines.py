@@ -33,10 +33,12 @@ class MessageLines(LineFormat):
 
     def parse(self, chunk: bytes, offset: int) -> Parsed:
         """Lines as columns; with kinds if the format gives changes."""
-        if isinstance(self.format, SqlCsvFormat) and b"\r" not in chunk and b"\n\n" not in chunk:
-            batch = self.format.decode_text(chunk)
-            if batch is not None:
-                return ColumnarBatch(batch), ()
+        if isinstance(self.format, SqlCsvFormat):
+            text = chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
+            if not (b"\r" in text or b"\n\n" in text or text.startswith(b"\n")):
+                batch = self.format.decode_text(text)
+                if batch is not None:
+                    return ColumnarBatch(batch), ()
         lines = lines_of(chunk, offset)
         if isinstance(self.format, SqlCsvFormat):
             lines = [(at, line) for at, line in lines if not self.format.is_comment(line)]

@@ -288,12 +288,11 @@ class SqlCsvFormat(DeserializationSchema, SerializationSchema):
             return texts
         quote, delimiter = self.options.quote, self.options.delimiter
         special = [delimiter, "\n", "\r", *([quote] if quote else [])]
-        needs = pc.match_substring(texts, special[0])
-        for text in special[1:]:
-            needs = pc.or_(needs, pc.match_substring(texts, text))
-        if self.options.null_literal is not None:
-            needs = pc.or_(needs, pc.equal(texts, self.options.null_literal))
-        if not pc.any(needs).as_py():
+        needs = _holding(texts, special)
+        if (literal := self.options.null_literal) is not None:
+            same = pc.equal(texts, literal)
+            needs = same if needs is None else pc.or_(needs, same)
+        if needs is None or not pc.any(needs).as_py():
             return texts
         if quote is None:
             if self.options.escape is None:
@@ -309,4 +308,16 @@ def _escaped(texts: pa.Array, special: Sequence[str], escape: str) -> pa.Array:
     found = pc.replace_substring(texts, escape, escape * 2)
     for text in special:
         found = pc.replace_substring(found, text, escape + text)
+    return found
+
+
+def _holding(texts: pa.Array, special: Sequence[str]) -> pa.Array | None:
+    """Where texts hold one of some characters; None if none does, which is seen at once."""
+    data = texts.buffers()[2]
+    whole = b"" if data is None else data.to_pybytes()
+    found = None
+    for text in special:
+        if text.encode() in whole:
+            here = pc.match_substring(texts, text)
+            found = here if found is None else pc.or_(found, here)
     return found

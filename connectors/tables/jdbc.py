@@ -157,14 +157,17 @@ def _scan(request: ScanRequest) -> ScanPlan:
     limited = request.limit is not None and not request.filters
     if limited:
         behind += f" LIMIT {request.limit}"
+    parts = _parts(options)
     source = JdbcSource(
         _driver(options),
-        [(f"{base}{where}{behind}", values) for where, values in _parts(options)],
+        [(f"{base}{where}{behind}", values) for where, values in parts],
         names,
         [c.type for c in request.read],
         options.of(FETCH),
     )
-    return ScanPlan(source, parallelism=options.of(SCAN_PARALLELISM))
+    return ScanPlan(
+        source, limited=limited and len(parts) == 1, parallelism=options.of(SCAN_PARALLELISM)
+    )
 
 
 def _parts(options: TableOptions) -> Sequence[tuple[str, tuple[int, ...]]]:

@@ -240,6 +240,13 @@ def test_a_directory_that_names_no_value(tmp_path):
         everything(scan(options(tmp_path), "a INT; g INT", partition_keys=("g",)))
 
 
+def test_line_ends_of_other_systems_and_empty_lines(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\r\n1,a\r\n2,b\r\n\r\n3,c")
+    (tmp_path / "b.csv").write_bytes(b"4,d\r\n5,e\r\n")
+    rows = everything(scan(options(tmp_path), "a INT; b STRING"))
+    assert [(r["a"], r["b"]) for r in rows] == list(zip(range(1, 6), "abcde", strict=True))
+
+
 def test_raw_lines(tmp_path):
     (tmp_path / "a.log").write_text("one\ntwo\n")
     assert everything(scan(options(tmp_path, "raw"), "line STRING")) == [
