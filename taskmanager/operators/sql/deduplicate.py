@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from lesto.common.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnarBatch
-from lesto.kernels import jit
 from lesto.kernels.partition import take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.sql.values import ints
@@ -67,7 +66,6 @@ class DeduplicateOperator(SqlOperator):
 
     def open(self) -> None:
         """Find the rows kept."""
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
         schema = self.input_schema()
         keys: Sequence[int] = self._keys
         #: Columns that are kept; a row of no columns is kept as its time.
@@ -177,7 +175,7 @@ class DeduplicateOperator(SqlOperator):
             super().process_watermark(timestamp)
 
     def end_input(self, input_index: int = 0) -> None:
-        """Of bounded input give what is left. Operators before it may have given theirs just now."""
+        """Of bounded input give what is left: those before may have given theirs just now."""
         self._give_final()
         if self._final:
             super().process_watermark(MAX_TIMESTAMP)

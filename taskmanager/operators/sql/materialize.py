@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from lesto.common.elements import Batch, ColumnarBatch
-from lesto.kernels import jit
 from lesto.kernels.partition import take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.base import SqlOperator, signs
@@ -43,7 +42,6 @@ class UpsertMaterializeOperator(SqlOperator):
 
     def open(self) -> None:
         """Find the rows kept."""
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
         self._missing = self.context.metrics.counter("retractions_ignored")
         self._rows = KeyedRows(
             self.backend, "materialize", self.input_schema(), self._keys, ttl_ms=self._ttl_ms

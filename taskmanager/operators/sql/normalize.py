@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from lesto.common.elements import Batch, ColumnarBatch
-from lesto.kernels import jit
 from lesto.kernels.partition import take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.base import SqlOperator
@@ -38,7 +37,6 @@ class NormalizeOperator(SqlOperator):
 
     def open(self) -> None:
         """Find the rows kept."""
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
         self._rows = KeyedRows(
             self.backend, "normalize", self.input_schema(), self._keys, ttl_ms=self._ttl_ms
         )

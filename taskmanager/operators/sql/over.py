@@ -76,7 +76,7 @@ class OverOperator(SqlOperator):
     def open(self) -> None:
         """Compile; find what is kept."""
         super().open()
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows", "frames"))
+        jit.warm(("frames",))
         spec, schema = self._spec, self.input_schema()
         self._program = OverProgram(spec)
         self._by_ms = spec.preceding is not None and not spec.rows

@@ -56,7 +56,7 @@ class OverUpdateOperator(SqlOperator):
     def open(self) -> None:
         """Compile; find the rows."""
         super().open()
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows", "frames"))
+        jit.warm(("frames",))
         self._program = OverProgram(self._spec)
         self._missing = self.context.metrics.counter("retractions_ignored")
         self._rows = KeyedRows(

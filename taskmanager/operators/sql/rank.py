@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from lesto.common.elements import MAX_TIMESTAMP, Batch, ColumnarBatch
-from lesto.kernels import jit
 from lesto.kernels.partition import take_array, take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.base import SqlOperator
@@ -45,7 +44,6 @@ class TopNOperator(SqlOperator):
 
     def open(self) -> None:
         """Find the rows kept."""
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
         top, schema = self._top, self.input_schema()
         self._rows = KeyedRows(self.backend, "top-n", schema, top.partition, ttl_ms=top.ttl_ms)
         self._order_columns = [o.index for o in top.order]
@@ -150,7 +148,7 @@ class TopNOperator(SqlOperator):
             super().process_watermark(timestamp)
 
     def end_input(self, input_index: int = 0) -> None:
-        """Of bounded input give the ranked rows. Operators before it may have given theirs just now."""
+        """Of bounded input give the ranked rows: those before may have given theirs just now."""
         self._give_final()
         if self._top.final:
             super().process_watermark(MAX_TIMESTAMP)

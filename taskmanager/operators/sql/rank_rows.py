@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from lesto.common.elements import RowKind, RowKinds
-from lesto.kernels import hashing
+from lesto.kernels import hashing, jit
 from lesto.kernels.index import HashIndex
 from lesto.kernels.partition import take_array, take_batch
 from lesto.state.row_table import RowTable, RowTableDescriptor
@@ -29,6 +29,16 @@ Flags = npt.NDArray[np.bool_]
 I, UB, UA, D = (int(k) for k in RowKind)  # noqa: E741 - as the plan calls them
 #: Rows of a batch of results at most.
 RESULT_ROWS_MAX: Final = 65_536
+#: Groups of kernels that tables of rows and numbers of keys run on.
+_KERNELS: Final = (
+    "hashing",
+    "hashindex",
+    "textindex",
+    "rowkeys",
+    "rows",
+    "rowbytes",
+    "rowindex",
+)
 #: Idle rows are looked for this often at least, as a share of their time-to-live.
 _LOOKS_A_TTL: Final = 10
 
@@ -76,6 +86,7 @@ class KeyedRows:
         counters: Sequence[str] = (),
         ttl_ms: int = 0,
     ) -> None:
+        jit.warm(_KERNELS)
         self.keys = tuple(keys)
         self.schema = schema
         self.ttl_ms = ttl_ms

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from lesto.common.elements import Batch, ColumnarBatch
-from lesto.kernels import jit
 from lesto.kernels.partition import take_array, take_batch
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.base import SqlOperator, signs
@@ -71,7 +70,6 @@ class TopNUpdateOperator(SqlOperator):
 
     def open(self) -> None:
         """Find the rows kept."""
-        jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
         top, schema = self._top, self.input_schema()
         self._head, self._rest = (
             KeyedRows(self.backend, name, schema, top.partition, (_ARRIVAL,), top.ttl_ms)
