@@ -17,6 +17,7 @@ from lesto.client.table.catalog.objects import CatalogTable
 from lesto.client.table.shell.runner import Runner, message_of
 from lesto.client.table.shows import builtin_functions, objects, users_functions
 from lesto.client.table.sql.dialect import Flink, TokenError
+from lesto.client.table.sql.trees import TokenType
 from lesto.common.errors import LestoError
 from lesto.common.options import known_options
 
@@ -102,7 +103,9 @@ def is_complete(text: str) -> bool:
         tokens = Flink().tokenize(stripped)
     except TokenError:
         return False
-    words = [str(token.text).upper() for token in tokens]
+    words = [
+        "'" if token.token_type is TokenType.STRING else str(token.text).upper() for token in tokens
+    ]
     if not words or words[-1] != ";":
         return not words
     begun = "BEGIN" in words[:4] and "SET" in words[:4]
