@@ -3,6 +3,7 @@
     python benchmarks/large_join.py                 20 M rows, 256 MB: the rows, indices and all
     python benchmarks/large_join.py --rows 2000000 --cache-mib 32
     python benchmarks/large_join.py --cache-mib 8192            all of it in memory
+    python benchmarks/large_join.py --operator                  the join alone, in one process
 
 Two streams of half the rows each, whose keys are 0 to n - 1 in scattered and different orders: each
 row finds one partner. Behind the join the pairs are counted, and their numbers added up, so that a
@@ -24,28 +25,33 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
+import numpy as np
+import pyarrow as pa
 from cpu import CpuSampler, tree
 from instruments import _status_kib, facts, is_slot, peak_rss_bytes
 
+from lesto.common.elements import ColumnarBatch
 from lesto.table import EnvironmentSettings, TableEnvironment
 
 SAMPLE_SECONDS = 0.1
+BATCH = 16_384
 RESULTS = Path(__file__).resolve().parent / "results" / "large_join.jsonl"
 #: Primes: keys are i * p modulo the rows of a side, another order on each.
 SCATTER = (7_919_000_003, 104_729_000_039)
 
 
 class Sampler(threading.Thread):
-    """Peak memory of slots."""
+    """Peak memory of processes."""
 
-    def __init__(self):
+    def __init__(self, chosen):
         super().__init__(daemon=True)
+        self._chosen = chosen
         self._ended = threading.Event()
         self.resident, self.anonymous = {}, {}
 
     def run(self):
         while not self._ended.wait(SAMPLE_SECONDS):
-            for pid in filter(is_slot, tree(os.getpid())):
+            for pid in filter(self._chosen, tree(os.getpid())):
                 self.resident[pid] = max(self.resident.get(pid, 0), peak_rss_bytes(pid))
                 now = _status_kib(pid, "status", "RssAnon") * 1024
                 self.anonymous[pid] = max(self.anonymous.get(pid, 0), now)
@@ -69,8 +75,9 @@ def environment(args, folder):
     return table
 
 
-def job(table, side):
-    """The one row of results."""
+def job(args, folder, side):
+    """The one row of results, of a query on a cluster."""
+    table = environment(args, folder)
     for name in ("a", "b"):
         table.execute_sql(f"""
             CREATE TABLE {name} (i BIGINT, amount DOUBLE, note STRING) WITH (
@@ -89,6 +96,50 @@ def job(table, side):
         return tuple(list(rows)[-1])
 
 
+def batches(side, index):
+    """The rows of a side, as its source would make them."""
+    texts = pa.array([f"note {i:025}" for i in range(BATCH)])
+    for at in range(0, side, BATCH):
+        numbers = np.arange(at, min(side, at + BATCH))
+        columns = [pa.array(numbers * (SCATTER[index] % side) % side), pa.array(numbers)]
+        columns += [pa.array(numbers * 0.5), texts.slice(0, len(numbers))]
+        yield pa.RecordBatch.from_arrays(columns, names=["k", "i", "amount", "note"])
+
+
+def operator(args, folder, side):
+    """Pairs and the sum of their numbers, from the operator by itself."""
+    from lesto.sql.settings import SqlSettings
+    from lesto.state import row_memory
+    from lesto.taskmanager.operators.sql.join import JoinOperator
+    from lesto.taskmanager.operators.sql.join_sides import JoinSide
+    from tests.support.operator_harness import Harness
+
+    row_memory.PROCESS.total_bytes = args.cache_mib << 20
+    schema = next(batches(1, 0)).schema
+    both = pa.schema([(f"{field.name}{i}", field.type) for i in (0, 1) for field in schema])
+    one = JoinSide((0,), 4)
+    join = JoinOperator(SqlSettings(), one, one, None, both, True, False, 0)
+    harness = Harness(join, folder, backend=args.backend, open=False)
+    harness.context.input_schemas = (schema, schema)
+    join.open()
+    count = total = 0
+    checkpoint = time.monotonic()
+    for pair in zip(batches(side, 0), batches(side, 1), strict=True):
+        for index, data in enumerate(pair):
+            join.process_batch(ColumnarBatch(data), index)
+            while join.busy:
+                join.poll()
+        for batch in harness.output.batches:
+            count += len(batch)
+            total += sum(batch.data[name].sum().as_py() for name in ("i0", "i1"))
+        harness.output.batches.clear()
+        if args.checkpoint_ms and time.monotonic() - checkpoint > args.checkpoint_ms / 1000:
+            harness.snapshot()
+            checkpoint = time.monotonic()
+    harness.close()
+    return count, total, count
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -97,16 +148,17 @@ def main():
     parser.add_argument("--cache-mib", type=int, default=256)
     parser.add_argument("--backend", default="rocksdb")
     parser.add_argument("--checkpoint-ms", type=int, default=10_000)
+    parser.add_argument("--operator", action="store_true", help="no cluster, no SQL")
     parser.add_argument("--no-record", action="store_true", help="print only")
     args = parser.parse_args()
     record, side = facts(), args.rows // 2
     folder = Path(tempfile.mkdtemp(prefix="large-join-"))
-    cpu, sampler = CpuSampler(), Sampler()
+    cpu, sampler = CpuSampler(), Sampler((lambda _: True) if args.operator else is_slot)
     cpu.start()
     sampler.start()
     try:
         begun = time.monotonic()
-        found = job(environment(args, folder), side)
+        found = operator(args, folder, side) if args.operator else job(args, folder, side)
         ended = time.monotonic()
     finally:
         sampler.stop()
@@ -120,6 +172,7 @@ def main():
         "rows": args.rows,
         "cache_mib": args.cache_mib,
         "backend": args.backend,
+        "of": "operator" if args.operator else "query",
         "seconds": round(seconds, 1),
         "rows_per_second": round(args.rows / seconds),
         "cpu_us_per_row": round(cpu.between(begun, ended) * 1e6 / args.rows, 3),
