@@ -47,6 +47,7 @@ class GroupAggregateOperator(SqlOperator):
         sets: of GROUPING SETS, the numbers of the keys that each groups by.
         ttl_ms: how long an idle group is kept, 0 for good.
         mini_batch: how long rows are gathered; None: not at all.
+        partial: whether the input is what :mod:`.group_local` has made of rows.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class GroupAggregateOperator(SqlOperator):
         sets: Sequence[Sequence[int]] = (),
         ttl_ms: int = 0,
         mini_batch: MiniBatch | None = None,
+        partial: bool = False,
     ) -> None:
         super().__init__(settings)
+        self._partial = partial
         self._mini_batch = mini_batch
         self._keys = tuple(keys)
         self._calls = tuple(calls)
@@ -128,7 +131,9 @@ class GroupAggregateOperator(SqlOperator):
         slots, new_rows = table.upsert(keys, None, hashes)
         first = self._touched.first_rows(slots, table.slot_bound)
         touched = slots[first]
-        signed = signs(batch.kinds, data.num_rows) if self._retracting else None
+        signed = None
+        if self._retracting and not self._partial:
+            signed = signs(batch.kinds, data.num_rows)
         self._state.start(slots[new_rows])
         if self.settings.batch:
             self._fold(data, slots, signed)
@@ -151,6 +156,9 @@ class GroupAggregateOperator(SqlOperator):
 
     def _fold(self, data: pa.RecordBatch, slots: Slots, signed: Signs | None) -> None:
         table = self._state.table
+        if self._partial:
+            self._state.merge(data, slots, len(self._keys))
+            return
         if signed is not None:
             slots = slots.copy()
             counts = self._state.counts

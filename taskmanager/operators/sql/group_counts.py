@@ -15,7 +15,7 @@ from lesto.state.table import StateTable
 from lesto.taskmanager.operators.sql.base import Signs
 from lesto.taskmanager.operators.sql.group_plan import COUNTS, GroupPlan
 from lesto.taskmanager.operators.sql.group_sets import Movement
-from lesto.taskmanager.operators.sql.group_values import Values
+from lesto.taskmanager.operators.sql.group_values import Values, numbers_of
 
 #: int64[n, k]: the counts of n groups.
 Block = npt.NDArray[np.int64]
@@ -87,6 +87,12 @@ class GroupCounts:
                 groups.count_masks(
                     slots[part.rows], None, 1, one, part.signs, self.values, self.width, dirty
                 )
+
+    def merge(self, data: pa.RecordBatch, slots: Slots, keys: int) -> None:
+        """Add the counts of the first of two phases, in the columns behind the keys."""
+        for i in range(self.width):
+            numbers = numbers_of(data.column(keys + i))
+            groups.add_counts(slots, numbers, self.values, self.width, i, self._table.dirty)
 
     def read(self, slots: Slots) -> Block:
         """The counts of some groups."""

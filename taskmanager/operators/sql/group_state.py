@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from lesto.kernels.arrow import validity_bytes
 from lesto.sql.evaluator import compile_expressions
 from lesto.sql.values import EvaluationContext
 from lesto.state.accumulators import AccumulatorSpec, Slots
@@ -100,6 +101,17 @@ class GroupState:
                 once = call.distinct
                 part = every if once is None else moved[once.values].of(once.counter)
                 runner.update(values, slots, part.rows, part.signs)
+
+    def merge(self, data: pa.RecordBatch, slots: Slots, keys: int) -> None:
+        """Fold on what the first of two phases has made: keys, counts, accumulators."""
+        table = self.table
+        self.counts.merge(data, slots, keys)
+        first = keys + self.counts.width
+        for f in self._plan.folds:
+            column = data.column(first + f.acc)
+            acc = table.accumulator(self._plan.accumulators[f.acc].name)
+            valid = validity_bytes(column)
+            fold(acc, f.op, slots, column, None, valid, None, table.dirty)
 
     def _fold(self, f: Fold, values: Values, slots: Slots, signs: Signs | None) -> None:
         table = self.table

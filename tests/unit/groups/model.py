@@ -200,6 +200,7 @@ def operator(
     batch: bool = False,
     ttl_ms: int = 0,
     mini_batch: MiniBatch | None = None,
+    partial: bool = False,
 ) -> GroupAggregateOperator:
     """An operator of these calls."""
     specs = [CALLS[name][0] for name in calls]
@@ -207,7 +208,7 @@ def operator(
     fields += [(name, CALLS[name][0].type.to_arrow()) for name in calls]
     return GroupAggregateOperator(
         SqlSettings(batch=batch),
-        [NAMES.index(name) for name in keys],
+        [at if partial else NAMES.index(name) for at, name in enumerate(keys)],
         specs,
         pa.schema(fields),
         retracting,
@@ -215,6 +216,7 @@ def operator(
         (),
         ttl_ms,
         mini_batch,
+        partial,
     )
 
 

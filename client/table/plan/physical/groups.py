@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -16,8 +17,10 @@ from lesto.client.table.plan.physical.streams import (
 )
 from lesto.client.table.plan.physical.translator import Translator, translates
 from lesto.common.option_types import parse_duration
-from lesto.taskmanager.operators.sql.group_gather import MiniBatch
-from lesto.taskmanager.operators.sql.window_arguments import CallSpec
+
+if TYPE_CHECKING:
+    from lesto.taskmanager.operators.sql.group_gather import MiniBatch
+    from lesto.taskmanager.operators.sql.window_arguments import CallSpec
 
 #: Column with the number of a grouping set.
 _SET = "__set"
@@ -33,22 +36,55 @@ def aggregate(t: Translator, node: p.Aggregate) -> PhysicalStream:
         source, keys = _expanded(t, node, source)
     calls = tuple(_spec(call) for call in node.calls)
     users = [call.user for call in calls if call.user is not None]
+    first = _first_phase(t, node, source, keys, calls, retracting)
+    if first is not None:
+        source, keys = first, tuple(range(len(keys)))
     return t.add(
         node,
         "GroupAggregate",
         "group_aggregate:GroupAggregateOperator",
         (
-            keys,
-            calls,
-            physical_schema(node.schema),
-            retracting,
-            "UB" in t.kinds(node),
-            node.sets,
-            t.ttl_ms,
-            mini_batch(t),
+            keys, calls, physical_schema(node.schema), retracting, "UB" in t.kinds(node), node.sets,
+            t.ttl_ms, None if first is not None else mini_batch(t), first is not None,
         ),
         [(source, hashed(keys))],
         user_functions=users,
+    )  # fmt: skip
+
+
+def _first_phase(
+    t: Translator,
+    node: p.Aggregate,
+    source: PhysicalStream,
+    keys: tuple[int, ...],
+    calls: tuple[CallSpec, ...],
+    retracting: bool,
+) -> PhysicalStream | None:
+    """Rows folded by group before they are sent by key; None where that is not wanted.
+
+    As each batch is folded where it arrives, it pays where batches have few groups: where there is
+    but one, or where rows are gathered.
+    """
+    from lesto.taskmanager.operators.sql.group_local import partial_schema
+
+    wanted = t.settings.get("table.optimizer.agg-phase-strategy", "AUTO").upper()
+    gathered = mini_batch(t)
+    spread = (source.parallelism or t.env.get_parallelism()) > 1
+    if wanted == "ONE_PHASE":
+        return None
+    if wanted == "AUTO" and not (spread and (not keys or gathered is not None)):
+        return None
+    kinds = [source.schema.field(i).type for i in keys]
+    schema = partial_schema(kinds, calls, retracting=retracting)
+    if schema is None:
+        return None
+    return t.add(
+        node,
+        "LocalGroupAggregate",
+        "group_local:LocalAggregateOperator",
+        (keys, calls, schema, retracting, gathered),
+        [(source, FORWARD)],
+        schema,
     )
 
 
@@ -58,6 +94,8 @@ def mini_batch(t: Translator) -> MiniBatch | None:
     Raises:
         InvalidQueryError: it is enabled without a latency.
     """
+    from lesto.taskmanager.operators.sql.group_gather import MiniBatch
+
     if t.settings.get("table.exec.mini-batch.enabled", "false").strip().lower() != "true":
         return None
     latency = parse_duration(t.settings.get("table.exec.mini-batch.allow-latency", "0 ms"))
@@ -69,6 +107,8 @@ def mini_batch(t: Translator) -> MiniBatch | None:
 
 
 def _spec(call: p.AggregateCall) -> CallSpec:
+    from lesto.taskmanager.operators.sql.window_arguments import CallSpec
+
     return CallSpec(call.function, call.args, call.type, call.distinct, call.condition, call.user)
 
 
