@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from lesto.client.datastream.data_stream import DataStream
 from lesto.client.datastream.environment import StreamExecutionEnvironment
+from lesto.client.results import collect
 from lesto.client.table.catalog.manager import CatalogManager
 from lesto.client.table.plan.physical.basic import changelog_rows
 from lesto.client.table.plan.physical.translator import Translator
 from lesto.client.table.sql.dialect import parse_statement
 from lesto.client.table.sql.planner import Planner
 from lesto.connectors.memory.changelog import ChangelogSource
+from lesto.connectors.memory.collect import CollectSink
 from lesto.sql.settings import SqlSettings
 
 KINDS = ("+I", "-U", "+U", "-D")
@@ -77,7 +79,10 @@ def run_sql(
     env.set_parallelism(parallelism)
     t = Translator(env, SqlSettings(time_zone, batch), ttl_ms=ttl_ms, options=options)
     stream = changelog_rows(t, plan.root, t.add_plan(plan))
-    with DataStream(env, stream.upstreams).execute_and_collect() as rows:
+    sink = DataStream(env, stream.upstreams)._sink(CollectSink(), "Collect", ())
+    if stream.parallelism is not None:  # among more subtasks changes would lose their order
+        sink.set_parallelism(stream.parallelism)
+    with collect(env, sink._node, None) as rows:
         found = [tuple(row) for row in rows]
     return [(KINDS[row[0]], row[1:]) for row in found]
 
