@@ -24,6 +24,10 @@ from lesto.taskmanager.operators.sql.join_steps import RESULT_ROWS_MAX, SteppedO
 Counts = npt.NDArray[np.int64]
 
 TABLE_NAME: Final = "rows"
+#: Idle rows are looked for once in so long at most, ms.
+SWEEP_EVERY_MS: Final = 1_000
+#: When a row was counted last, ms; with a time to live alone.
+ACCESS: Final = "access"
 
 
 class SetOperator(SteppedOperator):
@@ -63,12 +67,11 @@ class SetOperator(SteppedOperator):
         super().open()
         jit.warm(("hashing", "hashindex", "textindex", "rowkeys", "rows"))
         names = [f"n{i}" for i in range(self._counters)]
-        self._table = self.backend.table(
-            TableDescriptor(
-                TABLE_NAME, self._schema, tuple(AccumulatorSpec(name, "count") for name in names)
-            )
-        )
+        every = [*names, ACCESS] if self._ttl_ms else names
+        specs = tuple(AccumulatorSpec(name, "count") for name in every)
+        self._table = self.backend.table(TableDescriptor(TABLE_NAME, self._schema, specs))
         self._counts = [self._table.accumulator(name) for name in names]
+        self._sweep_at = 0
         self.restore_rest()
 
     def piece(self, rows: Arrivals) -> int:
@@ -77,6 +80,7 @@ class SetOperator(SteppedOperator):
 
     def join(self, rows: Arrivals) -> None:
         """Count the rows, and give what that changes."""
+        self._forget()
         slots, _ = self._table.upsert(rows.data.columns, hashes=rows.hashes)
         unique, first, place = np.unique(slots, return_index=True, return_inverse=True)
         before = self._visible(unique)
@@ -84,6 +88,8 @@ class SetOperator(SteppedOperator):
         counter = self._counts[min(rows.index, self._counters - 1)].values
         counter[unique] += change.astype(np.int64)
         self._table.dirty[unique] = 1
+        if self._ttl_ms:
+            self._table.accumulator(ACCESS).values[unique] = self.context.clock.now_ms()
         given = self._visible(unique) - before
         gone = np.logical_and.reduce([count.values[unique] == 0 for count in self._counts])
         if gone.any():
@@ -93,6 +99,21 @@ class SetOperator(SteppedOperator):
         # In the order in which the rows came.
         for at in np.split(np.argsort(first), range(RESULT_ROWS_MAX, len(first), RESULT_ROWS_MAX)):
             self._give(rows.data, first[at], given[at])
+
+    def _forget(self) -> None:
+        """Drop the rows that were not counted for the time to live."""
+        now = self.context.clock.now_ms()
+        if not self._ttl_ms or now < self._sweep_at:
+            return
+        slots = self._table.live_slots()
+        access = self._table.accumulator(ACCESS).values[slots]
+        idle = access + self._ttl_ms <= now
+        if idle.any():
+            self._table.remove(slots[idle])
+        # Not before the next one can be idle, nor too often: each time costs a look at all.
+        kept = access[~idle]
+        first = int(kept.min()) if len(kept) else now
+        self._sweep_at = max(first + self._ttl_ms, now + min(SWEEP_EVERY_MS, self._ttl_ms))
 
     def _give(self, data: pa.RecordBatch, rows: Counts, given: Counts) -> None:
         some = np.flatnonzero(given)

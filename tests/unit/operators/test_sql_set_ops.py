@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis_profiles import examples
 
+from lesto.common.clock import VirtualClock
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.set_ops import SetOperator
 from tests.unit.operators.sql_join_model import DELETE, INSERT, Subtasks, applied
@@ -104,3 +105,22 @@ def test_what_goes_before_it_has_come_is_made_up_for(tmp_path):
     assert under_test.take() == []
     under_test.feed(1, [(INSERT, (1, "x"))])
     assert under_test.take() == [(INSERT, (1, "x"))]
+
+
+def test_idle_rows_are_forgotten(tmp_path):
+    clock = VirtualClock(1_000_000)
+    under_test = Subtasks(
+        lambda: SetOperator(SqlSettings(), "UNION", False, 2, RESULT, False, 10_000),
+        (SCHEMA, SCHEMA),
+        tmp_path,
+        ((0, 1), (0, 1)),
+        clock=clock,
+    )
+    under_test.feed(0, [(INSERT, (1, "x")), (INSERT, (2, "y"))])
+    clock.advance(9_000)
+    under_test.feed(1, [(INSERT, (1, "x"))])
+    assert len(under_test.take()) == 2
+    under_test = under_test.restored(1)
+    clock.advance(2_000)
+    under_test.feed(1, [(INSERT, (1, "x")), (INSERT, (2, "y"))])
+    assert under_test.take() == [(INSERT, (2, "y"))]
