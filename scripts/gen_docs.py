@@ -239,8 +239,8 @@ def functions_page():
         "",
         GENERATED,
         "",
-        "These are the functions of Lesto's SQL engine. **Queries cannot be run yet**: the engine "
-        "reads, binds and plans them, and executes none.",
+        "The built-in functions of SQL and the Table API; your own are Python functions, see "
+        "[how to use SQL](how-to/sql.md).",
         "",
         f"Names and semantics are those of Flink. An example marked ✓ was evaluated in Flink "
         f"{checked['flink']} too (`scripts/check-sql-functions`). Results are shown as "

@@ -15,7 +15,6 @@ from lesto.common.elements import (
 )
 from lesto.proto import runtime_pb2
 from lesto.taskmanager.core.alignment import Decline, StartCheckpoint
-from lesto.taskmanager.core.debloating import StepBounds
 from lesto.taskmanager.core.pacing import ALL_ROWS, STEADY_ROWS
 from lesto.taskmanager.core.task_states import TaskState, TaskStateMachine
 from lesto.taskmanager.core.watermarks import Advance
@@ -43,6 +42,7 @@ from lesto.taskmanager.runtime.failures import (
     mark_operator,
 )
 from lesto.taskmanager.runtime.inputs import TaskInputs
+from lesto.taskmanager.runtime.output_room import OutputRoom
 from lesto.taskmanager.runtime.overtaking import Overtaking
 from lesto.taskmanager.runtime.side_work import SideWork
 from lesto.taskmanager.runtime.task_key import TaskKey, task_key
@@ -80,7 +80,7 @@ class Task:
         self._ended = False  # end of data has been passed on
         self._side_work = SideWork(())
         #: Records that a step may take in, for those behind let few wait.
-        self._bounds = StepBounds()
+        self._output_room = OutputRoom()
         self._bounded: BoundedSource | None = None
         self._held: Barrier | None = None  # of a drain, until all answers have come
         self._finishing = False  # the job's last checkpoint is complete
@@ -224,15 +224,13 @@ class Task:
 
     def _read(self) -> bool:
         """Take in as much as those behind let wait, and a step's worth at most."""
-        rooms = [room for edge in self.edges for room in edge.rooms]
-        if not any(room is not None for room in rooms):
-            self._limit_rows(ALL_ROWS)
+        most = self._output_room.begin(self.edges)
+        self._limit_rows(ALL_ROWS if most is None else most)
+        if most is None:
             return self._read_step()
-        self._limit_rows(self._bounds.rows(rooms))
-        rows, emitted = self._rows_read(), self._bytes_emitted()
+        rows = self._rows_read()
         worked = self._read_step()
-        given = [b - a for a, b in zip(emitted, self._bytes_emitted(), strict=True)]
-        self._bounds.observe(self._rows_read() - rows, given)
+        self._output_room.end(self.edges, self._rows_read() - rows)
         return worked
 
     def _read_step(self) -> bool:
@@ -250,9 +248,6 @@ class Task:
     def _rows_read(self) -> int:
         stats = self.chain.head.stats  # type: ignore[union-attr]
         return stats.records_in if self._source is None else stats.records_out
-
-    def _bytes_emitted(self) -> list[int]:
-        return [nbytes for edge in self.edges for nbytes in edge.emitted_bytes]
 
     def _poll_concurrent(self) -> tuple[bool, bool]:
         """Emit what has completed; whether anything has, and whether to take more input."""
