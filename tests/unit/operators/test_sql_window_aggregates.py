@@ -274,6 +274,38 @@ def test_windows_of_the_input_are_grouped_as_they_come(tmp_path: Path) -> None:
     harness.close()
 
 
+@pytest.mark.parametrize("parallelism", [1, 3])
+@pytest.mark.parametrize("name", ["tumble", "hop", "cumulate"])
+def test_no_window_fires_twice_though_subtasks_were_not_equally_far(
+    tmp_path: Path, name: str, parallelism: int
+) -> None:
+    spec = SPECS[name]
+
+    def make() -> Any:
+        return WindowAggregateOperator(SqlSettings(), plan(spec), OUTPUT, False)
+
+    rows = [(i % 16, i, "ab"[i % 2], i % 40) for i in range(200)]
+    harness = SqlHarness(make, [SCHEMA], tmp_path, keys=(0,), parallelism=2)
+    harness.feed([("+I", (*row[:3], at(row[3]))) for row in rows])
+    for part, reached in zip(harness.parts, (31, 6), strict=True):
+        part.watermark(reached)
+    given = harness.given()
+    saved = harness.snapshot()
+    harness.close()
+    harness = SqlHarness(
+        make, [SCHEMA], tmp_path, keys=(0,), parallelism=parallelism, restore=saved
+    )
+    harness.watermark(6)
+    harness.watermark(22)
+    harness.end()
+    given += harness.given()
+    harness.close()
+    model = WindowModel(spec, result)
+    for k, v, s, ms in rows:
+        model.add(k, ms, (1, v, s))
+    assert shown(given) == model.advance(MAX_TIMESTAMP)
+
+
 @pytest.mark.parametrize("name", ["tumble", "hop", "cumulate"])
 def test_equal_values_of_a_distinct_count_are_kept_once(tmp_path: Path, name: str) -> None:
     calls = (CALLS[0], CALLS[4], CALLS[5])
