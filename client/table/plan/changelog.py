@@ -238,7 +238,7 @@ def _side_in_order(
     side: int,
     pairs: list[tuple[int, int]],
 ) -> bool:
-    child = node.inputs[side]
+    child = node.right if side else node.left
     width = len(node.left.schema)
     part = frozenset(i - width for i in key if i >= width) if side else key & set(range(width))
     if not part or provided(child) == INSERT:

@@ -214,7 +214,8 @@ class SteppedOperator(SqlOperator):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:
             writer.write_batch(batch)
-        return bytes([rows.index]) + sink.getvalue().to_pybytes()
+        written: bytes = sink.getvalue().to_pybytes()
+        return bytes([rows.index]) + written
 
     def _decoded(self, encoded: bytes) -> Arrivals:
         index = encoded[0]

@@ -137,13 +137,15 @@ class SetOperator(SteppedOperator):
         counts = [np.maximum(count.values[slots], 0) for count in self._counts]
         if not self._every:
             counts = [np.minimum(count, 1) for count in counts]
+        found: Counts
         match self._kind:
             case "UNION":
-                return counts[0]
+                found = counts[0]
             case "INTERSECT":
-                return np.minimum.reduce(counts)
+                found = np.minimum.reduce(counts)
             case _:
-                return np.maximum(counts[0] - counts[1], 0)
+                found = np.maximum(counts[0] - counts[1], 0)
+        return found
 
     def finale(self) -> Iterator[None]:
         """The rows of EXCEPT, when only the last result counts. They are gone then."""

@@ -295,5 +295,6 @@ class TemporalJoinOperator(SteppedOperator):
         kind_at = len(self._versions.descriptor.schema) - 2
         kinds = self._versions.take(ids, [kind_at]).column(0).to_numpy()
         stays = last & (kinds != DELETE)
-        self._versions.remove(ids[~stays])
-        return ids[~stays]
+        gone: Ids = ids[~stays]
+        self._versions.remove(gone)
+        return gone
