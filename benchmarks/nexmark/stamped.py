@@ -36,16 +36,21 @@ class StampedSource(Source):
 
 class _Reader(SourceReader):
     def __init__(self, inner, notes, events):
-        self._inner, self._notes = inner, notes
-        self._left = events * WARM_PART
+        self._inner, self._notes, self._warm = inner, notes, events * WARM_PART
+        self._told = self._seen = False
 
     def poll(self):
         found = self._inner.poll()
-        if self._left > 0 and isinstance(found, SourceBatch):
-            self._left -= len(found.batch)
-            if self._left <= 0:
-                self._notes.write("warm", time.monotonic())
+        self._seen = self._seen or isinstance(found, SourceBatch)
+        if self._seen and not self._told and self._position() >= self._warm:
+            self._told = True
+            self._notes.write("warm", time.monotonic())
         return found
+
+    def _position(self):
+        """Events that were passed, whether or not the query reads their kind."""
+        splits = self._inner._splits
+        return splits[0].next if splits else float("inf")
 
     def start(self):
         self._inner.start()
