@@ -274,6 +274,12 @@ class Chains:
             self._heads,
         )
 
+    def none(self, parents: Slots) -> npt.NDArray[np.bool_]:
+        """Which parents have no children."""
+        if len(parents):
+            self._heads = _grown(self._heads, int(parents.max()) + 1)
+        return np.asarray(self._heads[parents] == 0)
+
     def of(self, parents: Slots) -> tuple[Slots, Slots]:
         """Children of parents: the number of the parent in the list, ascending, and the slot."""
         parents = arrow.loopable(parents, np.int64)

@@ -85,6 +85,11 @@ class ChildTable(StateTable):
         assert self._chains is not None, "not chained"
         return self._chains.of(parents)
 
+    def childless(self, parents: Slots) -> npt.NDArray[np.bool_]:
+        """Which of some parents have no rows; only if they are chained."""
+        assert self._chains is not None, "not chained"
+        return self._chains.none(parents)
+
     def meta(self) -> Mapping[str, Any]:
         """What snapshots say of the table: the parent's key and the value are its key."""
         names = list(self._parent.descriptor.key_schema.names)

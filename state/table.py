@@ -116,8 +116,8 @@ class StateTable:
     @property
     def nbytes(self) -> int:
         """Bytes of memory held."""
-        held = (self._index, self.dirty, self._stored, *self._accumulators.values())
-        return sum(part.nbytes for part in held)
+        held = sum(acc.nbytes for acc in self._accumulators.values())
+        return held + int(self._index.nbytes + self.dirty.nbytes + self._stored.nbytes)
 
     @property
     def slot_bound(self) -> int:

@@ -64,14 +64,16 @@ class GroupCounts:
         found: Slots = self.values.reshape(-1, self.width)[slots, 0]
         return found
 
-    def update(
-        self, values: Values, slots: Slots, signs: Signs | None, movements: Sequence[Movement]
-    ) -> None:
+    def update(self, values: Values, slots: Slots, signs: Signs | None) -> None:
         """Count the rows of a batch."""
         dirty = self._table.dirty
         for wanted, columns in self._plain:
             base, masks = values.masks(wanted)
             groups.count_masks(slots, masks, base, columns, signs, self.values, self.width, dirty)
+
+    def update_distinct(self, slots: Slots, movements: Sequence[Movement]) -> None:
+        """Count the rows of a batch that bring or take distinct values."""
+        dirty = self._table.dirty
         for moved, columns in zip(movements, self._distinct, strict=True):
             if (columns < 0).all():
                 continue

@@ -38,9 +38,13 @@ def partial_schema(
     if plan.sets or plan.collections or plan.users or not (plan.counts or plan.accumulators):
         return None
     fields = [pa.field(f"key{i}", kind) for i, kind in enumerate(keys)]
-    fields += [pa.field(f"count{i}", pa.int64()) for i in range(len(plan.counts))]
-    fields += [pa.field(f"acc{i}", kind.to_arrow()) for i, kind in enumerate(plan.types)]
-    return pa.schema(fields)
+    return pa.schema([*fields, *accumulator_fields(plan)])
+
+
+def accumulator_fields(plan: GroupPlan) -> list[pa.Field]:
+    """The columns behind the keys: counts, then accumulators."""
+    fields = [pa.field(f"count{i}", pa.int64()) for i in range(len(plan.counts))]
+    return fields + [pa.field(f"acc{i}", kind.to_arrow()) for i, kind in enumerate(plan.types)]
 
 
 class _InMemory:

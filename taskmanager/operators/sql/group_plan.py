@@ -361,7 +361,8 @@ class GroupPlan:
     def _distinct(
         self, args: Sequence[Expression], condition: Expression | None, counter: Counter
     ) -> Distinct:
-        given = [a for a in args if not isinstance(a, Literal)] or list(args[:1])
+        given: Sequence[Expression] = [a for a in args if not isinstance(a, Literal)]
+        given = given or args[:1]
         return self._values(tuple(self._guarded(a, condition) for a in given), counter)
 
     def _values(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lesto.kernels.arrow import validity_bytes
@@ -16,8 +17,8 @@ from lesto.state.table import TableDescriptor
 from lesto.taskmanager.operators.sql.base import Signs
 from lesto.taskmanager.operators.sql.group_collected import Collected, UserAggregate
 from lesto.taskmanager.operators.sql.group_counts import GroupCounts
-from lesto.taskmanager.operators.sql.group_plan import Fold, GroupPlan
-from lesto.taskmanager.operators.sql.group_sets import GroupValues, Moved
+from lesto.taskmanager.operators.sql.group_plan import Distinct, Fold, GroupPlan
+from lesto.taskmanager.operators.sql.group_sets import GroupValues, Moved, Movement
 from lesto.taskmanager.operators.sql.group_values import (
     Values,
     both,
@@ -72,6 +73,7 @@ class GroupState:
         slots: Slots,
         signs: Signs | None,
         context: EvaluationContext,
+        which: npt.NDArray[np.int32] | None = None,
     ) -> None:
         """Take the rows of a batch in.
 
@@ -80,27 +82,38 @@ class GroupState:
             slots: int64[n], the rows' groups; negative ones are skipped.
             signs: int8[n], or None where all rows are added.
             context: for the inputs.
+            which: int32[n], where each row comes once for each set of values: the set it is for.
+                All but distinct values takes the rows for the first.
         """
         plan = self._plan
         values = Values(self._program.evaluate(data, context), data.num_rows)
-        moved = [s.update(values, slots, signs) for s in self.values]
-        self.counts.update(values, slots, signs, moved)
+        moved = [
+            s.update(values, slots if which is None else np.where(which == i, slots, -1), signs)
+            for i, s in enumerate(self.values)
+        ]
+        self.counts.update_distinct(slots, moved)
+        if which is not None:
+            slots, whole = np.where(which == 0, slots, -1), slots
+        else:
+            whole = slots
+        self.counts.update(values, slots, signs)
         for f in plan.folds:
             if f.extreme is not None:
                 self._extreme(f, values, slots, moved[f.extreme.values].of(f.extreme.counter))
             elif f.distinct is not None:
-                self._fold_some(f, values, slots, moved[f.distinct.values].of(f.distinct.counter))
+                self._fold_some(f, values, whole, moved[f.distinct.values].of(f.distinct.counter))
             else:
                 self._fold(f, values, slots, signs)
         if not self.collected and not self.users:
             return
         rows = np.flatnonzero(slots >= 0)
         every = Moved(rows, None if signs is None else signs[rows])
-        for calls, runners in ((plan.collections, self.collected), (plan.users, self.users)):
-            for call, runner in zip(calls, runners, strict=True):  # type: ignore[call-overload]
-                once = call.distinct
-                part = every if once is None else moved[once.values].of(once.counter)
-                runner.update(values, slots, part.rows, part.signs)
+        for collection, collected in zip(plan.collections, self.collected, strict=True):
+            part = _moved(moved, collection.distinct, every)
+            collected.update(values, slots, part.rows, part.signs)
+        for call, user in zip(plan.users, self.users, strict=True):
+            part = _moved(moved, call.distinct, every)
+            user.update(values, slots, part.rows, part.signs)
 
     def merge(self, data: pa.RecordBatch, slots: Slots, keys: int) -> None:
         """Fold on what the first of two phases has made: keys, counts, accumulators."""
@@ -174,11 +187,20 @@ class GroupState:
 
     def forget(self, slots: Slots) -> None:
         """Drop groups and what belongs to them."""
-        for part in (*self.values, *self.collected, *self.users):
-            part.forget(slots)
+        for values in self.values:
+            values.forget(slots)
+        for collected in self.collected:
+            collected.forget(slots)
+        for user in self.users:
+            user.forget(slots)
         self.table.remove(slots)
 
     def flush(self) -> None:
         """Bring what lies in Python objects into the table."""
         for user in self.users:
             user.flush()
+
+
+def _moved(movements: Sequence[Movement], once: Distinct | None, every: Moved) -> Moved:
+    """The rows that a call takes: all, or those that bring or take a distinct value."""
+    return every if once is None else movements[once.values].of(once.counter)

@@ -55,7 +55,7 @@ class Values:
     def __init__(self, columns: Sequence[pa.Array], rows: int) -> None:
         self.rows = rows
         self._columns = columns
-        self._numbers: dict[int, Any] = {}
+        self._numbers: dict[int, npt.NDArray[Any]] = {}
         self._flags: dict[tuple[int, ...], Flags | None] = {}
         self._masks: dict[Any, tuple[int, Any]] = {}
 
@@ -68,7 +68,7 @@ class Values:
         found = self._numbers.get(index)
         if found is None:
             found = self._numbers[index] = numbers_of(self._columns[index])
-        return found  # type: ignore[no-any-return]
+        return found
 
     def valid(self, index: int) -> Flags | None:
         """uint8[n], 0 where a column is NULL; None where nothing is."""
@@ -205,14 +205,14 @@ def differ(before: pa.Array, after: pa.Array) -> npt.NDArray[np.bool_]:
         pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
         return np.array([a != b for a, b in pairs], np.bool_)
     if keycodec.is_text(kind) or pat.is_fixed_size_binary(kind):
-        unequal = pc.fill_null(pc.not_equal(before, after), False)
+        texts = pc.fill_null(pc.not_equal(before, after), False)
         nulls = pc.xor(before.is_null(), after.is_null())
-        return np.asarray(pc.or_(unequal, nulls).to_numpy(zero_copy_only=False))
+        return np.asarray(pc.or_(texts, nulls).to_numpy(zero_copy_only=False))
     a, a_null = keycodec.to_words(before)
     b, b_null = keycodec.to_words(after)
-    unequal = a != b
+    unequal: npt.NDArray[np.bool_] = a != b
     if len(unequal) != len(before):
-        unequal = unequal.reshape(len(before), -1).any(axis=1)
+        unequal = np.asarray(unequal.reshape(len(before), -1).any(axis=1))
     if len(a_null) or len(b_null):
         none = np.zeros(len(before), np.uint8)
         unequal |= (a_null if len(a_null) else none) != (b_null if len(b_null) else none)

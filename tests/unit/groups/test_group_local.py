@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,11 @@ from hypothesis import strategies as st
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.group_gather import MiniBatch
 from lesto.taskmanager.operators.sql.group_local import LocalAggregateOperator, partial_schema
+from lesto.taskmanager.operators.sql.group_split import (
+    BucketOperator,
+    SplitDistinctOperator,
+    split_schema,
+)
 from tests.support.hypothesis_profiles import examples
 from tests.support.sql_operators import SqlHarness
 from tests.unit.groups.model import CALLS, NAMES, SCHEMA, Groups, operator, plain, row
@@ -101,3 +107,64 @@ def test_the_first_phase_gathers_rows_and_keeps_none_at_a_barrier(tmp_path: Any)
     assert saved.handle is None
     assert harness.given()[-1] == ("+I", ("a", 1, 7))
     harness.close()
+
+
+_SPLIT = ["distinct_v", "distinct_v_positive", "distinct_s", "distinct_sum_v", "distinct_sum_d"]
+
+
+@settings(max_examples=examples(30))
+@given(
+    names=st.lists(st.sampled_from(_SPLIT), min_size=1, max_size=4, unique=True),
+    more=st.lists(st.sampled_from(_TAKEN_BACK), max_size=2, unique=True),
+    steps=_STEPS,
+    retracting=st.booleans(),
+    cut=st.integers(0, 5),
+)
+def test_distinct_values_in_buckets_give_the_same_groups(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[str],
+    more: list[str],
+    steps: list[Any],
+    retracting: bool,
+    cut: int,
+) -> None:
+    names += [n for n in more if n not in names]
+    calls = [CALLS[n][0] for n in names]
+    path = tmp_path_factory.mktemp("split")
+    width = len(NAMES)
+    extra = [pa.field(n, pa.int32()) for n in ("bucket", "which")]
+    wide = pa.schema([*SCHEMA, *extra])
+    schema = split_schema([pa.string()], calls, retracting=retracting)
+    assert schema is not None
+    buckets = SqlHarness(
+        lambda: BucketOperator(SqlSettings(), calls, 3, wide, True, retracting), [SCHEMA], path
+    )
+    by = (0, width, width + 1)
+
+    def make(parallelism: int, restore: Any = None) -> SqlHarness:
+        return SqlHarness(
+            lambda: SplitDistinctOperator(SqlSettings(), by, calls, schema, True, retracting),
+            [wide], path, keys=by, parallelism=parallelism, restore=restore,
+        )  # fmt: skip
+
+    split = make(2)
+    last = SqlHarness(lambda: operator(names, retracting=retracting, partial=True), [schema], path)
+    model = Groups(names)
+    table: Counter[str] = Counter()
+    live: list[Any] = []
+    for number, batch in enumerate(steps):
+        changes = _changes(batch, live, retracting=retracting)
+        for kind, values in changes:
+            model.take(kind, values)
+        partial = split.feed(buckets.feed(changes)) if changes else []
+        for kind, values in last.feed(partial) if partial else []:
+            key = repr(tuple(plain(v) for v in values))
+            table[key] += 1 if kind in {"+I", "+U"} else -1
+            assert table[key] >= 0
+        assert +table == model.result()
+        if number == cut:
+            saved = split.snapshot()
+            split.close()
+            split = make(3, saved)
+    for harness in (buckets, split, last):
+        harness.close()

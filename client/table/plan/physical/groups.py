@@ -36,7 +36,9 @@ def aggregate(t: Translator, node: p.Aggregate) -> PhysicalStream:
         source, keys = _expanded(t, node, source)
     calls = tuple(_spec(call) for call in node.calls)
     users = [call.user for call in calls if call.user is not None]
-    first = _first_phase(t, node, source, keys, calls, retracting)
+    first = _split(t, node, source, keys, calls, retracting)
+    if first is None:
+        first = _first_phase(t, node, source, keys, calls, retracting)
     if first is not None:
         source, keys = first, tuple(range(len(keys)))
     return t.add(
@@ -84,6 +86,52 @@ def _first_phase(
         "group_local:LocalAggregateOperator",
         (keys, calls, schema, retracting, gathered),
         [(source, FORWARD)],
+        schema,
+    )
+
+
+def _split(
+    t: Translator,
+    node: p.Aggregate,
+    source: PhysicalStream,
+    keys: tuple[int, ...],
+    calls: tuple[CallSpec, ...],
+    retracting: bool,
+) -> PhysicalStream | None:
+    """Distinct values spread over buckets, if that is asked for, rows are gathered (as Flink has
+    it) and the calls can be split; else None.
+    """
+    from lesto.taskmanager.operators.sql.group_split import split_schema
+
+    option = "table.optimizer.distinct-agg.split"
+    asked = t.settings.get(f"{option}.enabled", "false").strip().lower() == "true"
+    gathered = mini_batch(t)
+    if not asked or gathered is None or t.ttl_ms:
+        return None
+    kinds = [source.schema.field(i).type for i in keys]
+    schema = split_schema(kinds, calls, retracting=retracting)
+    if schema is None:
+        return None
+    names = set(source.schema.names)
+    extra = [pa.field(_free(name, names), pa.int32()) for name in ("__bucket", "__arguments")]
+    wide = pa.schema([*source.schema, *extra])
+    buckets = int(t.settings.get(f"{option}.bucket-num", "1024"))
+    spread = t.add(
+        node,
+        "Buckets",
+        "group_split:BucketOperator",
+        (calls, buckets, wide, bool(keys), retracting),
+        [(source, FORWARD)],
+        wide,
+    )
+    width = len(source.schema)
+    by = (*keys, width, width + 1)
+    return t.add(
+        node,
+        "DistinctBuckets",
+        "group_split:SplitDistinctOperator",
+        (by, calls, schema, bool(keys), retracting, gathered),
+        [(spread, hashed(by))],
         schema,
     )
 
