@@ -8,7 +8,6 @@ from typing import Any
 from lesto.client.datastream.checks import check_instance
 from lesto.client.datastream.environment import StreamExecutionEnvironment
 from lesto.client.datastream.location import user_location
-from lesto.client.table.catalog.files import FileCatalog
 from lesto.client.table.catalog.memory import GenericInMemoryCatalog
 from lesto.client.table.catalog.objects import (
     CatalogTable,
@@ -35,6 +34,7 @@ from lesto.client.table.sql.dialect import parse_path, parse_statement
 from lesto.client.table.statement_set import StatementSet
 from lesto.client.table.table import Table
 from lesto.client.table.table_descriptor import Schema, TableDescriptor
+from lesto.common.checking import is_a
 from lesto.common.config import Configuration
 
 
@@ -119,7 +119,7 @@ class TableEnvironment(EnvironmentFunctions, EnvironmentAbsences):
 
     def register_catalog(self, catalog_name: str, catalog: GenericInMemoryCatalog) -> None:
         """Add a catalog: a GenericInMemoryCatalog or FileCatalog."""
-        if not isinstance(catalog, (GenericInMemoryCatalog, FileCatalog)):
+        if not is_a(catalog, GenericInMemoryCatalog):
             msg = f"register_catalog takes a catalog of Lesto, not {catalog!r:.80}"
             raise TableProgramError(msg, location=user_location())
         self._session.catalogs.register_catalog(catalog_name, catalog)

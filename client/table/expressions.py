@@ -25,6 +25,7 @@ from lesto.client.table.sql.dialect import parse_expression
 from lesto.client.table.sql.trees import Words, exp
 from lesto.client.table.types import sql_type
 from lesto.client.table.udf import UserDefinedFunctionWrapper
+from lesto.common.checking import is_a
 
 #: Bounds of OVER windows.
 UNBOUNDED_ROW = Expression(
@@ -43,7 +44,7 @@ CURRENT_RANGE = Expression(
 
 def col(name: str) -> Expression:
     """A column; ``*`` for all."""
-    if not isinstance(name, str):
+    if not is_a(name, str):
         msg = f"col takes the name of a column, not {name!r:.80}"
         raise TableProgramError(msg, location=user_location())
     if name == "*":
@@ -248,7 +249,7 @@ def object_of(class_name: str, *args: Any) -> Expression:
 
 def row_interval(rows: int) -> Expression:
     """So many rows, for OVER windows."""
-    if not isinstance(rows, int) or rows < 0:
+    if not is_a(rows, int) or rows < 0:
         msg = f"row_interval takes a number of rows, not {rows!r}"
         raise TableProgramError(msg, location=user_location())
     return Expression(lambda _: exp.Literal.number(str(rows)), star=("rows", rows))
@@ -367,7 +368,7 @@ def call(f: str | UserDefinedFunctionWrapper, *args: Any) -> Expression:
     """A call of a function by its name, or of a user's function."""
     if isinstance(f, UserDefinedFunctionWrapper):
         return user_call(f, args)
-    if not isinstance(f, str):
+    if not is_a(f, str):
         from lesto.client.table.environment_functions import wrapped
 
         return user_call(wrapped(f), args)

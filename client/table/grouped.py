@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lesto.client.datastream.location import user_location
 from lesto.client.table import queries as q
 from lesto.client.table.errors import TableProgramError
-from lesto.client.table.expression import Expression, TreeContext, user_call
+from lesto.client.table.expression import Expression, TreeContext, column, user_call
 from lesto.client.table.plan import logical as p
 from lesto.client.table.sql.trees import exp
 from lesto.client.table.table import Table, _fields_of
@@ -144,7 +144,7 @@ class AggregatedTable:
         grouped, e = self._window
         properties = ("start", "end", "rowtime") if _is_rowtime(grouped) else ("start", "end")
         name = grouped._window.name
-        window = q.column(name)
+        window = column(name)
         marks = [getattr(window, w).alias(f"{name}${w}") for w in properties]
         keys = q.expanded(self._table._node, grouped._keys)
         node = grouped._select([*keys, *marks, e.with_(names=("$aggregate",))])

@@ -90,6 +90,7 @@ def aliased(e: Expression, position: int, context: TreeContext) -> Any:
 def expanded(node: p.Node, fields: Iterable[Any]) -> list[Expression]:
     """Fields with columns in the place of ``*``, ranges and rows that are flattened."""
     found: list[Expression] = []
+    of: Any
     for given in fields:
         e = as_field(given)
         what, of = e._star or ("", ())

@@ -11,6 +11,7 @@ from lesto.client.datastream.location import user_location
 from lesto.client.datastream.no_meaning import no_meaning
 from lesto.client.table.errors import TableProgramError
 from lesto.common import options
+from lesto.common.checking import is_a
 from lesto.common.config import Configuration
 from lesto.common.option_types import format_value
 from lesto.sql.errors import SqlEvaluationError
@@ -149,7 +150,7 @@ class TableConfig:
 
     def set_local_timezone(self, timezone_id: str) -> None:
         """Set the session's time zone: an IANA name, or GMT+08:00."""
-        if not isinstance(timezone_id, str):
+        if not is_a(timezone_id, str):
             msg = f"set_local_timezone takes the name of a zone, not {timezone_id!r}"
             raise TableProgramError(msg, location=user_location())
         resolve(timezone_id)

@@ -34,6 +34,7 @@ from lesto.client.table.udf import UserDefinedFunctionWrapper
 from lesto.client.table.window import GroupWindow, OverWindow
 from lesto.common.errors import did_you_mean
 from lesto.sql.builder import call, cast, literal
+from lesto.sql.expressions import Expression as ColumnValue
 from lesto.sql.expressions import InputRef
 
 if TYPE_CHECKING:
@@ -474,7 +475,7 @@ def _fields_of(node: p.Node, at: int, names: tuple[str, ...]) -> p.Node:
     kept, kept_names = refs[:at], list(schema.names[:at])
     if not row.type.names:
         given = list(names) or ["_c0"]
-        values = [InputRef(at, row.type, row.name)]
+        values: list[ColumnValue] = [InputRef(at, row.type, row.name)]
     else:
         given = list(names) if len(names) == len(row.type.names) else list(row.type.names)
         values = [call("DOT", [refs[at], literal(n)]) for n in row.type.names]

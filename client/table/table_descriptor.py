@@ -14,6 +14,7 @@ from lesto.client.table.sql import statements as s
 from lesto.client.table.sql.dialect import parse_expression
 from lesto.client.table.table_schema import ResolvedSchema
 from lesto.client.table.types import RowType, sql_type
+from lesto.common.checking import is_a
 from lesto.common.option_types import ConfigOption, format_value
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _sql(expression: Any) -> str:
 class Schema:
     """Columns, watermark and key of a table.
 
-    >>> from lesto.client.table.types import DataTypes
+    >>> from lesto.client.table.data_types import DataTypes
     >>> schema = Schema.new_builder().column("a", DataTypes.BIGINT()).primary_key("a").build()
     >>> print(schema)
     (
@@ -214,7 +215,7 @@ class Schema:
         def primary_key_named(self, constraint_name: str, *column_names: str) -> Schema.Builder:
             """The primary key with a name."""
             names = tuple(
-                n for given in column_names for n in ([given] if isinstance(given, str) else given)
+                n for given in column_names for n in ([given] if is_a(given, str) else given)
             )
             if not names:
                 msg = "primary_key takes the names of columns"

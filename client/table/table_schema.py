@@ -12,7 +12,7 @@ from lesto.client.table.types import DataType, RowField, RowType, data_type, sql
 class TableSchema:
     """Names and types.
 
-    >>> from lesto.client.table.types import DataTypes
+    >>> from lesto.client.table.data_types import DataTypes
     >>> schema = TableSchema(["a", "b"], [DataTypes.INT(), DataTypes.STRING()])
     >>> schema.get_field_data_type("b")
     STRING

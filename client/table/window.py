@@ -189,17 +189,21 @@ class OverWindow:
 
     @staticmethod
     def _spec(before: Expression, context: TreeContext) -> Any:
-        kind, start, side = "RANGE", None, "PRECEDING"
-        what, value = before._star or ("", None)
+        kind, side = "RANGE", "PRECEDING"
+        start: Any
+        what, value = before._star or ("", ("", ""))
         if what == "bound":
             start, kind = value
-            side = None if start == "CURRENT ROW" else side
         elif what == "rows":
             kind, start = "ROWS", before.tree(context)
         else:
             start = before.tree(context)
         return exp.WindowSpec(
-            kind=kind, start=start, start_side=side, end="CURRENT ROW", end_side=None
+            kind=kind,
+            start=start,
+            start_side=None if start == "CURRENT ROW" else side,
+            end="CURRENT ROW",
+            end_side=None,
         )
 
 

@@ -1,32 +1,13 @@
 """Table API, SQL and functions in Python, as a PyFlink program writes them."""
 
-from pyflink.common import Row
 from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
 from pyflink.table.expressions import col, concat, lit
-from pyflink.table.udf import AggregateFunction, udaf, udf, udtf
+from pyflink.table.udf import udaf, udf, udtf
 
 
-class Mean(AggregateFunction):
-    def create_accumulator(self):
-        return Row(0, 0)
-
-    def get_value(self, accumulator):
-        return accumulator[0] / accumulator[1] if accumulator[1] else None
-
-    def accumulate(self, accumulator, value):
-        accumulator[0] += value
-        accumulator[1] += 1
-
-    def get_accumulator_type(self):
-        return DataTypes.ROW(
-            [
-                DataTypes.FIELD("total", DataTypes.BIGINT()),
-                DataTypes.FIELD("count", DataTypes.BIGINT()),
-            ]
-        )
-
-    def get_result_type(self):
-        return DataTypes.DOUBLE()
+@udaf(result_type=DataTypes.DOUBLE(), func_type="pandas")
+def mean(values):
+    return values.mean()
 
 
 @udf(result_type=DataTypes.STRING())
@@ -59,10 +40,10 @@ def main():
             ]
         ),
     )
-    mean = udaf(Mean())
     show("select", table.select(col("id") + 1, shout(col("line")), concat(col("line"), lit("."))))
     show("filter", table.filter((col("n") > 10) & col("line").like("%be%")).select(col("id")))
-    show("group", table.group_by(col("id")).select(col("id"), col("n").sum, mean(col("n"))))
+    show("group", table.group_by(col("id")).select(col("id"), col("n").sum, col("n").max))
+    show("mean", table.group_by(col("id")).select(col("id"), mean(col("n"))))
     split = table.join_lateral(words(col("line")).alias("word", "length"))
     show("words", split.group_by(col("word")).select(col("word"), col("length").count))
     t_env.create_temporary_view("lines", table)

@@ -1,5 +1,6 @@
 """SQL and the Table API. As in ``pyflink.table``."""
 
+from lesto.client.table.data_types import DataTypes
 from lesto.client.table.environment import TableEnvironment
 from lesto.client.table.expression import Expression
 from lesto.client.table.grouped import (
@@ -16,7 +17,7 @@ from lesto.client.table.stream_environment import StreamTableEnvironment
 from lesto.client.table.table import Table
 from lesto.client.table.table_descriptor import FormatDescriptor, Schema, TableDescriptor
 from lesto.client.table.table_schema import TableSchema
-from lesto.client.table.types import DataTypes, UserDefinedType
+from lesto.client.table.types import UserDefinedType
 from lesto.client.table.udf import (
     AggregateFunction,
     AsyncScalarFunction,

@@ -1,5 +1,6 @@
 """Data types. As in ``pyflink.table.types``."""
 
+from lesto.client.table.data_types import DataTypes
 from lesto.client.table.types import (
     ArrayType,
     AtomicType,
@@ -8,7 +9,6 @@ from lesto.client.table.types import (
     BooleanType,
     CharType,
     DataType,
-    DataTypes,
     DateType,
     DayTimeIntervalType,
     DecimalType,

@@ -169,7 +169,7 @@ class TableAggregateCall(AggregateFunctionCall):
                 values.extend(self.function.emit_value(accumulator) or ())
                 sources.extend([number] * (len(values) - before))
         except Exception as error:
-            raise self.failed("emit_value", error) from error
+            raise self.failure(error, "emit_value", number) from error
         return np.array(sources, np.int64), row_columns(self.name, values, self.result)
 
 

@@ -121,16 +121,10 @@ class AsyncScalarCall(UserCall):
         return found
 
     async def _one(self, number: int, row: tuple[Any, ...]) -> Any:
-        call = self.method("eval")
+        limit = asyncio.timeout(self.timeout_ms / 1000)
         try:
-            async with asyncio.timeout(self.timeout_ms / 1000) as limit:
-                for attempt in range(1, self.attempts + 1):
-                    try:
-                        return await call(*row)
-                    except Exception as error:
-                        if attempt == self.attempts:
-                            raise failed(self.name, error, number) from error
-                    await asyncio.sleep(self.retry_delay_ms / 1000)
+            async with limit:
+                return await self._attempts(number, row)
         except TimeoutError as error:
             if not limit.expired():
                 raise failed(self.name, error, number) from error
@@ -138,3 +132,14 @@ class AsyncScalarCall(UserCall):
             raise UserSqlFunctionError(
                 msg, remedy="make it quicker, or raise table.exec.async-scalar.timeout"
             ) from error
+
+    async def _attempts(self, number: int, row: tuple[Any, ...]) -> Any:
+        call = self.method("eval")
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return await call(*row)
+            except Exception as error:
+                if attempt == self.attempts:
+                    raise failed(self.name, error, number) from error
+            await asyncio.sleep(self.retry_delay_ms / 1000)
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
 from typing import Any
 
 import pyarrow as pa
@@ -163,4 +164,4 @@ def applied(name: str, call: Callable[..., Any], lists: Sequence[list[Any]], row
     try:
         return list(map(call, first, *others))
     except Exception as error:
-        raise failed(name, error, rows - first.__length_hint__() - 1) from error
+        raise failed(name, error, rows - length_hint(first) - 1) from error

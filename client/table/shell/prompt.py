@@ -16,8 +16,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from lesto.client.table.catalog.objects import CatalogTable
 from lesto.client.table.shell.runner import Runner, message_of
 from lesto.client.table.shows import builtin_functions, objects, users_functions
-from lesto.client.table.sql.dialect import Flink, TokenError
-from lesto.client.table.sql.trees import TokenType
+from lesto.client.table.sql.dialect import words_of
 from lesto.common.errors import LestoError
 from lesto.common.options import known_options
 
@@ -99,13 +98,9 @@ def is_complete(text: str) -> bool:
     stripped = text.strip()
     if not stripped or stripped.upper() in {"QUIT", "EXIT", "HELP", "CLEAR"}:
         return True
-    try:
-        tokens = Flink().tokenize(stripped)
-    except TokenError:
+    words = words_of(stripped)
+    if words is None:
         return False
-    words = [
-        "'" if token.token_type is TokenType.STRING else str(token.text).upper() for token in tokens
-    ]
     if not words or words[-1] != ";":
         return not words
     begun = "BEGIN" in words[:4] and "SET" in words[:4]

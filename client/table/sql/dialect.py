@@ -197,6 +197,19 @@ def parse_expression(text: str) -> exp.Expression:
     return found  # type: ignore[no-any-return]
 
 
+def words_of(text: str) -> list[str] | None:
+    """Words and signs in capitals, ``'`` for each string; None where a quote is not closed.
+
+    >>> words_of("select 'a;' ;"), words_of("select 'a")
+    (['SELECT', "'", ';'], None)
+    """
+    try:
+        found = Flink().tokenize(text)
+    except TokenError:
+        return None
+    return ["'" if t.token_type is TokenType.STRING else str(t.text).upper() for t in found]
+
+
 def parse_path(text: str) -> s.Path:
     """A name of one to three parts, as programs give it: ``db.t`` or ``db.`order```.
 

@@ -8,6 +8,7 @@ import inspect
 
 import pytest
 
+from lesto.client.table.data_types import DataTypes
 from lesto.client.table.environment import TableEnvironment
 from lesto.client.table.errors import (
     InvalidUserFunctionError,
@@ -36,7 +37,6 @@ from lesto.client.table.expressions import (
     without_columns,
 )
 from lesto.client.table.settings import EnvironmentSettings
-from lesto.client.table.types import DataTypes
 from lesto.client.table.udf import udf, udtf
 from lesto.client.table.window import Over, Session, Slide, Tumble
 
