@@ -2,8 +2,8 @@
 
 A query starts with ``--# name | tags`` and is Flink's SQL. What follows ``--= duckdb`` is asked of
 DuckDB instead, where its dialect or its answer differs; ``--= flink none: reason`` says that real
-Flink is not asked; ``--= differs: reason`` that DuckDB cannot be made to agree, and why Flink's rows
-are the truth.
+Flink is not asked; ``--= differs: reason`` that DuckDB cannot be made to agree, and why Flink's
+rows are the truth.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 I, UB, UA, D = "I", "UB", "UA", "D"  # noqa: E741
-START = dt.datetime(2023, 10, 29)  # Europe/Berlin leaves summer time at 01:00 UTC
+START = dt.datetime.fromisoformat("2023-10-29")  # Europe/Berlin leaves summer time at 01:00 UTC
 HOURS = 4
 STEPS = 24
 DELAY = dt.timedelta(minutes=15)
@@ -267,9 +267,7 @@ def late_clicks() -> Table:
         ("user_id", "INT"), ("duration", "INT"), ("late", "BOOLEAN NOT NULL"),
         ("ts", "TIMESTAMP(3) NOT NULL"),
     )  # fmt: skip
-    return Table(
-        "late_clicks", columns, inserts(rows), splits=1, late=2, watermark=_delayed("ts")
-    )
+    return Table("late_clicks", columns, inserts(rows), splits=1, late=2, watermark=_delayed("ts"))
 
 
 def _user(make: Maker, key: int) -> Row:

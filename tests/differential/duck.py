@@ -13,7 +13,7 @@ from lesto.sql.type_parser import parse_type
 from tests.differential.corpus import VIEWS, ZONE, Query
 from tests.differential.data import D, tables
 
-_FAR = dt.datetime(9999, 1, 1)
+_FAR = dt.datetime.fromisoformat("9999-01-01")
 _ARG = r"\s*(?:,\s*INTERVAL '(\d+)' (\w+))?"
 _TVF = re.compile(
     r"TABLE\(\s*(TUMBLE|HOP|CUMULATE|SESSION)\(\s*TABLE (\w+)(?: PARTITION BY (\w+))?\s*,"
@@ -37,9 +37,7 @@ def connection() -> Any:
             pa.field(n, _stored(parse_type(kind.removesuffix(" NOT NULL"))))
             for n, kind in table.columns
         ]
-        arrays = [
-            pa.array([_given(r[i]) for _, r in rows], f.type) for i, f in enumerate(fields)
-        ]
+        arrays = [pa.array([_given(r[i]) for _, r in rows], f.type) for i, f in enumerate(fields)]
         fields.append(pa.field("_seq", pa.int64()))
         arrays.append(pa.array([n for n, _ in rows], pa.int64()))
         data = pa.table(arrays, schema=pa.schema(fields))

@@ -19,7 +19,6 @@ from lesto.client.table.sql.dialect import parse_statement
 from lesto.client.table.sql.planner import Plan, Planner
 from lesto.connectors.files import FileSink
 from lesto.sql.settings import SqlSettings
-from tests.golden.harness import environment, finish, stop, wait_for
 from tests.differential import duck
 from tests.differential.corpus import VIEWS, Query
 from tests.differential.data import tables
@@ -27,6 +26,7 @@ from tests.differential.expected import entry, typed_rows
 from tests.differential.flink import write
 from tests.differential.rows import counted, difference
 from tests.differential.source import StepSource
+from tests.golden.harness import environment, finish, stop, wait_for
 
 KINDS = ("I", "UB", "UA", "D")
 #: Share of each table's steps at which a run that is stopped waits.
@@ -43,6 +43,7 @@ def planner(
     marker: Path | None = None,
     pause_ms: int = 0,
     batch: bool = False,
+    single: bool = False,
 ) -> Planner:
     """A planner that knows the suite's tables and views; ``folder`` takes the one looked up in."""
     made = Planner(CatalogManager(), batch=batch)
@@ -51,7 +52,7 @@ def planner(
         if marker is not None:
             (marker / table.name).mkdir(parents=True, exist_ok=True)
             held = str(marker / table.name)
-        source = StepSource(table, hold=hold, marker=held, pause_ms=pause_ms)
+        source = StepSource(table, single=single, hold=hold, marker=held, pause_ms=pause_ms)
         _define(made, table.ddl({"connector": "values"}), source)
     looked = replace(tables()["departments"], name="looked")
     options = {"connector": "values"} if folder is None else write(looked, folder)
@@ -124,7 +125,7 @@ def applied(changes: list[tuple[str, tuple[Any, ...]]]) -> Counter[str]:
 
 
 def illegal(changes: list[tuple[str, tuple[Any, ...]]], announced: frozenset[str]) -> str:
-    """What is wrong with changes in order: kinds not announced, rows taken back that are not there."""
+    """What is wrong with changes: kinds not announced, rows taken back that are not there."""
     rows: Counter[str] = Counter()
     for i, (kind, row) in enumerate(changes):
         if kind not in announced:
@@ -139,8 +140,7 @@ def illegal(changes: list[tuple[str, tuple[Any, ...]]], announced: frozenset[str
 def wanted(query: Query) -> Counter[str]:
     """The final rows of a query."""
     return Counter(
-        json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-        for row in entry(query)["rows"]
+        json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in entry(query)["rows"]
     )
 
 
@@ -153,7 +153,7 @@ def check(query: Query, found: Counter[str]) -> str:
 
 
 def told(way: Any, cluster: Any, queries: list[Query], folder: Path, **how: Any) -> dict[str, str]:
-    """Run a job; if it fails, each of its queries, for whose fault it is. What is wrong, by query."""
+    """What is wrong, by query. When the job fails, each is run alone, to see whose fault it is."""
     try:
         (folder / "together").mkdir()
         return way(cluster, queries, folder / "together", **how)
@@ -178,10 +178,12 @@ def _cancel_all(cluster: Any) -> None:
                 client.cancel(job.job_id)
 
 
-def straight(cluster: Any, queries: list[Query], folder: Path) -> dict[str, str]:
-    """To the end at parallelism 1: what is wrong, by query."""
+def straight(
+    cluster: Any, queries: list[Query], folder: Path, *, single: bool = False
+) -> dict[str, str]:
+    """To the end at parallelism 1: what is wrong, by query; ``single``: a batch for each row."""
     env = environment(cluster, parallelism=1, **queries[0].options)
-    plans = build(env, planner(folder), queries, folder)
+    plans = build(env, planner(folder, single=single), queries, folder)
     finish(env.execute_async("straight"))
     wrong = {}
     for query, plan in zip(queries, plans, strict=True):

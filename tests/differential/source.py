@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from lesto.common.elements import ColumnarBatch, RowKind
 from lesto.sql.type_parser import parse_type
+from tests.differential.data import UA, UB, D, I, Table
 from tests.golden.gated_source import GatedSource
-from tests.differential.data import D, I, UA, UB, Table
 
 KINDS = {I: RowKind.INSERT, UB: RowKind.UPDATE_BEFORE, UA: RowKind.UPDATE_AFTER, D: RowKind.DELETE}
 
@@ -28,23 +29,22 @@ def _value(value):
 
 
 class StepSource(GatedSource):
-    """Reads a table step by step; arguments as of GatedSource."""
+    """Reads a table step by step; ``single``: row by row, in one split. Else as GatedSource."""
 
-    def __init__(self, table, **how):
-        super().__init__(table.split_steps(), schema=arrow_schema(table), **how)
+    def __init__(self, table, *, single=False, **how):
+        rows = [[[change] for step in table.steps for change in step]]
+        splits = rows if single else table.split_steps()
+        super().__init__(splits, schema=arrow_schema(table), **how)
         self.inserts = table.kinds == (I,)
 
     def batch(self, split_id, position):
         changes = self.splits[int(split_id)][position]
-        columns = zip(*(row for _, row in changes), strict=True) if changes else [()] * len(self.schema)
         arrays = [
-            pa.array([_value(v) for v in column], field.type)
-            for column, field in zip(columns, self.schema, strict=True)
+            pa.array([_value(row[i]) for _, row in changes], field.type)
+            for i, field in enumerate(self.schema)
         ]
         data = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         if self.inserts:
             return ColumnarBatch(data)
-        import numpy as np
-
         kinds = np.array([int(KINDS[kind]) for kind, _ in changes], np.int8)
         return ColumnarBatch(data, None, kinds)

@@ -51,7 +51,9 @@ def test_the_tables_have_what_the_suite_is_for():
 
 @pytest.mark.parametrize("group", sorted({q.group for q in queries()}))
 def test_kept_rows_are_of_todays_queries_and_tables(group):
-    stale = [q.name for q in queries() if q.group == group and entry(q)["signature"] != signature(q)]
+    stale = [
+        q.name for q in queries() if q.group == group and entry(q)["signature"] != signature(q)
+    ]
     assert not stale, f"run scripts/make-sql-expected --missing for {stale}"
 
 
@@ -74,5 +76,7 @@ def test_lesto_plans_the_columns_that_flink_gives():
         planned = [[c.name, plain_type(str(c.type))] for c in schema]
         flink = [[name, plain_type(kind)] for name, kind in entry(query)["columns"]]
         if planned != flink:
-            wrong[query.name] = [pair for pair in zip(planned, flink, strict=False) if pair[0] != pair[1]]
+            wrong[query.name] = [
+                pair for pair in zip(planned, flink, strict=False) if pair[0] != pair[1]
+            ]
     assert not wrong

@@ -39,6 +39,4 @@ def test_in_batch_mode(cluster, tmp_path, job):
 @pytest.mark.parametrize("job", JOBS, ids=names)
 def test_stopped_and_restored_wider(cluster, tmp_path, job):
     backends = BACKENDS[JOBS.index(job) % 2]
-    assert not running.told(
-        running.stopped_and_restored, cluster, job, tmp_path, backends=backends
-    )
+    assert not running.told(running.stopped_and_restored, cluster, job, tmp_path, backends=backends)
