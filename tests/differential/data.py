@@ -474,7 +474,8 @@ def check_times(table: Table) -> None:
         assert min(on_time) > latest - delay, (table.name, min(on_time), latest)
 
 
-def fingerprint(names: set[str]) -> str:
+@cache
+def fingerprint(names: frozenset[str]) -> str:
     """Tells whether kept results are of these tables."""
     said = repr([(t.name, t.columns, t.steps) for t in tables().values() if t.name in names])
     return hashlib.sha256(said.encode()).hexdigest()[:16]

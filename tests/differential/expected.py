@@ -48,7 +48,9 @@ def entry(query: Query) -> dict[str, Any]:
 def signature(query: Query) -> str:
     """Changes when a query or what it reads does."""
     views = [VIEWS[v] for v in sorted(VIEWS) if v in query.text]
-    said = "\n".join((" ".join(query.text.split()), *views, query.zone, fingerprint(query.tables)))
+    said = "\n".join(
+        (" ".join(query.text.split()), *views, query.zone, fingerprint(frozenset(query.tables)))
+    )
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
