@@ -110,6 +110,12 @@ def key_words(at: Any, n: Any) -> Any:
 
 
 @inline
+def put(table: Any, p: Any, entry: Any) -> None:
+    """Write an entry of a table."""
+    store64(table + np.int64(p << np.uint64(3)), entry)
+
+
+@inline
 def find_key(
     table: Any, mask: Any, keys: Any, rows: Any, bases: Any, h: Any, at: Any, n: Any
 ) -> Any:
@@ -171,8 +177,8 @@ def link(
     Args:
         key_sizes: bytes of each row's key, or one number for all.
         sequence: of each row; empty to count on.
-        flags: a byte a row, set to ``flag``.
-        free: address of the key slots that are free.
+        free: the key slots that are free.
+        flag: of the rows, in a byte each.
     """
     mask = np.uint64(mask)
     one_size = key_sizes.size == 1
@@ -194,10 +200,7 @@ def link(
                 s = state[_SLOTS]
                 state[_SLOTS] += 1
             state[_KEYS] += 1
-            store64(
-                table + np.int64(p << np.uint64(3)),
-                ((hashes[i] & _LOW) << _32) | np.uint64(s + 1),
-            )
+            put(table, p, ((hashes[i] & _LOW) << _32) | np.uint64(s + 1))
             k = keys + s * _KEY
             a, b, c = key_words(at, n)
             store64(k, hashes[i])
@@ -217,12 +220,9 @@ def link(
         store32(r + 8, np.uint64(s))
         store32(r + 12, _NONE)
         store32(r + 20, np.uint64(sizes[i]))
-        if sequence.size:
-            store64(r + 24, np.uint64(sequence[i]))
-            state[_SEQ] = max(state[_SEQ], sequence[i] + 1)
-        else:
-            store64(r + 24, np.uint64(state[_SEQ]))
-            state[_SEQ] += 1
+        number = sequence[i] if sequence.size else state[_SEQ]
+        store64(r + 24, np.uint64(number))
+        state[_SEQ] = max(state[_SEQ], number + 1)
         flags[row] = flag
 
 
@@ -498,25 +498,13 @@ def unlink(
     hashes: Any,
     sequence: Any,
 ) -> Any:
-    """Take rows out of their chains; keys without rows go.
+    """Take claimed rows out of their chains; keys without rows go. Bytes that the rows had.
 
     Args:
-        ids: rows that were claimed.
-        table: see above.
-        mask: its size less one.
-        keys: see above.
-        free_slots: address of the free key slots.
-        rows: see above.
-        free_ids: address of the free ids.
-        flags: a byte a row.
-        held: bytes of living rows of each segment.
-        state: see above.
+        ids: the rows; ``flags`` has a byte, ``held`` the bytes of living rows of each segment.
         stored: int64[1], counts the rows that a backend has.
         hashes: filled with their keys' hashes.
         sequence: filled with their sequence numbers.
-
-    Returns:
-        Bytes that the rows had in segments.
     """
     mask = np.uint64(mask)
     freed = np.int64(0)
