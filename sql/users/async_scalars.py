@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
+from datetime import timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 
+from lesto.common import options
 from lesto.sql.errors import UserSqlFunctionError
 from lesto.sql.types import SqlType
 from lesto.sql.users.calling import UserCall, failed, rows_in
@@ -23,6 +25,14 @@ TIMEOUT_MS: Final = 180_000
 ATTEMPTS: Final = 3
 #: Wait between two of them, in ms (``table.exec.async-scalar.retry-delay``).
 RETRY_DELAY_MS: Final = 100
+
+_MS: Final = timedelta(milliseconds=1)
+_OPTIONS: Final = {
+    options.TABLE_ASYNC_CALLS: "concurrent",
+    options.TABLE_ASYNC_TIMEOUT: "timeout_ms",
+    options.TABLE_ASYNC_ATTEMPTS: "attempts",
+    options.TABLE_ASYNC_DELAY: "retry_delay_ms",
+}
 
 
 class AsyncScalarCall(UserCall):
@@ -63,6 +73,16 @@ class AsyncScalarCall(UserCall):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_loop": None, "_thread": None}
+
+    def open(self) -> None:
+        """Take the job's options over, and call the user's ``open``."""
+        if not self._opened and self._runtime is not None:
+            for option, name in _OPTIONS.items():
+                text = self._runtime.get_job_parameter(option.key)
+                if text is not None:
+                    value = option.parse(text)
+                    setattr(self, name, value if isinstance(value, int) else value // _MS)
+        super().open()
 
     def evaluate(self, columns: Sequence[pa.Array], rows: int) -> pa.Array:
         """The function's values for a batch.

@@ -216,6 +216,28 @@ def test_async_calls_are_tried_again_and_may_take_too_long():
     late.close()
 
 
+class Parameters:
+    """A runtime context that knows the job's options."""
+
+    def get_job_parameter(self, key, default_value=None):
+        known = {
+            "table.exec.async-scalar.max-concurrent-operations": "3",
+            "table.exec.async-scalar.timeout": "2 s",
+        }
+        return known.get(key, default_value)
+
+
+def test_options_of_the_job_bound_async_calls():
+    async def one(a):
+        return a
+
+    call = udf(one, result_type="INT").bind_scalar("f", [REF]).user
+    call.attach(Parameters())
+    call.open()
+    found = (call.concurrent, call.timeout_ms, call.attempts, call.retry_delay_ms)
+    assert found == (3, 2000, 3, 100)
+
+
 def broken(a):
     return 10 // a
 
