@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.types as pat
 
-from lesto.client.table.errors import InvalidQueryError
+from lesto.client.table.errors import InvalidQueryError, UnsupportedSqlError
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.streams import (
     FORWARD,
@@ -29,6 +30,13 @@ _SET = "__set"
 @translates(p.Aggregate)
 def aggregate(t: Translator, node: p.Aggregate) -> PhysicalStream:
     """Groups of a stream; of a bounded one their final results."""
+    for key in node.keys:
+        column = node.input.schema[key]
+        if pat.is_nested(column.type.to_arrow()):
+            msg = f"rows cannot be grouped by {column.name}, a {column.type.summary()}"
+            raise UnsupportedSqlError(
+                msg, remedy="group by its fields, or by CAST(... AS STRING) or JSON_STRING(...)"
+            )
     source = t.input(node.input)
     keys = node.keys
     retracting = t.kinds(node.input) != frozenset({"I"})
