@@ -58,7 +58,11 @@ TABLE_SPLIT_DISTINCT = ConfigOption(
     "Whether DISTINCT aggregates are spread over buckets first, against skew.",
 )
 TABLE_SPLIT_DISTINCT_BUCKETS = ConfigOption(
-    "table.optimizer.distinct-agg.split.bucket-num", int, 1024, "Number of these buckets.", minimum=1
+    "table.optimizer.distinct-agg.split.bucket-num",
+    int,
+    1024,
+    "Number of these buckets.",
+    minimum=1,
 )
 TABLE_PARALLELISM = ConfigOption(
     "table.exec.resource.default-parallelism",
@@ -81,7 +85,11 @@ TABLE_UPSERT_MATERIALIZE = ConfigOption(
     choices=("AUTO", "NONE", "FORCE"),
 )
 TABLE_TOPN_CACHE = ConfigOption(
-    "table.exec.rank.topn-cache-size", int, 10_000, "Rows of Top-N that are kept at hand.", minimum=1
+    "table.exec.rank.topn-cache-size",
+    int,
+    10_000,
+    "Rows of Top-N that are kept at hand.",
+    minimum=1,
 )
 TABLE_LOOKUP_CAPACITY = ConfigOption(
     "table.exec.async-lookup.buffer-capacity", int, 100, "Look-ups under way.", minimum=1

@@ -53,8 +53,8 @@ def least(words: Any, valid: Any, lo: Any, hi: Any, out: Any) -> None:
         first = lo[i]
         if first >= end:
             end = first
-            head = 0
-            tail = 0
+            head = np.int64(0)
+            tail = np.int64(0)
         while end < hi[i]:
             if valid[end]:
                 while tail > head and words[queue[tail - 1]] > words[end]:

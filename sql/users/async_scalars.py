@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lesto.common import options
+from lesto.common.option_types import ConfigOption
 from lesto.sql.errors import UserSqlFunctionError
 from lesto.sql.types import SqlType
 from lesto.sql.users.calling import UserCall, failed, rows_in
@@ -27,7 +28,7 @@ ATTEMPTS: Final = 3
 RETRY_DELAY_MS: Final = 100
 
 _MS: Final = timedelta(milliseconds=1)
-_OPTIONS: Final = {
+_OPTIONS: Final[dict[ConfigOption[Any], str]] = {
     options.TABLE_ASYNC_CALLS: "concurrent",
     options.TABLE_ASYNC_TIMEOUT: "timeout_ms",
     options.TABLE_ASYNC_ATTEMPTS: "attempts",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,13 +29,13 @@ _PER_MS: Final = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-def millis(times: pa.Array) -> np.ndarray:
+def millis(times: pa.Array) -> npt.NDArray[np.int64]:
     """int64[n] milliseconds of a timestamp column without NULLs, towards the past.
 
     >>> millis(pa.array([-1, 1_500], pa.timestamp("us"))).tolist()
     [-1, 1]
     """
-    ticks = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    ticks: npt.NDArray[np.int64] = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
     times_by, over = _PER_MS[times.type.unit]
     return ticks * times_by if over == 1 else ticks // over
 

@@ -156,7 +156,9 @@ def test_literals_have_the_types_of_sql(t_env, value, shown):
 def test_values_of_expressions(t_env):
     table = t_env.from_elements([row(1, "a"), row(2, "b")], ["n", "s"])
     assert table.get_schema().get_field_names() == ["n", "s"]
-    typed = DataTypes.ROW([DataTypes.FIELD("n", DataTypes.BIGINT()), DataTypes.FIELD("s", DataTypes.STRING())])
+    typed = DataTypes.ROW(
+        [DataTypes.FIELD("n", DataTypes.BIGINT()), DataTypes.FIELD("s", DataTypes.STRING())]
+    )
     assert t_env.from_elements([row(1, "a")], typed).get_schema().get_field_data_types() == [
         DataTypes.BIGINT().not_null(),
         DataTypes.STRING().not_null(),
