@@ -1,8 +1,8 @@
 """Nexmark, q0 to q22, on Lesto beside Flink SQL 2.3 on this machine.
 
-    benchmarks/nexmark/run                  all queries, both engines: about 50 minutes
-    benchmarks/nexmark/run --quick          small sizes: about 25 minutes
-    benchmarks/nexmark/run --only-lesto     no Flink: about 8 minutes
+    benchmarks/nexmark/run                  all queries, both engines: about 25 minutes
+    benchmarks/nexmark/run --quick          a quarter of the events: about 12 minutes
+    benchmarks/nexmark/run --only-lesto     no Flink: about 4 minutes
     benchmarks/nexmark/run --profile q5     where a query spends its time
 
 Parallelism 2, a checkpoint every 10 s, exactly-once, results dropped (q10: written to files). Lesto
@@ -39,21 +39,21 @@ LESTO, BEST, ROCKS = "lesto-rocksdb", "flink-hashmap-object-reuse", "flink-rocks
 ENGINES = (LESTO, BEST, ROCKS)
 #: Not in Flink: OVER of updates; a lookup by processing time of a table without a key-value store.
 FLINK_CANNOT = frozenset({"q6", "q13"})
-#: Million events of a run, on Lesto and on Flink: some 5 to 20 s. By default, then the slow ones.
-LESTO_MILLIONS = collections.defaultdict(lambda: 20, {q: 40 for q in ("q0", "q1", "q2", "q12")})
-FLINK_MILLIONS = collections.defaultdict(
-    lambda: 4,
-    {"q0": 10, "q1": 10, "q2": 10, "q22": 6, "q4": 2, "q7": 1.5, "q9": 1.5, "q16": 1, "q20": 2},
+#: Million events of a run, the same on all engines: state grows with them. What Flink needs some 5 to
+#: 40 s for.
+MILLIONS = collections.defaultdict(
+    lambda: 10,
+    {q: 4 for q in ("q5", "q10", "q11", "q15", "q18", "q19")}
+    | {"q4": 2, "q6": 2, "q7": 2, "q9": 2, "q16": 1, "q17": 6, "q20": 2},
 )
 QUICK = 4
 #: What Lesto's CPU is to be of Flink's: on each query, in the geometric mean, of RocksDB.
 AIM_EACH, AIM_MEAN, AIM_ROCKS = 2.0, 4.0, 5.0
 
 
-def events_of(engine, query, args):
+def events_of(query, args):
     """Events of a run, a multiple of fifty and of the parallelism."""
-    millions = (LESTO_MILLIONS if engine == LESTO else FLINK_MILLIONS)[query]
-    millions *= args.scale / (QUICK if args.quick else 1)
+    millions = MILLIONS[query] * args.scale / (QUICK if args.quick else 1)
     return max(1, round(millions * 1e6 / 1000)) * 1000
 
 
@@ -88,7 +88,7 @@ def run(engine, query, args):
     Raises:
         RuntimeError: it failed.
     """
-    events = events_of(engine, query, args)
+    events = events_of(query, args)
     with tempfile.TemporaryDirectory(prefix="nexmark-") as folder:
         if engine == LESTO:
             command = lesto_command(query, events, args)
@@ -184,7 +184,7 @@ def profile(query, args):
     """Frames of the slots' mailbox threads, by the time in them and by the time below them."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "samples"
-        command = [*lesto_command(query, events_of(LESTO, query, args), args)]
+        command = [*lesto_command(query, events_of(query, args), args)]
         paths = os.pathsep.join(map(str, (ROOT, HERE, HERE.parent, HERE.parent / "peers")))
         subprocess.run(
             [*command, "--profile", str(target)],
