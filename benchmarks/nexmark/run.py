@@ -39,8 +39,8 @@ LESTO, BEST, ROCKS = "lesto-rocksdb", "flink-hashmap-object-reuse", "flink-rocks
 ENGINES = (LESTO, BEST, ROCKS)
 #: Not in Flink: OVER of updates; a lookup by processing time of a table without a key-value store.
 FLINK_CANNOT = frozenset({"q6", "q13"})
-#: Million events of a run, the same on all engines: state grows with them. What Flink needs some 5 to
-#: 40 s for.
+#: Million events of a run, the same on all engines: state grows with them. Flink needs some 5 to
+#: 40 s for each.
 MILLIONS = collections.defaultdict(
     lambda: 10,
     {q: 4 for q in ("q5", "q10", "q11", "q15", "q18", "q19")}
