@@ -82,6 +82,9 @@ class SinkWriter(ABC):
     def write(self, batch: Batch) -> None:
         """Take a batch in the form the sink asked for."""
 
+    def process_watermark(self, timestamp: int) -> None:  # noqa: B027 - optional hook
+        """Event time has reached this, in ms since 1970; at the end, the greatest there is."""
+
     @abstractmethod
     def prepare_commit(self, checkpoint_id: int) -> Sequence[bytes]:
         """Make all data so far durable and return committables; called at each barrier."""

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from lesto.common.elements import Batch, ColumnarBatch, Form
+from lesto.common.elements import MAX_TIMESTAMP, Batch, ColumnarBatch, Form
 from lesto.common.sink import Committer, EndedWriter, Sink, SinkWriter, WriterContext
 from lesto.connectors.files.encoders import EncoderFactory
 from lesto.connectors.files.listing import resolve
+from lesto.connectors.files.partition_commit import PartitionCommit
 from lesto.connectors.files.sink import FileSink, FileWriter, RenameCommitter
 from lesto.connectors.files.sink_options import PART_BYTES_MAX
 from lesto.sql.casts.text import to_text
@@ -52,6 +53,7 @@ class TableFileSink(Sink):
         part_bytes: a file is closed at this size.
         success_file: name of a file made in each partition that has been written; empty: none.
         overwrite: files of other jobs are removed where this one writes.
+        complete: when the success file is made; None: with the first files.
     """
 
     input_form = Form.COLUMNAR
@@ -68,6 +70,7 @@ class TableFileSink(Sink):
         part_bytes: int = PART_BYTES_MAX,
         success_file: str = "",
         overwrite: bool = False,
+        complete: PartitionCommit | None = None,
     ) -> None:
         self.files = FileSink(path, encoders, prefix=prefix, part_bytes=part_bytes)
         self.schema = schema
@@ -75,6 +78,7 @@ class TableFileSink(Sink):
         self.default_name = default_name
         self.success_file = success_file
         self.overwrite = overwrite
+        self.complete = complete if success_file and self.partitions else None
 
     def create_writer(self, context: WriterContext) -> SinkWriter:
         """A writer of one or more directories."""
@@ -96,6 +100,8 @@ class _TableWriter(SinkWriter):
         self._schema = pa.schema([sink.schema.field(i) for i in self._kept])
         self._open: OrderedDict[str, None] = OrderedDict()
         self._utc = EvaluationContext("UTC", 0)
+        self._waiting: dict[str, int] = {}  # partitions that are not complete: directory -> time
+        self._watermark: int | None = None
         self._writer("")  # a place that cannot be written is told at the start
 
     def write(self, batch: Batch) -> None:
@@ -139,7 +145,32 @@ class _TableWriter(SinkWriter):
             self._writers[directory] = found
         return found
 
+    def process_watermark(self, timestamp: int) -> None:
+        """How far event time is."""
+        self._watermark = timestamp
+
+    def _wait(self, directory: str) -> None:
+        complete = self._sink.complete
+        if complete is None or directory in self._waiting:
+            return
+        begun = (
+            complete.time_of(directory) if complete.by_watermark else self._context.clock.now_ms()
+        )
+        self._waiting[directory] = begun + complete.delay_ms
+
+    def _completed(self) -> list[bytes]:
+        complete = self._sink.complete
+        if complete is None or not self._waiting:
+            return []
+        now = self._watermark if complete.by_watermark else self._context.clock.now_ms()
+        over = self._watermark == MAX_TIMESTAMP
+        done = [d for d, due in self._waiting.items() if over or (now is not None and now > due)]
+        for directory in done:
+            del self._waiting[directory]
+        return [msgspec.msgpack.encode((d, self._sink.files.path)) for d in done]
+
     def _append(self, directory: str, batch: ColumnarBatch) -> None:
+        self._wait(directory)
         self._writer(directory).write(batch)
         self._open[directory] = None
         self._open.move_to_end(directory)
@@ -152,7 +183,15 @@ class _TableWriter(SinkWriter):
         found = [c for w in self._writers.values() for c in w.prepare_commit(checkpoint_id)]
         self._writers.clear()
         self._open.clear()
-        return found
+        return [*found, *self._completed()]
+
+    def snapshot_state(self, checkpoint_id: int) -> Sequence[bytes]:
+        """The partitions that are not complete."""
+        return [msgspec.msgpack.encode(item) for item in self._waiting.items()]
+
+    def restore_state(self, items: Sequence[bytes]) -> None:
+        """Wait for the same partitions."""
+        self._waiting.update(msgspec.msgpack.decode(i, type=tuple[str, int]) for i in items)
 
     def close(self) -> None:
         """Close without publishing."""
@@ -168,19 +207,28 @@ class _TableCommitter(RenameCommitter):
 
     def commit(self, committables: Sequence[bytes]) -> None:
         """Rename each file; remove those of others and say that a partition is there, if asked."""
-        super().commit(committables)
-        for committable in committables:
-            _, final, path = msgspec.msgpack.decode(committable, type=tuple[str, str, str])
+        decoded = [msgspec.msgpack.decode(c, type=tuple[str, ...]) for c in committables]
+        super().commit(
+            [c for c, parts in zip(committables, decoded, strict=True) if len(parts) > 2]
+        )
+        for parts in decoded:
+            if len(parts) == 2:
+                directory, path = parts
+                system, root = resolve(path)
+                self._succeed(system, posixpath.join(root, directory.rstrip("/")))
+                continue
+            _, final, path = parts
             system, root = resolve(path)
             target = posixpath.join(root, final)
             directory = posixpath.dirname(target)
             if self._sink.overwrite:
                 self._clear(system, directory, _job_of(target, self._sink.files.prefix))
-            if self._sink.success_file and self._sink.partitions:
-                with system.open_output_stream(
-                    posixpath.join(directory, self._sink.success_file)
-                ) as out:
-                    out.write(b"")
+            if self._sink.success_file and self._sink.partitions and self._sink.complete is None:
+                self._succeed(system, directory)
+
+    def _succeed(self, system: fs.FileSystem, directory: str) -> None:
+        with system.open_output_stream(posixpath.join(directory, self._sink.success_file)) as out:
+            out.write(b"")
 
     def _clear(self, system: fs.FileSystem, directory: str, job: str) -> None:
         """Remove the files that other jobs have written to a directory."""

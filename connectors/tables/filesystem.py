@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from lesto.common.errors import LestoError
 from lesto.common.option_types import ConfigOption, MemorySize
 from lesto.connectors.errors import (
     ConnectorConfigError,
@@ -18,6 +19,7 @@ from lesto.connectors.errors import (
 from lesto.connectors.files.encoders import EncoderFactory
 from lesto.connectors.files.formats import LineFormat
 from lesto.connectors.files.parquet_tables import TableParquetEncoderFactory
+from lesto.connectors.files.partition_commit import PartitionCommit
 from lesto.connectors.files.partitioned import TableFileSink
 from lesto.connectors.files.source import ParquetFormat
 from lesto.connectors.files.table_lines import MessageLines, MessageLinesEncoderFactory
@@ -40,6 +42,8 @@ from lesto.connectors.tables.requests import (
     SinkRequest,
     TableField,
 )
+from lesto.sql.patterns import date_pattern
+from lesto.sql.zones import resolve as resolve_zone
 
 
 class CommitTrigger(enum.Enum):
@@ -103,10 +107,37 @@ TRIGGER: Final = ConfigOption(
     "sink.partition-commit.trigger",
     CommitTrigger,
     CommitTrigger.PROCESS_TIME,
-    "When the policy is carried out: process-time is when the partition's first files are visible.",
+    "When the policy is carried out: process-time is when the partition's first files are visible"
+    " (or the delay after its first row), partition-time when event time has passed its time.",
 )
 DELAY: Final = ConfigOption(
-    "sink.partition-commit.delay", timedelta, timedelta(0), "Only 0 is there."
+    "sink.partition-commit.delay",
+    timedelta,
+    timedelta(0),
+    "How long after its time, or after its first row, a partition is complete.",
+    minimum=timedelta(0),
+)
+COMMIT_ZONE: Final = ConfigOption(
+    "sink.partition-commit.watermark-time-zone", str, "UTC", "Time zone of partitions' times."
+)
+EXTRACTOR: Final = ConfigOption(
+    "partition.time-extractor.kind",
+    str,
+    "default",
+    "default: by the pattern.",
+    choices=("default",),
+)
+TIME_PATTERN: Final = ConfigOption(
+    "partition.time-extractor.timestamp-pattern",
+    str,
+    "",
+    "A partition's time by its columns, such as $day $hour:00:00; unset: the first column.",
+)
+TIME_FORMAT: Final = ConfigOption(
+    "partition.time-extractor.timestamp-formatter",
+    str,
+    "",
+    "How this is read; unset: yyyy-MM-dd HH:mm:ss, or yyyy-MM-dd.",
 )
 POLICY: Final = ConfigOption(
     "sink.partition-commit.policy.kind",
@@ -121,6 +152,7 @@ SUCCESS: Final = ConfigOption(
 _OPTIONS: Final = (
     *(MONITOR, PATTERN, STATISTICS, DEFAULT_NAME, FILE_SIZE, ROLLOVER, INACTIVITY, CHECK),
     *(SHUFFLE, TRIGGER, DELAY, POLICY, SUCCESS, SCAN_PARALLELISM, SINK_PARALLELISM),
+    *(COMMIT_ZONE, EXTRACTOR, TIME_PATTERN, TIME_FORMAT),
 )
 
 #: Formats of whole files, beside those of messages.
@@ -236,10 +268,10 @@ def _write(request: SinkRequest) -> SinkPlan:
     if request.overwrite and not request.bounded:
         msg = f"INSERT OVERWRITE of table {request.table or '?'} is there for batches alone"
         raise UnsupportedTableUseError(msg, remedy="set execution.runtime-mode to batch")
-    success = ""
+    success, complete = "", None
     if options.of(POLICY):
         success = options.of(SUCCESS)
-        _check_commit(options)
+        complete = _complete(options)
     names = {request.columns[i].name for i in request.partition_keys}
     contents = _contents(request.columns, names)
     sink = TableFileSink(
@@ -251,18 +283,32 @@ def _write(request: SinkRequest) -> SinkPlan:
         part_bytes=options.of(FILE_SIZE),
         success_file=success,
         overwrite=request.overwrite,
+        complete=complete,
     )
-    shuffle = request.partition_keys if options.of(SHUFFLE) else ()
+    # A subtask knows when event time has passed a partition only if no other one writes it.
+    together = options.of(SHUFFLE) or (complete is not None and complete.by_watermark)
+    shuffle = request.partition_keys if together else ()
     return SinkPlan(sink, options.of(SINK_PARALLELISM), shuffle)
 
 
-def _check_commit(options: TableOptions) -> None:
-    if options.of(TRIGGER) is CommitTrigger.PARTITION_TIME:
-        raise options.refuse(
-            TRIGGER, "partitions are complete by process-time alone", "use process-time"
-        )
-    if options.of(DELAY):
-        raise options.refuse(DELAY, "partitions are not waited for", "leave it out")
+def _complete(options: TableOptions) -> PartitionCommit | None:
+    """When partitions are complete; None: as soon as they have files."""
+    by_watermark = options.of(TRIGGER) is CommitTrigger.PARTITION_TIME
+    delay_ms = options.of(DELAY) // timedelta(milliseconds=1)
+    if not by_watermark and not delay_ms:
+        return None
+    for option, check in ((TIME_FORMAT, date_pattern), (COMMIT_ZONE, resolve_zone)):
+        try:
+            check(options.of(option))
+        except LestoError as error:
+            raise options.refuse(option, error.message, "correct it") from error
+    return PartitionCommit(
+        by_watermark,
+        delay_ms,
+        options.of(TIME_PATTERN),
+        options.of(TIME_FORMAT),
+        options.of(COMMIT_ZONE),
+    )
 
 
 CONNECTOR: Final = TableConnector(

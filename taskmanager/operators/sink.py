@@ -163,7 +163,8 @@ class SinkOperator(Operator):
         return self._writer.in_flight()
 
     def process_watermark(self, timestamp: int) -> None:
-        """A sink ends the stream."""
+        """Tell the writer."""
+        self._writer.process_watermark(timestamp)
 
     def prepare_snapshot(self, checkpoint_id: int) -> None:
         """Make all that was written durable and keep what is to be committed."""

@@ -1,5 +1,6 @@
 """Tables of files: formats, partitions, metadata, exactly once, looked up."""
 
+import datetime as dt
 import os
 
 import numpy as np
@@ -15,6 +16,7 @@ from lesto.connectors.errors import (
     InvalidTableOptionError,
     MalformedRecordError,
     MissingTableOptionError,
+    OutputError,
     SchemaMismatchError,
     UnknownConnectorError,
     UnknownTableOptionError,
@@ -295,14 +297,96 @@ def test_options_that_are_wrong(change, error, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"sink.partition-commit.trigger": "partition-time"}, "by process-time alone"),
-        ({"sink.partition-commit.delay": "1 h"}, "are not waited for"),
+        ({"sink.partition-commit.delay": "-1 h"}, "delay"),
+        ({"partition.time-extractor.timestamp-formatter": "yyyy-bb"}, "timestamp-formatter"),
+        ({"sink.partition-commit.watermark-time-zone": "Mars/Olympus"}, "watermark-time-zone"),
+        ({"partition.time-extractor.kind": "custom"}, "time-extractor.kind"),
     ],
 )
 def test_partition_commits_that_there_are_not(tmp_path, more, message):
-    given = options(tmp_path, **{"sink.partition-commit.policy.kind": "success-file", **more})
+    given = options(
+        tmp_path,
+        **{
+            "sink.partition-commit.policy.kind": "success-file",
+            "sink.partition-commit.trigger": "partition-time",
+            **more,
+        },
+    )
     with pytest.raises(InvalidTableOptionError, match=message):
         sink(given, COLUMNS, partitions=("hour",))
+
+
+HOURS = pa.table(
+    {
+        "a": pa.array([1, 2, 3], pa.int64()),
+        "dt": ["2024-01-01", "2024-01-01", "2024-01-02"],
+        "hm": ["10:00", "11:00", "00:00"],
+    }
+)
+BY_TIME = {
+    "sink.partition-commit.policy.kind": "success-file",
+    "sink.partition-commit.trigger": "partition-time",
+    "sink.partition-commit.delay": "1 min",
+    "partition.time-extractor.timestamp-pattern": "$dt $hm:00",
+}
+
+
+def succeeded(path):
+    return [os.path.dirname(p) for p in visible(path) if p.endswith("_SUCCESS")]
+
+
+def at(text):
+    return int(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp() * 1000)
+
+
+def by_time(path, **more):
+    given = options(path, **{**BY_TIME, **more})
+    return sink(given, "a BIGINT; dt STRING; hm STRING", partitions=("dt", "hm"))
+
+
+def test_partitions_are_complete_when_event_time_has_passed_them(tmp_path):
+    plan = by_time(tmp_path)
+    assert plan.shuffle == (1, 2)  # one subtask writes a partition
+    writer = plan.sink.create_writer(WriterContext())
+    committer = plan.sink.create_committer()
+    writer.write(ColumnarBatch(HOURS.to_batches()[0]))
+    writer.process_watermark(at("2024-01-01 10:01:00"))
+    committer.commit(writer.prepare_commit(1))
+    assert len(visible(tmp_path)) == 3  # visible, but not complete: the delay is not over
+    assert succeeded(tmp_path) == []
+    writer.process_watermark(at("2024-01-01 10:01:00") + 1)
+    committables = writer.prepare_commit(2)
+    for _ in range(2):
+        committer.commit(committables)
+    assert succeeded(tmp_path) == ["dt=2024-01-01/hm=10%3A00"]
+
+    after = by_time(tmp_path).sink.create_writer(WriterContext())
+    after.restore_state(writer.snapshot_state(2))
+    after.process_watermark(at("2024-01-01 23:00:00"))
+    committer.commit(after.prepare_commit(3))
+    assert len(succeeded(tmp_path)) == 2
+    after.process_watermark(2**63 - 1)  # the end
+    committer.commit(after.prepare_commit(4))
+    assert len(succeeded(tmp_path)) == 3
+
+
+def test_partitions_wait_after_their_first_row_by_the_clock(tmp_path):
+    made = by_time(tmp_path, **{"sink.partition-commit.trigger": "process-time"}).sink
+    context = WriterContext()
+    writer, committer = made.create_writer(context), made.create_committer()
+    writer.write(ColumnarBatch(HOURS.to_batches()[0]))
+    committer.commit(writer.prepare_commit(1))
+    assert succeeded(tmp_path) == []
+    context.clock.advance(60_001)
+    committer.commit(writer.prepare_commit(2))
+    assert len(succeeded(tmp_path)) == 3
+
+
+def test_a_partition_whose_time_cannot_be_read(tmp_path):
+    given = {"partition.time-extractor.timestamp-pattern": "$hm"}
+    writer = by_time(tmp_path, **given).sink.create_writer(WriterContext())
+    with pytest.raises(OutputError, match=r"hm=10%3A00 has no time: '10:00' cannot be read"):
+        writer.write(ColumnarBatch(HOURS.to_batches()[0]))
 
 
 def test_metadata_that_files_do_not_have():
