@@ -39,6 +39,8 @@ class TableConnector:
         check: checks options that depend on each other.
         steady: columns whose every value keeps coming as time goes by. Rows may be left out by
             them in front of the watermarks, which the others then give as well.
+        split_watermarks: whether rows come from several splits at once, as a topic's partitions,
+            each in its own order: watermarks are then made of each by itself.
     """
 
     described: Described
@@ -48,3 +50,4 @@ class TableConnector:
     find: Callable[[LookupRequest], LookupPlan] | None = None
     check: Callable[[TableOptions, tuple[TableField, ...]], None] | None = None
     steady: frozenset[str] = frozenset()
+    split_watermarks: bool = False

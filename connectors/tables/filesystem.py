@@ -318,4 +318,5 @@ CONNECTOR: Final = TableConnector(
     write=_write,
     find=_find,
     check=_check,
+    split_watermarks=True,
 )

@@ -79,4 +79,5 @@ CONNECTOR: Final = TableConnector(
     scan=_scan,
     write=_write,
     check=_check,
+    split_watermarks=True,
 )

@@ -177,6 +177,8 @@ class TimestampAssignment:
 
 def takes_batches(function: Callable[..., Any]) -> bool:
     """Whether the first parameter of a function is hinted as a ``pyarrow.RecordBatch``."""
+    if getattr(function, "takes_batches", False):
+        return True
     try:
         hints = get_type_hints(function)
     except (TypeError, NameError):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lesto.common.elements import ColumnarBatch, RowKind
+from lesto.table import EnvironmentSettings, TableEnvironment
 from tests.kafka.driving import Driven, WriterContext
 from tests.unit.connectors.table_helpers import scan, sink
 
@@ -138,3 +139,23 @@ def test_reading_between_offsets(broker, topic, ends):
     }
     found = rows(scan(options(broker, topic, **more), "line STRING"))
     assert [r["line"] for _, r in found] == [str(i) for i in range(2, ends)]
+
+
+def test_partitions_that_are_far_apart_in_time_make_no_rows_late(broker, topic):
+    """Each partition is in order, and the second one an hour behind the first."""
+    for partition, hour in ((0, 3_600_000), (1, 0)):
+        values = [{"epoch": hour + n * 1_000, "n": n} for n in range(40)]
+        broker.produce(topic, [json.dumps(v).encode() for v in values], partition=partition)
+    env = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+    env.get_config().set("parallelism.default", "1")
+    given = ", ".join(f"'{k}' = '{v}'" for k, v in options(broker, topic).items())
+    env.execute_sql(
+        "CREATE TABLE t (epoch BIGINT, n INT, ts AS TO_TIMESTAMP_LTZ(epoch, 3),"
+        f" WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) WITH ({given})"
+    )
+    query = (
+        "SELECT window_start, COUNT(*) AS c FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts),"
+        " INTERVAL '10' SECOND)) GROUP BY window_start, window_end"
+    )
+    found = env.execute_sql(query).to_arrow()
+    assert found.column("c").to_pylist() == [10] * 8

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lesto.common import options
 from lesto.common.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnarBatch
 from lesto.sql.evaluator import compile_expressions
+from lesto.sql.event_times import millis
 from lesto.sql.expressions import Expression
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.base import OperatorSnapshot
@@ -25,19 +24,7 @@ from lesto.taskmanager.operators.event_time import (
 )
 from lesto.taskmanager.operators.sql.base import SqlOperator
 
-_PER_MS: Final = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
 _MILLISECOND: Final = timedelta(milliseconds=1)
-
-
-def millis(times: pa.Array) -> npt.NDArray[np.int64]:
-    """int64[n] milliseconds of a timestamp column without NULLs, towards the past.
-
-    >>> millis(pa.array([-1, 1_500], pa.timestamp("us"))).tolist()
-    [-1, 1]
-    """
-    ticks: npt.NDArray[np.int64] = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    times_by, over = _PER_MS[times.type.unit]
-    return ticks * times_by if over == 1 else ticks // over
 
 
 class WatermarkOperator(SqlOperator):

@@ -4,6 +4,7 @@ ALL, Sink.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, runtime_checkable
 
@@ -11,7 +12,11 @@ import pyarrow as pa
 
 from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.plan import logical as p
-from lesto.client.table.plan.physical.scans import connector_scan, connector_sink
+from lesto.client.table.plan.physical.scans import (
+    connector_scan,
+    connector_sink,
+    split_watermarks,
+)
 from lesto.client.table.plan.physical.streams import (
     FORWARD,
     SINGLE,
@@ -135,8 +140,14 @@ def scan(t: Translator, node: p.Scan) -> PhysicalStream:
 
         key = next(iter(node.unique_keys))
         found = normalized(t, found, tuple(sorted(key)), node)
-    elif "UB" in node.table.source_kinds() and "UB" not in t.kinds(node):
-        found = t.add(node, "Drop Update Before", "kinds:DropUpdateBefore", (), [(found, FORWARD)])
+        return found
+    return without_update_before(t, node, found)
+
+
+def without_update_before(t: Translator, node: p.Scan, found: PhysicalStream) -> PhysicalStream:
+    """The rows without those from before an update, where nobody behind the scan needs them."""
+    if "UB" in node.table.source_kinds() and "UB" not in t.kinds(node):
+        return t.add(node, "Drop Update Before", "kinds:DropUpdateBefore", (), [(found, FORWARD)])
     return found
 
 
@@ -153,6 +164,14 @@ def watermark(t: Translator, node: p.Watermark) -> PhysicalStream:
     idle_ms = None
     if idle is not None:
         idle_ms = parse_duration(idle) // _MILLISECOND or None
+    found = split_watermarks(t, node)
+    if found is not None:
+        below, strategy = found
+        if idle_ms is not None:
+            strategy = replace(strategy, idle_timeout_ms=idle_ms)
+        stream = without_update_before(t, below, connector_scan(t, below, strategy))
+        computed = node.input.expressions if isinstance(node.input, p.Project) else None
+        return calc(t, node, stream, computed)
     return t.add(
         node,
         "Watermark",

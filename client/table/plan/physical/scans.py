@@ -14,8 +14,12 @@ from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.streams import FORWARD, PhysicalStream, hashed
 from lesto.client.table.plan.physical.translator import Translator
 from lesto.common.watermarks import WatermarkStrategy
-from lesto.connectors.tables.factory import table_sink, table_source
+from lesto.connectors.tables.factory import connector, table_sink, table_source
 from lesto.connectors.tables.requests import ScanRequest, SinkRequest, TableField
+from lesto.sql.evaluator import is_deterministic
+from lesto.sql.event_times import WatermarkTimes
+from lesto.sql.expressions import Expression, InputRef
+from lesto.sql.rewrite import replace_refs
 
 _NOT_NULL: Final = "table.exec.sink.not-null-enforcer"
 
@@ -46,12 +50,34 @@ def scan_request(t: Translator, node: p.Scan) -> ScanRequest:
     )
 
 
-def connector_scan(t: Translator, node: p.Scan) -> PhysicalStream:
+def split_watermarks(t: Translator, node: p.Watermark) -> tuple[p.Scan, WatermarkStrategy] | None:
+    """Watermarks of each split, where they are made right behind a source with several."""
+    project = node.input if isinstance(node.input, p.Project) else None
+    below = node.input if project is None else project.input
+    if not isinstance(below, p.Scan) or below.table.source is not None or t.is_normalized(below):
+        return None
+    if not connector(below.table.connector, ".".join(below.path)).split_watermarks:
+        return None
+    column = node.schema[node.column]
+    time: Expression = InputRef(node.column, column.type, column.name)
+    mark = node.expression
+    if project is not None:
+        time, mark = (replace_refs(e, project.expressions) for e in (time, mark))
+    if not (is_deterministic(time) and is_deterministic(mark)):
+        return None
+    times = WatermarkTimes(time, mark, column.name, t.sql_context.time_zone)
+    # A watermark is what the expression says, not a millisecond less.
+    return below, WatermarkStrategy(out_of_orderness_ms=-1, timestamp_assigner=times)
+
+
+def connector_scan(
+    t: Translator, node: p.Scan, strategy: WatermarkStrategy | None = None
+) -> PhysicalStream:
     """Reads a table by its connector."""
     request = scan_request(t, node)
     found = table_source(_connector(node.table, request.table), request)
     source = found.source
-    strategy = WatermarkStrategy.no_watermarks()
+    strategy = strategy or WatermarkStrategy.no_watermarks()
     stream = t.env._source(source, strategy, request.table, source.schema, None)
     made = stream._upstreams[0].node
     if found.parallelism is not None:
