@@ -45,7 +45,9 @@ def define(session: Session, parsed: s.Parsed) -> bool:
             _database(session, statement)
         case s.CreateCatalog():
             if not (statement.if_not_exists and statement.name in session.catalogs.catalogs):
-                session.catalogs.create_catalog(statement.name, dict(statement.options))
+                session.catalogs.create_catalog(
+                    statement.name, dict(statement.options), statement.comment
+                )
         case s.Drop():
             _drop(session, statement, parsed.text)
         case s.Alter():
@@ -169,6 +171,9 @@ def _alter(session: Session, statement: s.Alter, text: str) -> None:
     match statement.kind:
         case "DATABASE":
             _alter_database(session, statement, text)
+            return
+        case "CATALOG" if [c.kind for c in statement.changes] == ["comment"]:
+            catalogs.catalog(statement.name[-1]).comment = statement.changes[0].names[0]
             return
         case "CATALOG":
             msg = "ALTER CATALOG is not supported: a catalog's options are those it was made with"

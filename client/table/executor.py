@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lesto.client.table.catalog.objects import CatalogTable
 from lesto.client.table.definitions import define
-from lesto.client.table.errors import UnsupportedSqlError
+from lesto.client.table.errors import UnknownTableError, UnsupportedSqlError
 from lesto.client.table.jobs import collect_job, insert_job
 from lesto.client.table.kinds import ResultKind
 from lesto.client.table.plan import logical as p
@@ -109,6 +109,13 @@ def create_table_as(session: Session, parsed: s.Parsed, statement: s.CreateTable
     before = catalogs.find(statement.name)
     if before is not None and statement.if_not_exists:
         return ok()
+    if before is None and statement.existing:
+        raise UnknownTableError(
+            catalogs.unknown(statement.name),
+            remedy="write CREATE OR REPLACE TABLE ... AS",
+            text=parsed.text,
+            offset=statement.position,
+        )
     context = planner.context(parsed.text)
     table = planner.table(statement, parsed.text)
     query = planner.bind(s.Parsed(s.QueryStatement(statement.query), parsed.text))

@@ -211,8 +211,12 @@ def describe(session: Session, statement: s.Describe, sql: str) -> TableResult:
             return _described(described(session, statement.name))
         case "CATALOG":
             found = catalogs.catalog(statement.name[-1])
-            kind = type(found).__name__.removesuffix("Catalog")
-            return pairs(names, [("name", found.name), ("type", kind)])
+            given = dict(found.options)
+            rows = [("name", found.name), ("type", given.get("type", "generic_in_memory"))]
+            rows.append(("comment", found.comment))
+            if statement.extended:
+                rows += [(f"option:{k}", v) for k, v in sorted(given.items()) if k != "type"]
+            return pairs(names, rows)
         case "DATABASE":
             catalog, name = catalogs.database_path(statement.name)
             database = catalogs.catalog(catalog).database(name)
@@ -250,7 +254,8 @@ def created(session: Session, statement: s.Show, sql: str) -> str:
     if what == "CATALOG":
         catalog = catalogs.catalog(statement.name[-1])
         given = getattr(catalog, "options", ()) or (("type", "generic_in_memory"),)
-        return f"CREATE CATALOG {quoted(catalog.name)} WITH {options_text(tuple(given))}"
+        comment = f"\nCOMMENT {text(catalog.comment)}" if catalog.comment else ""
+        return f"CREATE CATALOG {quoted(catalog.name)}{comment}\nWITH {options_text(tuple(given))}"
     if what == "DATABASE":
         name, database = catalogs.database_path(statement.name)
         found = catalogs.catalog(name).database(database)

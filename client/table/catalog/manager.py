@@ -65,7 +65,7 @@ class CatalogManager:
             raise AlreadyExistsError(msg, remedy="give another name")
         self.catalogs[name] = catalog
 
-    def create_catalog(self, name: str, options: dict[str, str]) -> None:
+    def create_catalog(self, name: str, options: dict[str, str], comment: str = "") -> None:
         """Add a catalog by its options: ``type`` is ``generic_in_memory`` or ``file``.
 
         Raises:
@@ -89,7 +89,9 @@ class CatalogManager:
                 )
         database = options.get("default-database", "default")
         if kind == "generic_in_memory":
-            self.register_catalog(name, GenericInMemoryCatalog(name, database))
+            made = GenericInMemoryCatalog(name, database)
+            made.options, made.comment = tuple(options.items()), comment
+            self.register_catalog(name, made)
             return
         if "path" not in options:
             msg = "a catalog of type file needs the option 'path'"
@@ -97,7 +99,9 @@ class CatalogManager:
         if name in self.catalogs:
             msg = f"catalog {name} exists"
             raise AlreadyExistsError(msg, remedy="give another name")
-        self.register_catalog(name, FileCatalog(name, options["path"], database))
+        kept = FileCatalog(name, options["path"], database)
+        kept.options, kept.comment = tuple(options.items()), comment
+        self.register_catalog(name, kept)
 
     def drop_catalog(self, name: str) -> None:
         """Forget a catalog.

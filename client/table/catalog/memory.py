@@ -36,6 +36,9 @@ class GenericInMemoryCatalog:
     def __init__(self, name: str, default_database: str = "default") -> None:
         self.name = name
         self.default_database = default_database
+        #: Of CREATE CATALOG.
+        self.options: tuple[tuple[str, str], ...] = ()
+        self.comment = ""
         self._databases: dict[str, _Contents] = {default_database: _Contents(CatalogDatabase())}
 
     # ------------------------------------------------------------------ databases

@@ -267,6 +267,13 @@ def _altered(context: Context, table: CatalogTable, change: s.Change) -> Catalog
         case "set":
             return replace(table, options=tuple({**options, **dict(change.options)}.items()))
         case "reset":
+            if "connector" in change.names:
+                context.fail(
+                    InvalidTableError,
+                    "RESET cannot take 'connector' from a table",
+                    change.position,
+                    "write SET ('connector' = '...')",
+                )
             kept = tuple((k, v) for k, v in options.items() if k not in change.names)
             return replace(table, options=kept)
         case "add column" | "modify column":
@@ -285,6 +292,17 @@ def _altered(context: Context, table: CatalogTable, change: s.Change) -> Catalog
                 )
             return replace(table, key_name=change.names[0], primary_key=change.names[1:])
         case "drop key":
+            if not table.primary_key:
+                context.fail(InvalidTableError, "the table has no primary key", change.position)
+            name = table.key_name or f"PK_{'_'.join(table.primary_key)}"
+            if change.names and change.names[0] != name:
+                near = did_you_mean(change.names[0], [name])
+                context.fail(
+                    InvalidTableError,
+                    f"there is no constraint {change.names[0]}{near}",
+                    change.position,
+                    f"the primary key is called {name}",
+                )
             return replace(table, primary_key=(), key_name="")
         case "add watermark" | "modify watermark":
             if change.kind == "add watermark" and table.watermark is not None:
@@ -294,10 +312,23 @@ def _altered(context: Context, table: CatalogTable, change: s.Change) -> Catalog
             assert change.watermark is not None
             return _with_watermark(context, table, change.watermark)
         case "drop watermark":
+            if table.watermark is None:
+                context.fail(InvalidTableError, "the table has no watermark", change.position)
             return replace(table, watermark=None)
+        case "add distribution" | "modify distribution" | "drop distribution":
+            return _distributed(context, table, change)
     context.fail(
         UnsupportedSqlError, f"{change.kind.upper()} does not go with tables", change.position
     )
+
+
+def _distributed(context: Context, table: CatalogTable, change: s.Change) -> CatalogTable:
+    adding = change.kind == "add distribution"
+    if adding is bool(table.distribution):
+        there = "has a distribution" if adding else "has no distribution"
+        remedy = "write MODIFY" if adding else ""
+        context.fail(InvalidTableError, f"the table {there}", change.position, remedy)
+    return replace(table, distribution=change.names[0] if change.names else "")
 
 
 def _found(context: Context, table: CatalogTable, name: str, position: int) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
 from lesto.client.table.sql import statements as s
-from lesto.client.table.sql.grammar_tables import TableGrammar
+from lesto.client.table.sql.grammar_tables import UNSUPPORTED_OBJECTS, TableGrammar
 
 _STARTS: Final = (
     *("SELECT", "WITH", "VALUES", "INSERT", "CREATE", "ALTER", "DROP", "EXPLAIN", "DESCRIBE"),
-    *("DESC", "SHOW", "USE", "SET", "RESET", "EXECUTE", "BEGIN"),
+    *("DESC", "SHOW", "USE", "SET", "RESET", "EXECUTE", "BEGIN", "REPLACE"),
 )
 #: Statements of Flink that Lesto does not have, and what to do instead.
 _ABSENT: Final = {
@@ -25,7 +26,6 @@ _ABSENT: Final = {
     "REMOVE": "Python modules are found by the import path",
     "STOP": "stop the job by `lesto stop`",
     "MERGE": "write INSERT INTO a table with a primary key",
-    "REPLACE": "write CREATE OR REPLACE TABLE ... AS",
 }
 _DETAILS: Final = (
     "ESTIMATED_COST",
@@ -71,6 +71,8 @@ class Grammar(TableGrammar):
         match word:
             case "CREATE":
                 return self.create()
+            case "REPLACE":
+                return self._replace()
             case "ALTER":
                 return self.alter()
             case "DROP":
@@ -97,6 +99,15 @@ class Grammar(TableGrammar):
                 return self._set_body()
             case _:
                 return self._execute()
+
+    def _replace(self) -> s.Statement:
+        """Read what follows REPLACE: a table that is there, AS SELECT."""
+        self.expect("TABLE")
+        self.at -= 1
+        found = self.create()
+        if not isinstance(found, s.CreateTable) or found.query is None:
+            self.fail("expected AS and a query: REPLACE TABLE fills a table anew")
+        return dataclasses.replace(found, replace=True, existing=True)
 
     def _execute(self) -> s.Statement:
         if self.take("STATEMENT", "SET"):
@@ -172,6 +183,9 @@ class Grammar(TableGrammar):
     def _describe(self) -> s.Describe:
         position = self.here
         kind = "TABLE"
+        if self.peek_any("MODEL", "CONNECTION") and self.is_name(1):
+            word = self.word()
+            self.fail(f"DESCRIBE {word} is not supported", UNSUPPORTED_OBJECTS[word])
         if self.peek_any("CATALOG", "DATABASE", "FUNCTION", "JOB") and (
             self.is_name(1) or self.word(1) == "EXTENDED" or self.token(1) is not None
         ) and self.word(1) not in {".", ";"}:  # fmt: skip
@@ -187,6 +201,7 @@ class Grammar(TableGrammar):
     def _show(self) -> s.Show:
         position = self.here
         if self.take("CREATE"):
+            self._shown_absent()
             what = self.expect_any("TABLE", "VIEW", "CATALOG", "DATABASE", "FUNCTION")
             return s.Show(f"CREATE {what}", self.path(), position=position)
         if self.take("CURRENT"):
@@ -196,7 +211,16 @@ class Grammar(TableGrammar):
             return self._show_what("USER FUNCTIONS", position)
         if self.take("FULL", "MODULES"):
             return self._show_what("MODULES", position)
+        self._shown_absent()
         return self._show_what(self.expect_any(*_SHOWN), position)
+
+    def _shown_absent(self) -> None:
+        word = self.word()
+        if word == "PROCEDURES":
+            self.fail("SHOW PROCEDURES is not supported", "there are no procedures")
+        if word.removesuffix("S") in UNSUPPORTED_OBJECTS:
+            what = "MATERIALIZED TABLES" if word == "MATERIALIZED" else word
+            self.fail(f"SHOW {what} is not supported", UNSUPPORTED_OBJECTS[word.removesuffix("S")])
 
     def _show_what(self, what: str, position: int) -> s.Show:
         name: s.Path = ()
@@ -219,7 +243,7 @@ class Grammar(TableGrammar):
     def _use(self) -> s.Use:
         if self.take("MODULES"):
             self.at -= 1
-            self.fail("USE MODULES is not supported")
+            self.fail("USE MODULES is not supported", _ABSENT["LOAD"])
         kind = "CATALOG" if self.peek("CATALOG") and self.is_name(1) else "DATABASE"
         if kind == "CATALOG":
             self.at += 1

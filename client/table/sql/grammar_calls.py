@@ -150,10 +150,11 @@ class CallGrammar(Cursor):
                 break
             if args:
                 self.expect(",")
-            if self.word(1) not in {"VALUE", ")"}:
+            if self.word(1) not in {"VALUE", ":", ")"}:
                 self.take("KEY")
             args.append(self.sum())
-            self.expect("VALUE")
+            if not self.take(":"):
+                self.expect("VALUE")
             args.append(self.expression())
         return self._named(name, args)
 

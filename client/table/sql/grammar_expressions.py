@@ -69,8 +69,10 @@ class ExpressionGrammar(CallGrammar):
         left = self.sum()
         while True:
             sign = self.take_any(*_COMPARISONS)
-            if sign:
-                right = self._quantified() or self.sum()
+            if sign and self.word() in {"ANY", "SOME", "ALL"} and self.word(1) == "(":
+                left = self.mark(self._quantified(left, sign), start)
+            elif sign:
+                right = self.sum()
                 left = self.mark(_COMPARISONS[sign](this=left, expression=right), start)
             elif self.take("IS"):
                 left = self.mark(self._is(left), start)
@@ -85,11 +87,27 @@ class ExpressionGrammar(CallGrammar):
                     return left
                 left = self.mark(exp.Not(this=found) if negated else found, start)
 
-    def _quantified(self) -> Any:
-        if self.word() in {"ANY", "SOME", "ALL"} and self.word(1) == "(":
-            word = self.take_any("ANY", "SOME", "ALL")
-            self.fail(f"{word} (query) after a comparison is not supported", "write IN or EXISTS")
-        return None
+    def _quantified(self, left: Any, sign: str) -> Any:
+        """Read what follows ``=``: ``ANY (...)`` is IN, and ``<> ALL (...)`` is NOT IN."""
+        word = self.word()
+        every = word == "ALL"
+        if sign not in ({"<>", "!="} if every else {"="}):
+            least = (sign in {">", ">="}) is not every
+            found = "MIN" if least else "MAX"
+            self.fail(
+                f"{sign} {word} (...) is not supported",
+                f"compare with a scalar query: {sign} (SELECT {found}(...) ...)"
+                if sign in {"<", "<=", ">", ">="}
+                else "write IN or EXISTS",
+            )
+        self.at += 1
+        self.expect("(")
+        if self._query_ahead():
+            found_in: Any = exp.In(this=left, query=exp.Subquery(this=self.query()))
+            self.expect(")")
+        else:
+            found_in = exp.In(this=left, expressions=self.listed(self.expression))
+        return exp.Not(this=found_in) if every else found_in
 
     def _is(self, left: Any) -> Any:
         negated = self.take("NOT")

@@ -269,7 +269,16 @@ class QueryGrammar(ExpressionGrammar):
                 self.mark(exp.Version(this="TIMESTAMP", kind="AS OF", expression=moment), at),
             )
         if self.peek("TABLESAMPLE"):
-            self.fail("TABLESAMPLE is not supported")
+            self.fail(
+                "TABLESAMPLE is not supported", "write WHERE RAND() < 0.1: other rows at each run"
+            )
+        if self.peek_any("PIVOT", "UNPIVOT") and self.word(1) == "(":
+            self.fail(
+                f"{self.word()} is not supported",
+                "aggregate with FILTER: SUM(x) FILTER (WHERE k = 'a') AS a"
+                if self.word() == "PIVOT"
+                else "write a SELECT for each column, and UNION ALL",
+            )
         if self.take("MATCH_RECOGNIZE"):
             at = self.here
             self._balanced("(", ")")

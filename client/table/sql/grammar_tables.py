@@ -11,7 +11,13 @@ _LIKE_WHAT: Final = (
     *("ALL", "CONSTRAINTS", "DISTRIBUTION", "GENERATED", "METADATA", "OPTIONS", "PARTITIONS"),
     "WATERMARKS",
 )
-_UNSUPPORTED: Final = ("MATERIALIZED", "MODEL", "CONNECTION")
+#: What Lesto has not, and what to do instead.
+UNSUPPORTED_OBJECTS: Final = {
+    "MATERIALIZED": "write INSERT INTO a table with a primary key: the job keeps it up to date",
+    "MODEL": "call the model in a function: CREATE FUNCTION ... LANGUAGE PYTHON",
+    "CONNECTION": "give the connector's options in WITH",
+}
+_PARTITIONS: Final = "partitions are directories: INSERT makes them"
 
 
 class TableGrammar(QueryGrammar):
@@ -19,10 +25,17 @@ class TableGrammar(QueryGrammar):
 
     def create(self) -> s.Statement:
         """Read what follows CREATE."""
+        at = self.at
         replace = self.take("OR", "REPLACE")
+        if self.peek("OR", "ALTER") and self.word(2) == "MATERIALIZED":
+            self.at += 2
         temporary = bool(self.take_any("TEMPORARY"))
         system = temporary and self.take("SYSTEM")
         word = self._kind("CREATE")
+        if replace and word not in {"TABLE", "VIEW"}:
+            self.at = at
+            remedy = "write ALTER FUNCTION" if word == "FUNCTION" else "DROP and CREATE it"
+            self.fail(f"CREATE OR REPLACE {word} is not supported", remedy)
         exists = self.take("IF", "NOT", "EXISTS")
         position = self.here
         name = self.path(f"the name of a {word.lower()}")
@@ -30,7 +43,7 @@ class TableGrammar(QueryGrammar):
             case "TABLE":
                 return self._create_table(name, temporary, exists, replace, position)
             case "VIEW":
-                return self._create_view(name, temporary, exists, position)
+                return self._create_view(name, temporary, exists, replace, position)
             case "FUNCTION":
                 return self._function(name, position, temporary, system, exists)
             case "DATABASE":
@@ -43,8 +56,10 @@ class TableGrammar(QueryGrammar):
                 return s.CreateCatalog(name[-1], comment, options, exists, position)
 
     def _kind(self, verb: str) -> str:
-        if self.peek_any(*_UNSUPPORTED):
-            self.fail(f"{verb} {self.word()} is not supported")
+        if self.peek_any(*UNSUPPORTED_OBJECTS):
+            word = self.word()
+            what = "MATERIALIZED TABLE" if word == "MATERIALIZED" else word
+            self.fail(f"{verb} {what} is not supported", UNSUPPORTED_OBJECTS[word])
         return self.expect_any("TABLE", "VIEW", "FUNCTION", "DATABASE", "CATALOG")
 
     def _comment(self) -> str:
@@ -96,20 +111,20 @@ class TableGrammar(QueryGrammar):
         )  # fmt: skip
 
     def _distribution(self) -> str:
-        start = self.here
-        if not self.take("DISTRIBUTED"):
+        if not self.take_any("DISTRIBUTED", "DISTRIBUTION"):
             return ""
+        start = self.here
         if self.take("INTO"):
             self.integer()
             self.expect("BUCKETS")
-            return self.slice(start)
+            return f"DISTRIBUTED {self.slice(start)}"
         self.expect("BY")
         self.take_any("HASH", "RANGE")
         self.parenthesised(self.name)
         if self.take("INTO"):
             self.integer()
             self.expect("BUCKETS")
-        return self.slice(start)
+        return f"DISTRIBUTED {self.slice(start)}"
 
     def _element(self, parts: _Elements) -> None:
         if self.peek("WATERMARK", "FOR"):
@@ -201,7 +216,7 @@ class TableGrammar(QueryGrammar):
     # ------------------------------------------------------------------ views and functions
 
     def _create_view(
-        self, name: s.Path, temporary: bool, exists: bool, position: int
+        self, name: s.Path, temporary: bool, exists: bool, replace: bool, position: int
     ) -> s.CreateView:
         columns = tuple(self.parenthesised(self.name)) if self.peek("(") else ()
         comment = self._comment()
@@ -209,7 +224,9 @@ class TableGrammar(QueryGrammar):
         start = self.here
         query = self.query()
         text = self.slice(start)
-        return s.CreateView(name, query, text, columns, comment, temporary, exists, position)
+        return s.CreateView(
+            name, query, text, columns, comment, temporary, exists, replace, position
+        )
 
     def _function(
         self,
@@ -295,8 +312,10 @@ class TableGrammar(QueryGrammar):
             return [s.Change("drop key", (self.name(),), position=at)]
         if self.take("WATERMARK"):
             return [s.Change("drop watermark", position=at)]
-        if self.take("PARTITION"):
-            self.fail("ALTER TABLE ... DROP PARTITION is not supported")
+        if self.take("DISTRIBUTION"):
+            return [s.Change("drop distribution", position=at)]
+        if self.peek("PARTITION"):
+            self.fail("ALTER TABLE ... DROP PARTITION is not supported", _PARTITIONS)
         self.take("COLUMN")
         names = self.parenthesised(self.name) if self.peek("(") else [self.name("a column")]
         return [s.Change("drop column", tuple(names), position=at)]
@@ -308,8 +327,10 @@ class TableGrammar(QueryGrammar):
         if self.peek("PRIMARY", "KEY") or self.peek("CONSTRAINT"):
             name, columns = self.key()
             return s.Change(f"{how} key", (name, *columns), position=at)
-        if self.take("PARTITION"):
-            self.fail("ALTER TABLE ... ADD PARTITION is not supported")
+        if self.peek("PARTITION"):
+            self.fail("ALTER TABLE ... ADD PARTITION is not supported", _PARTITIONS)
+        if self.peek("DISTRIBUTION") and self.word(1) in {"BY", "INTO"}:
+            return s.Change(f"{how} distribution", (self._distribution(),), position=at)
         column = self.column()
         first = self.take("FIRST")
         after = self.name("a column") if not first and self.take("AFTER") else ""

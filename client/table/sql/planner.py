@@ -145,7 +145,7 @@ class Planner:
             what: CatalogTable | CatalogView = self.table(statement, parsed.text)
             replace = statement.replace
         elif isinstance(statement, s.CreateView):
-            what, replace = self.view(statement, parsed.text), False
+            what, replace = self.view(statement, parsed.text), statement.replace
         else:
             msg = f"{type(statement).__name__} defines no table"
             raise UnsupportedSqlError(msg)

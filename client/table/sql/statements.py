@@ -91,6 +91,7 @@ class CreateTable(Statement):
     if_not_exists: bool = False
     replace: bool = False
     position: int = -1
+    existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class Change:
     Attributes:
         kind: ``add column``, ``modify column``, ``drop column``, ``rename column``, ``rename``,
             ``set``, ``reset``, ``add key``, ``modify key``, ``drop key``, ``add watermark``,
-            ``modify watermark``, ``drop watermark``, ``as`` (of a view), ``comment``.
+            ``modify watermark``, ``drop watermark``, ``add``, ``modify`` and ``drop distribution``,
+            ``as`` (of a view), ``comment``.
         names: columns, keys of options, or the new name.
         column: of add and modify column.
         after: where a column goes: empty for the end, ``FIRST`` in ``first``.
@@ -153,6 +155,7 @@ class CreateView(Statement):
     comment: str = ""
     temporary: bool = False
     if_not_exists: bool = False
+    replace: bool = False
     position: int = -1
 
 

@@ -115,7 +115,7 @@ def test_alter_table(fresh):
     assert names(altered(fresh, "ALTER TABLE plain DROP (a, b)")) == ["ts"]
     assert names(altered(fresh, "ALTER TABLE plain RENAME a TO z"))[0] == "z"
     assert altered(fresh, "ALTER TABLE plain SET ('x' = 'y')").option("x") == "y"
-    assert altered(fresh, "ALTER TABLE plain RESET ('connector')").connector == ""
+    assert altered(fresh, "ALTER TABLE plain RESET ('x')").option("x") == ""
     assert altered(fresh, "ALTER TABLE plain ADD WATERMARK FOR ts AS ts").watermark == ("ts", "ts")
     assert altered(fresh, "ALTER TABLE bid DROP WATERMARK").watermark is None
     assert altered(fresh, "ALTER TABLE plain ADD PRIMARY KEY (a) NOT ENFORCED").primary_key == (

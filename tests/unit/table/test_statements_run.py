@@ -17,6 +17,7 @@ from lesto.client.table.kinds import ResultKind
 from lesto.client.table.settings import EnvironmentSettings
 from lesto.client.table.udf import udf
 from lesto.common.config import UnknownOptionError
+from lesto.common.errors import LestoError
 
 TABLE = "CREATE TABLE t (id BIGINT, name STRING COMMENT 'who', twice AS id * 2, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND, PRIMARY KEY (id) NOT ENFORCED) COMMENT 'people' WITH ('connector' = 'datagen')"
 
@@ -175,3 +176,94 @@ def test_errors_name_what_is_wrong(t_env, sql, kind, told):
 )
 def test_if_exists_is_no_error(t_env, sql):
     assert t_env.execute_sql(sql).get_result_kind() == ResultKind.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("ALTER TABLE t RESET ('connector')", "RESET cannot take 'connector'"),
+        ("ALTER TABLE t DROP CONSTRAINT pk", r"no constraint pk.*\n(.*\n)*.*called PK_id"),
+        ("ALTER TABLE t MODIFY DISTRIBUTION INTO 3 BUCKETS", "has no distribution"),
+        ("ALTER TABLE t ADD PARTITION (d = '1')", "partitions are directories"),
+        ("REPLACE TABLE u WITH ('connector' = 'blackhole') AS SELECT 1 AS x", "no table u"),
+        ("REPLACE TABLE t (x INT) WITH ('connector' = 'blackhole')", "expected AS and a query"),
+        ("CREATE OR REPLACE FUNCTION f AS 'a.b' LANGUAGE PYTHON", "write ALTER FUNCTION"),
+        ("CREATE MATERIALIZED TABLE m AS SELECT 1", "MATERIALIZED TABLE is not supported"),
+        ("CREATE OR ALTER MATERIALIZED TABLE m AS SELECT 1", "the job keeps it up to date"),
+        ("SHOW MATERIALIZED TABLES", "MATERIALIZED TABLES is not supported"),
+        ("SHOW CREATE MODEL m", "call the model in a function"),
+        ("DESCRIBE MODEL m", "DESCRIBE MODEL is not supported"),
+        ("SHOW CONNECTIONS", "options in WITH"),
+        ("SHOW PROCEDURES", "there are no procedures"),
+        ("SELECT id FROM t TABLESAMPLE BERNOULLI (3)", r"WHERE RAND\(\)"),
+        ("SELECT * FROM t PIVOT (SUM(id) FOR name IN ('a'))", "PIVOT is not supported(.*\n)*.*FILTER"),
+        ("SELECT * FROM t UNPIVOT (v FOR k IN (id))", "UNION ALL"),
+        ("SELECT id FROM t WHERE id > ANY (SELECT id FROM t)", r"> \(SELECT MIN\(...\)"),
+        ("SELECT id FROM t WHERE id >= ALL (SELECT id FROM t)", r">= \(SELECT MAX\(...\)"),
+        ("SELECT * FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2020-01-01 00:00:00'", "earlier states"),
+        ("INSERT INTO t (id) SELECT id FROM t ON CONFLICT DO NOTHING", "ON CONFLICT DO NOTHING"),
+    ],
+)  # fmt: skip
+def test_what_there_is_not_is_told_with_what_to_do(t_env, sql, told):
+    with pytest.raises(LestoError, match=told):
+        t_env.execute_sql(sql)
+
+
+def test_what_is_dropped_must_be_there(t_env):
+    for what in ("PRIMARY KEY", "WATERMARK"):
+        t_env.execute_sql(f"ALTER TABLE t DROP {what}")
+        with pytest.raises(LestoError, match=f"has no {what.lower()}"):
+            t_env.execute_sql(f"ALTER TABLE t DROP {what}")
+
+
+def test_distributions_are_kept_and_shown(t_env):
+    for change, shown in (
+        ("ADD DISTRIBUTION BY HASH(id) INTO 3 BUCKETS", "DISTRIBUTED BY HASH(id) INTO 3 BUCKETS"),
+        ("MODIFY DISTRIBUTION INTO 4 BUCKETS", "DISTRIBUTED INTO 4 BUCKETS"),
+        ("DROP DISTRIBUTION", None),
+    ):
+        t_env.execute_sql(f"ALTER TABLE t {change}")
+        [text] = column(t_env, "SHOW CREATE TABLE t")
+        assert (shown in text) if shown else "DISTRIBUTED" not in text
+
+
+def test_views_are_replaced(t_env):
+    t_env.execute_sql("CREATE VIEW v AS SELECT id FROM t")
+    t_env.execute_sql("CREATE OR REPLACE VIEW v AS SELECT name FROM t")
+    assert [row[0] for row in rows(t_env, "DESCRIBE v")] == ["name"]
+
+
+def test_catalogs_show_what_they_were_made_with(t_env):
+    t_env.execute_sql(
+        "CREATE CATALOG c COMMENT 'mine' WITH ('type' = 'generic_in_memory', 'default-database' = 'd')"
+    )
+    [text] = column(t_env, "SHOW CREATE CATALOG c")
+    assert "COMMENT 'mine'" in text
+    assert "'default-database' = 'd'" in text
+    t_env.execute_sql("ALTER CATALOG c COMMENT 'yours'")
+    assert rows(t_env, "DESCRIBE CATALOG EXTENDED c") == [
+        ["name", "c"],
+        ["type", "generic_in_memory"],
+        ["comment", "yours"],
+        ["option:default-database", "d"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "same"),
+    [
+        (
+            "SELECT id, ROW_NUMBER() OVER (PARTITION BY name ORDER BY ts) AS rn FROM t QUALIFY rn <= 3",
+            "SELECT id, ROW_NUMBER() OVER (PARTITION BY name ORDER BY ts) AS rn FROM t"
+            " QUALIFY ROW_NUMBER() OVER (PARTITION BY name ORDER BY ts) <= 3",
+        ),
+        ("SELECT id FROM t WHERE id = ANY (1, 2)", "SELECT id FROM t WHERE id IN (1, 2)"),
+        (
+            "SELECT id FROM t WHERE id <> ALL (SELECT id FROM t)",
+            "SELECT id FROM t WHERE id NOT IN (SELECT id FROM t)",
+        ),
+        ("SELECT JSON_OBJECT('a': id) AS x FROM t", "SELECT JSON_OBJECT('a' VALUE id) AS x FROM t"),
+    ],
+)
+def test_two_ways_to_write_one_thing(t_env, sql, same):
+    assert t_env.explain_sql(sql) == t_env.explain_sql(same)

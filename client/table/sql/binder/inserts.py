@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lesto.client.table.catalog.objects import CatalogTable
-from lesto.client.table.errors import SqlTypeError, UnknownColumnError, UnknownTableError
+from lesto.client.table.errors import (
+    SqlTypeError,
+    UnknownColumnError,
+    UnknownTableError,
+    UnsupportedSqlError,
+)
 from lesto.client.table.plan import logical as p
 from lesto.client.table.sql import statements as s
 from lesto.client.table.sql.binder.context import Context
@@ -46,6 +51,14 @@ def bind_insert(context: Context, statement: s.Insert) -> p.Sink:
     node = written(context, query, table, statement.columns, fixed, statement.position)
     options = tuple({**dict(table.options), **dict(statement.hints)}.items())
     partition = tuple((k, str(getattr(v, "value", v))) for k, v in fixed.items())
+    if statement.conflict in {"NOTHING", "ERROR"}:
+        context.fail(
+            UnsupportedSqlError,
+            f"ON CONFLICT DO {statement.conflict} is not supported: the last change of a key"
+            " counts",
+            statement.position,
+            "leave it out, or keep the first row by ROW_NUMBER() = 1",
+        )
     return p.Sink(node, full, table, options, statement.overwrite, partition, statement.conflict)
 
 

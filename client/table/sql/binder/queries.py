@@ -88,6 +88,8 @@ class QueryBinder:
             x.this if x is not None else None
             for x in (tree.args.get("having"), tree.args.get("qualify"))
         )
+        if qualify is not None:
+            qualify = _with_aliases(qualify, tree)
         above = [*(e for e, _ in items), *order_trees]
         above += [x for x in (having, qualify) if x is not None]
         grouped = self._grouped(binder, tree, above, having is not None)
@@ -357,3 +359,20 @@ def unique_names(names: list[str]) -> list[str]:
         seen.add(chosen)
         found.append(chosen)
     return found
+
+
+def _with_aliases(qualify: Any, select: Any) -> Any:
+    """QUALIFY with the names that SELECT gives replaced by what they stand for."""
+    named = {
+        str(item.args["alias"].this): item.this
+        for item in select.expressions
+        if isinstance(item, exp.Alias)
+    }
+
+    def replaced(node: Any) -> Any:
+        if isinstance(node, exp.Column) and len(node.parts) == 1:
+            found = named.get(str(node.this.this))
+            return node if found is None else found.copy()
+        return node
+
+    return qualify.transform(replaced)

@@ -122,7 +122,8 @@ class RelationBinder:
             if tree.args.get("version") is not None:
                 self.context.fail(
                     UnsupportedSqlError,
-                    "FOR SYSTEM_TIME AS OF goes with the right side of a JOIN alone",
+                    "FOR SYSTEM_TIME AS OF goes with the right side of a JOIN alone: no catalog"
+                    " keeps earlier states of a table",
                     tree,
                     "join the table: ... JOIN t FOR SYSTEM_TIME AS OF a.ts ON ...",
                 )
