@@ -39,6 +39,11 @@ PACK_NAME: Final = "native.pack"
 SST_SUFFIX: Final = ".sst"
 SCAN_ROWS: Final = 16_384
 _LOG_FILES_MAX: Final = 1
+#: Runs that lie beside each other before RocksDB merges them. Each spans all key groups, so every
+#: merge writes the whole level anew; but a run is one more place to look for a key.
+RUNS_READ_BY_KEY: Final = 4
+#: Where nothing is read by key: tables are read as a whole, when they are restored.
+RUNS_READ_WHOLE: Final = 32
 
 
 def _options() -> Options:
@@ -48,6 +53,9 @@ def _options() -> Options:
     options.set_max_background_jobs(2)
     options.set_keep_log_file_num(_LOG_FILES_MAX)
     options.set_max_open_files(256)
+    options.set_level_zero_file_num_compaction_trigger(RUNS_READ_WHOLE)
+    options.set_level_zero_slowdown_writes_trigger(4 * RUNS_READ_WHOLE)
+    options.set_level_zero_stop_writes_trigger(6 * RUNS_READ_WHOLE)
     return options
 
 
@@ -72,6 +80,10 @@ class LocalDb:
         no_log = WriteOptions()
         no_log.disable_wal = True  # type: ignore[method-assign,assignment]
         self._db.set_write_options(no_log)
+
+    def read_by_key(self) -> None:
+        """Keys will be looked up: runs are merged while they are few."""
+        self._db.set_options({"level0_file_num_compaction_trigger": str(RUNS_READ_BY_KEY)})
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""

@@ -76,6 +76,7 @@ class RocksDBBackend(KeyedBackendBase):
         self._entries = 0  # encoded so far, to estimate the size of one
         self._encoded_bytes = 0
         self._room = self.entries_max  # entries that may come into memory before the next look
+        self._read_by_key = False
         self._queue = GenerationQueue(self._open_db, self._measure)
         self._ledger = UploadLedger()
         self._restored_ids: frozenset[int] = frozenset()
@@ -142,12 +143,19 @@ class RocksDBBackend(KeyedBackendBase):
         self._encoded_bytes += encoded_bytes
 
     def _open_db(self) -> LocalDb:
-        return LocalDb(self._directory / "db", self._directory)
+        db = LocalDb(self._directory / "db", self._directory)
+        if self._read_by_key:
+            db.read_by_key()
+        return db
 
     # -- state objects
 
     def _make_cells(self, descriptor: StateDescriptor, state_id: int) -> Cells:
         kind = _CELLS.get(descriptor.kind, CachedCells)
+        if not self._read_by_key:
+            self._read_by_key = True
+            if (db := self._queue.db) is not None:
+                db.read_by_key()
         return kind(self, descriptor, state_id, complete=state_id not in self._restored_ids)
 
     def _rewrite(self, cells: Cells, change: CellChange) -> None:

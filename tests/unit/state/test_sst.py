@@ -1,6 +1,7 @@
 """Tables written from columns are RocksDB's: it ingests, reads, compacts and reopens them."""
 
 import random
+import time
 
 import pyarrow as pa
 import pytest
@@ -77,6 +78,27 @@ def test_many_blocks_and_parts_survive_compaction_and_reopening(tmp_path, monkey
     copy = Rdict(str(tmp_path / "copy"), access_type=AccessType.read_only(False))
     assert dict(copy.items()) == live(truth)
     copy.close()
+
+
+def test_runs_are_merged_sooner_once_keys_are_looked_up(tmp_path):
+    db = LocalDb(tmp_path / "db", tmp_path)
+    runs = rocks_files.RUNS_READ_BY_KEY + 2
+
+    def files():
+        return len(list((tmp_path / "db").glob("*.sst")))
+
+    for n in range(runs):
+        ingest(db, {b"a": b"%d" % n, b"b%d" % n: b""})
+    time.sleep(0.1)
+    assert files() == runs
+    db.read_by_key()
+    ingest(db, {b"a": b"last"})
+    ends = time.monotonic() + 10
+    while files() >= rocks_files.RUNS_READ_BY_KEY and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert files() < rocks_files.RUNS_READ_BY_KEY
+    assert db.get(b"a") == b"last"
+    db.close()
 
 
 def test_a_damaged_block_is_noticed(tmp_path):
