@@ -11,7 +11,7 @@ Arrow message. A chunk goes when its last row's time is over. So nothing is done
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -174,6 +174,19 @@ class TimedRows:
         while chunks and chunks[0][0] < first_alive:
             _, group, number = heappop(chunks)
             self._gone.append((group, number))
+
+    def retain(self, alive: Callable[[Run], npt.NDArray[np.bool_]]) -> None:
+        """Drop rows that a restore brought back: chunks keep rows until their last one is over.
+
+        Args:
+            alive: bool[n] for a run, False for rows that are gone.
+        """
+        kept = []
+        for run in self.runs:
+            rows = np.flatnonzero(alive(run))
+            if len(rows):
+                kept.append(run if len(rows) == len(run) else run.take(rows))
+        self.runs = kept
 
     def _swept(self, run: Run) -> Run | None:
         """The run, without its dead rows when they are the most; counted now and then."""

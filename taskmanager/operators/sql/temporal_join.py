@@ -21,6 +21,8 @@ from lesto.sql.expressions import Expression
 from lesto.sql.settings import SqlSettings
 from lesto.state.row_table import RowTable, RowTableDescriptor
 from lesto.state.timed_rows import Run, TimedRows, TimedRowsDescriptor, sorted_run
+from lesto.taskmanager.operators.base import OperatorSnapshot
+from lesto.taskmanager.operators.columnar.fired import FiredUntil
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.sql.base import DELETE, UPDATE_BEFORE
 from lesto.taskmanager.operators.sql.join_results import Ids, PairCondition, ResultRows
@@ -34,6 +36,11 @@ from lesto.taskmanager.operators.sql.join_sides import (
 from lesto.taskmanager.operators.sql.join_steps import RESULT_ROWS_MAX, SteppedOperator
 from lesto.taskmanager.operators.sql.outer_interval_join import Departures
 from lesto.taskmanager.operators.sql.watermarks import millis
+from lesto.taskmanager.operators.sql.window_slices import (
+    FIRED_STATE,
+    restored_ranges,
+    saved_ranges,
+)
 
 Times = npt.NDArray[np.int64]
 
@@ -92,6 +99,11 @@ class TemporalJoinOperator(SteppedOperator):
             RowTableDescriptor(VERSIONS, self._schemas[1].append(time), right.keys)
         )
         self._results = ResultRows(self._schema, (left.width, right.width), self.emit)
+        own = self.backend
+        groups = (own.key_group_start, own.key_group_end, own.max_parallelism)
+        #: Until when left rows have been joined; state may bring such rows back.
+        self._fired = FiredUntil(restored_ranges(self.context.restored_list(FIRED_STATE)), groups)
+        self._waiting.retain(lambda run: run.times > self._fired.of(run.hashes))
         #: Versions whose time is still to come.
         self._upcoming = Departures()
         ids = self._versions.live()
@@ -148,9 +160,9 @@ class TemporalJoinOperator(SteppedOperator):
             return
         columns = [*rows.data.columns, pa.array(self._kinds(rows))]
         data = pa.RecordBatch.from_arrays(columns, schema=self._schemas[0])
-        # A late row is joined when event time advances next.
-        due = np.maximum(self._row_times(rows), self._waiting.first_alive)
         assert rows.hashes is not None, "a temporal join has a key"
+        # A late row is joined when event time advances next.
+        due = np.maximum(self._row_times(rows), self._fired.of(rows.hashes) + 1)
         self._waiting.add(sorted_run(data, rows.hashes, due))
 
     # event time ----------------------------------------------------------------------------------
@@ -166,12 +178,22 @@ class TemporalJoinOperator(SteppedOperator):
                 # Rows of one time are given together, for they are dropped together.
                 end = int(np.searchsorted(times, times[end - 1], side="right"))
                 self._join_due(data.slice(start, end - start))
-                self._waiting.expire(int(times[end - 1]) + 1)
+                self._joined_until(int(times[end - 1]))
                 start = end
                 yield
         if watermark != MAX_TIMESTAMP:
-            self._waiting.expire(watermark + 1)
+            self._joined_until(watermark)
         yield from self._forget(watermark)
+
+    def _joined_until(self, time: int) -> None:
+        self._waiting.expire(time + 1)
+        self._fired.advance(time)
+
+    def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
+        """Keyed state, what waits, and until when rows have been joined."""
+        taken = super().snapshot(checkpoint_id, canonical)
+        taken.union_lists |= saved_ranges(self._fired)
+        return taken
 
     def _due(self, watermark: int) -> tuple[pa.RecordBatch, Times] | None:
         """Rows whose time has passed, in order of time, and when they were due."""

@@ -16,13 +16,17 @@ INSERT, BEFORE, AFTER, DELETE = range(4)
 class Subtasks:
     """All subtasks of an operator with keyed inputs."""
 
-    def __init__(self, make, schemas, folder, keys, parallelism=1, restore=None, clock=None):
+    def __init__(
+        self, make, schemas, folder, keys, parallelism=1, restore=None, clock=None,
+        backend="hashmap",
+    ):  # fmt: skip
         self.make = make
         self.schemas = schemas
         self.folder = folder
         self.keys = keys
         self.parallelism = parallelism
         self.clock = clock
+        self.backend = backend
         self.harnesses = []
         for subtask in range(parallelism):
             harness = Harness(
@@ -32,6 +36,7 @@ class Subtasks:
                 parallelism=parallelism,
                 subtask=subtask,
                 clock=clock,
+                backend=backend,
                 open=False,
             )
             harness.context.input_schemas = schemas
@@ -84,8 +89,9 @@ class Subtasks:
         saved = [harness.snapshot(canonical=canonical) for harness in self.harnesses]
         self.close()
         return Subtasks(
-            self.make, self.schemas, self.folder, self.keys, parallelism, saved, self.clock
-        )
+            self.make, self.schemas, self.folder, self.keys, parallelism, saved, self.clock,
+            self.backend,
+        )  # fmt: skip
 
     def take(self):
         """(kind, row) of what was given since, subtask by subtask."""

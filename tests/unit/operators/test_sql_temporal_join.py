@@ -26,7 +26,7 @@ LESS = call("<", [InputRef(0, t.BIGINT()), InputRef(4, t.BIGINT())])
 EPOCH = pa.scalar(0, pa.timestamp("ms")).as_py()
 
 
-def subtasks(folder, outer=False, condition=None, before=True):
+def subtasks(folder, outer=False, condition=None, before=True, **how):
     return Subtasks(
         lambda: TemporalJoinOperator(
             SqlSettings(),
@@ -40,6 +40,7 @@ def subtasks(folder, outer=False, condition=None, before=True):
         (ORDERS, RATES),
         folder,
         ((1,), (0,)),
+        **how,
     )
 
 
@@ -165,3 +166,32 @@ def test_versions_that_are_over_go(tmp_path):
     join.feed(0, [(INSERT, (1, "EUR", 52)), (INSERT, (2, "EUR", 15))])
     join.watermark(56)
     assert plain(join.take()) == [(INSERT, (1, "EUR", 52, "EUR", 5, 50))]
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (1, 3), (3, 1), (2, 3)])
+def test_rows_that_were_joined_are_not_joined_again_behind_a_restore(tmp_path, widths):
+    before, after = widths
+    join = subtasks(tmp_path, outer=True, backend="rocksdb", parallelism=before)
+    currencies = [f"C{i}" for i in range(12)]
+    # Rows that lie in one piece of the state, though their times are far apart.
+    rows = [(i, cur, time) for i, cur in enumerate(currencies) for time in (10, 100)]
+    join.feed(0, [(INSERT, row) for row in rows])
+    join = join.restored(before)
+    # Watermarks of subtasks differ when a barrier comes.
+    for subtask, harness in enumerate(join.harnesses):
+        harness.watermark(50 if subtask == 0 else 5)
+    given = [row[:3] for _, row in plain(join.take())]
+    assert given
+    for _ in range(2):
+        join = join.restored(after)
+        given += [row[:3] for _, row in plain(join.take())]
+    # A row that is late for its key alone, and waits behind another restore.
+    late = [(100 + i, cur, 3) for i, cur in enumerate(currencies)]
+    join.feed(0, [(INSERT, row) for row in late])
+    join = join.restored(after)
+    join.watermark(60)
+    given += [row[:3] for _, row in plain(join.take())]
+    join.watermark(MAX_TIMESTAMP)
+    given += [row[:3] for _, row in plain(join.take())]
+    assert Counter(given) == Counter(rows + late)
+    join.close()
