@@ -126,6 +126,12 @@ def pss_bytes(pid):
     return _status_kib(pid, "smaps_rollup", "Pss") * 1024
 
 
+def resident_bytes(pid):
+    """(Pages of its own, pages of files) that a process has in memory; zeros when it is gone."""
+    own = _status_kib(pid, "status", "RssAnon") + _status_kib(pid, "status", "RssShmem")
+    return own * 1024, _status_kib(pid, "status", "RssFile") * 1024
+
+
 def _status_kib(pid, file, field):
     try:
         for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():

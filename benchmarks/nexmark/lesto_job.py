@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
 
 import stamped
 from cpu import CpuSampler, tree
-from instruments import Notes, is_slot, peak_rss_bytes
+from instruments import Notes, is_slot, resident_bytes
 from queries import script_of
 
 from lesto.connectors.tables import factory
@@ -32,21 +32,30 @@ PARALLELISM = 2
 SAMPLE_SECONDS = 0.2
 
 
+def together(held):
+    """Bytes of several processes' (own, of files)."""
+    held = list(held)
+    return sum(own for own, _ in held) + max((files for _, files in held), default=0)
+
+
 class Sampler(threading.Thread):
-    """Peak memory of the slots and of all processes, and the size of checkpoints, while it runs."""
+    """Peak memory of the slots and of all processes, and the size of checkpoints, while it runs.
+
+    Memory of several processes: pages of their own summed, those of files (libraries) once.
+    """
 
     def __init__(self, folder):
         super().__init__(daemon=True)
         self._folder = folder
         self._ended = threading.Event()
-        self.peaks, self.slots, self.checkpoint_bytes = {}, set(), 0
+        self.peak_bytes = self.slots_peak_bytes = self.checkpoint_bytes = 0
 
     def run(self):
         while not self._ended.wait(SAMPLE_SECONDS):
-            for pid in tree(os.getpid()):
-                self.peaks[pid] = max(self.peaks.get(pid, 0), peak_rss_bytes(pid))
-                if is_slot(pid):
-                    self.slots.add(pid)
+            held = {pid: resident_bytes(pid) for pid in tree(os.getpid())}
+            self.peak_bytes = max(self.peak_bytes, together(held.values()))
+            slots = [found for pid, found in held.items() if is_slot(pid)]
+            self.slots_peak_bytes = max(self.slots_peak_bytes, together(slots))
             size = 0
             for path in self._folder.rglob("*"):
                 with contextlib.suppress(OSError):
@@ -138,8 +147,8 @@ def main():
                     "seconds": round(seconds, 3),
                     "events_per_second": round(counted / seconds),
                     "cpu_us_per_event": round(used * 1e6 / counted, 4),
-                    "peak_mib": round(sum(sampler.peaks.values()) / 2**20),
-                    "workers_peak_mib": round(sum(sampler.peaks[p] for p in sampler.slots) / 2**20),
+                    "peak_mib": round(sampler.peak_bytes / 2**20),
+                    "workers_peak_mib": round(sampler.slots_peak_bytes / 2**20),
                     "checkpoint_mib": round(sampler.checkpoint_bytes / 2**20, 1),
                     "load": round(os.getloadavg()[0], 2),
                 }
