@@ -13,6 +13,7 @@ from lesto.client.table.kinds import ResultKind
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.schema import Column
 from lesto.client.table.results import JobBatches, TableResult, local_result
+from lesto.client.table.settings import check_zone
 from lesto.client.table.shows import describe, pairs, show, texts
 from lesto.client.table.sql import statements as s
 from lesto.client.table.sql.binder.inserts import written
@@ -144,6 +145,7 @@ def set_option(session: Session, statement: s.SetOption) -> TableResult:
     """SET 'key' = 'value', or the list of all that are set."""
     if not statement.key:
         return pairs(("key", "value"), sorted(session.config.to_dict(redact=True).items()))
+    check_zone(statement.key, statement.value)
     session.config.set(statement.key, statement.value, origin="SET")
     return ok()
 

@@ -140,7 +140,9 @@ class TableConfig:
 
         Raises:
             UnknownOptionError: there is none of this key.
+            SqlEvaluationError: the session's time zone is none.
         """
+        check_zone(key, value)
         self._configuration.set(key, value)
         return self
 
@@ -208,6 +210,12 @@ class TableConfig:
     def get_default() -> TableConfig:
         """Options as they are by default."""
         return TableConfig()
+
+
+def check_zone(key: str, value: object) -> None:
+    """Raise at once, not in the first job, when the session's time zone is none."""
+    if key == options.TABLE_LOCAL_TIME_ZONE.key and isinstance(value, str) and value != "default":
+        resolve(value)
 
 
 def time_zone(config: Configuration) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from string import hexdigits
 from typing import Any, Final, NoReturn, TypeVar
 
 from lesto.client.table.errors import SqlSyntaxError
@@ -228,8 +229,15 @@ class Cursor:
         token = self.token()
         if token is None or token.token_type not in _TEXTS:
             self.fail(f"expected {what}")
+        try:
+            value = string_value(token)
+        except ValueError:
+            self.fail(
+                "an escape in U&'...' is no character",
+                "write \\ and four hexadecimal digits, \\+ and six, or \\\\ for the sign itself",
+            )
         self.at += 1
-        return string_value(token)
+        return value
 
     def is_string(self) -> bool:
         """Whether a string literal comes."""
@@ -277,7 +285,9 @@ class Cursor:
         """
         token = self.token()
         words = [nearest] if isinstance(nearest, str) else list(nearest)
-        meant = did_you_mean(self.word(), words) if words and self.word() else ""
+        word = self.word()
+        # A word of those that may come, which is at fault by what follows it.
+        meant = did_you_mean(word, words) if word and word not in words else ""
         found = "the end of the statement" if token is None else f"{self._shown(token)}"
         msg = f"{what}, found {found}{meant}"
         raise SqlSyntaxError(msg, remedy=remedy, text=self.text, offset=self.here)
@@ -339,7 +349,11 @@ class Cursor:
 
 
 def string_value(token: Token) -> str:
-    """The value of a string token; of ``U&'...'`` with its escapes read."""
+    """The value of a string token; of ``U&'...'`` with its escapes read.
+
+    Raises:
+        ValueError: an escape is no character.
+    """
     text = str(token.text)
     if token.token_type is not TokenType.UNICODE_STRING:
         return text
@@ -355,6 +369,11 @@ def string_value(token: Token) -> str:
         else:
             digits = 6 if text[at + 1 : at + 2] == "+" else 4
             begin = at + 1 + (digits == 6)
-            found.append(chr(int(text[begin : begin + digits], 16)))
+            code = text[begin : begin + digits]
+            if len(code) < digits or not set(code) <= set(hexdigits):
+                raise ValueError(code)
+            character = chr(int(code, 16))
+            character.encode()  # half of a pair is none
+            found.append(character)
             at = begin + digits
     return "".join(found)

@@ -150,6 +150,10 @@ def _grammar(text: str) -> Grammar:
     try:
         found = Flink().tokenize(text)
     except TokenError as error:
+        if "Numeric string" in str(error.__cause__):
+            at = text.upper().find("X'")
+            msg = "a binary literal has hexadecimal digits alone"
+            raise SqlSyntaxError(msg, remedy="write X'0A1B'", text=text, offset=at) from error
         quote = max(text.rfind("'"), text.rfind("`"), 0)
         msg = "a quote or comment is not closed"
         raise SqlSyntaxError(msg, remedy="close it", text=text, offset=quote) from error

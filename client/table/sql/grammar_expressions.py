@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lesto.client.table.sql.cursor import string_value
 from lesto.client.table.sql.grammar_calls import CallGrammar
 from lesto.client.table.sql.trees import NamedArgument, TokenType, TypedLiteral, Words, exp
 
@@ -199,8 +198,7 @@ class ExpressionGrammar(CallGrammar):
         if kind is TokenType.NUMBER or (self.peek(".") and self._number_after_point()):
             return self.mark(self._number(), start)
         if self.is_string():
-            value = string_value(token)
-            self.at += 1
+            value = self.string()
             while self.is_string():  # neighbouring strings are one
                 value += self.string()
             return self.mark(exp.Literal.string(value), start)

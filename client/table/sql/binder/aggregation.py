@@ -470,6 +470,13 @@ def _frame(binder: ExpressionBinder, tree: Any, spec: Any) -> p.Frame:
     if not isinstance(value, Literal) or value.type.root not in wanted:
         what = "a number of rows" if rows else "a constant interval"
         binder.fail(SqlTypeError, f"{'ROWS' if rows else 'RANGE'} takes {what}", start)
+    if value.value < 0:
+        binder.fail(
+            InvalidQueryError,
+            "an OVER window begins before its row: what is PRECEDING cannot be negative",
+            tree,
+            "write BETWEEN 1 PRECEDING AND CURRENT ROW",
+        )
     return p.Frame(rows, int(value.value))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -138,7 +139,10 @@ class ExpressionBinder:
         if tree.is_string:
             return literal(text)
         if "e" in text.lower():
-            return literal(float(text))
+            value = float(text)
+            if math.isinf(value):
+                self.fail(SqlTypeError, f"{text} is beyond the range of DOUBLE", tree)
+            return literal(value)
         return self._guard(
             tree, lambda: literal(decimal.Decimal(text) if "." in text else int(text))
         )
@@ -150,7 +154,10 @@ class ExpressionBinder:
         return literal(None)
 
     def _bind_hexstring(self, tree: Any) -> Expression:
-        return literal(bytes.fromhex(str(tree.this)))
+        digits = str(tree.this)
+        if len(digits) % 2:
+            self.fail(SqlTypeError, f"X'{digits}' is half a byte too short", tree, "add a digit")
+        return literal(bytes.fromhex(digits))
 
     def _bind_words(self, tree: Any) -> Expression:
         return symbol(str(tree.this))
