@@ -31,7 +31,13 @@ from lesto.common.option_types import (
     UnsupportedOptionError,
     format_value,
 )
-from lesto.common.options import IGNORED_PREFIXES, UNSUPPORTED, known_aliases, known_options
+from lesto.common.options import (
+    FIXED,
+    IGNORED_PREFIXES,
+    UNSUPPORTED,
+    known_aliases,
+    known_options,
+)
 
 __all__ = [
     "ConfigOption",
@@ -67,7 +73,7 @@ def find_option(key: str) -> ConfigOption[Any]:
     option = known_options().get(key) or known_aliases().get(key)
     if option is None:
         _refuse_unsupported(key)
-        near = did_you_mean(key, (*known_options(), *known_aliases()))
+        near = did_you_mean(key, (*known_options(), *known_aliases(), *FIXED))
         msg = f"unknown option '{key}'{near}"
         raise UnknownOptionError(
             msg,
@@ -115,6 +121,9 @@ class Configuration:
             InvalidOptionError: the value does not fit.
         """
         if isinstance(option, str):
+            if option in FIXED and option not in known_options():
+                _check_fixed(option, value)
+                return
             if _is_ignored(option):
                 warnings.warn(
                     f"option '{option}' is Flink's and has no meaning in Lesto: ignored",
@@ -291,6 +300,24 @@ class IgnoredOptionWarning(UserWarning):
 
 
 _MISSING = object()
+
+
+def _check_fixed(key: str, value: Any) -> None:
+    """A key of Flink's SQL that is no option here: a warning, or an error if results depend on it.
+
+    Raises:
+        UnsupportedOptionError: the value asks for what Lesto does not do.
+    """
+    accepted, why = FIXED[key]
+    if not accepted:
+        warnings.warn(
+            f"option '{key}' is Flink's and without effect in Lesto: {why}",
+            IgnoredOptionWarning,
+            stacklevel=3,
+        )
+    elif str(value).strip().lower() not in accepted:
+        msg = f"option '{key}' cannot be '{value}': {why}"
+        raise UnsupportedOptionError(msg, remedy=f"leave it at '{accepted[0]}'")
 
 
 def _is_ignored(key: str) -> bool:

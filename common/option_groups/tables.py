@@ -77,36 +77,6 @@ TABLE_NOT_NULL = ConfigOption(
     "What becomes of a NULL for a NOT NULL column of a sink.",
     choices=("ERROR", "DROP"),
 )
-TABLE_UPSERT_MATERIALIZE = ConfigOption(
-    "table.exec.sink.upsert-materialize",
-    str,
-    "AUTO",
-    "Whether a sink's input is put in order by the sink's key.",
-    choices=("AUTO", "NONE", "FORCE"),
-)
-TABLE_TOPN_CACHE = ConfigOption(
-    "table.exec.rank.topn-cache-size",
-    int,
-    10_000,
-    "Rows of Top-N that are kept at hand.",
-    minimum=1,
-)
-TABLE_LOOKUP_CAPACITY = ConfigOption(
-    "table.exec.async-lookup.buffer-capacity", int, 100, "Look-ups under way.", minimum=1
-)
-TABLE_LOOKUP_TIMEOUT = ConfigOption(
-    "table.exec.async-lookup.timeout",
-    timedelta,
-    timedelta(minutes=3),
-    "The longest that a look-up may take.",
-)
-TABLE_LOOKUP_ORDER = ConfigOption(
-    "table.exec.async-lookup.output-mode",
-    str,
-    "ORDERED",
-    "Whether rows keep their order behind look-ups.",
-    choices=("ORDERED", "ALLOW_UNORDERED"),
-)
 TABLE_ASYNC_CALLS = ConfigOption(
     "table.exec.async-scalar.max-concurrent-operations",
     int,
@@ -154,7 +124,7 @@ TABLE_DISPLAY_WIDTH = ConfigOption(
     int,
     30,
     "Characters of a column when a result is printed; longer values are cut.",
-    aliases=("sql-client.display.max-column-width", "sql-client.display.max_column_width"),
+    aliases=("sql-client.display.max-column-width",),
     minimum=1,
 )
 SQL_CLIENT_RESULT_MODE = ConfigOption(

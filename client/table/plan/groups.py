@@ -29,12 +29,14 @@ class Aggregate(Node):
         keys: columns of the input.
         sets: of GROUPING SETS, positions in ``keys`` that each set groups by; a key that is not
             in a row's set is NULL. Empty for a plain GROUP BY.
+        ttl: how long an idle group is kept, in ms; None as the session says.
     """
 
     input: Node
     keys: tuple[int, ...]
     calls: tuple[AggregateCall, ...]
     sets: tuple[tuple[int, ...], ...] = ()
+    ttl: int | None = None
 
     @property
     def schema(self) -> Schema:
@@ -54,7 +56,8 @@ class Aggregate(Node):
         text = f"groupBy=[{names_text(self.input.schema, self.keys)}]"
         if self.sets:
             text += f", sets=[{', '.join(str(list(x)) for x in self.sets)}]"
-        return f"{text}, select=[{calls_text(self.calls)}]"
+        text = f"{text}, select=[{calls_text(self.calls)}]"
+        return text if self.ttl is None else f"{text}, stateTtl=[{self.ttl} ms]"
 
 
 def _keys_of(

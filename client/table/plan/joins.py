@@ -17,6 +17,8 @@ from lesto.client.table.plan.nodes import (
 from lesto.client.table.plan.schema import Schema, TimeKind
 from lesto.sql.expressions import Expression
 
+_SIDES = ("left", "right")
+
 
 @dataclass(frozen=True, slots=True)
 class Join(Node):
@@ -26,6 +28,7 @@ class Join(Node):
         condition: over left and right columns.
         null_aware: of ANTI, how many of the condition's first parts are those of NOT IN: a NULL in
             one means no result.
+        ttls: how long idle rows of each side are kept, in ms; None as the session says.
     """
 
     left: Node
@@ -33,6 +36,7 @@ class Join(Node):
     kind: JoinKind
     condition: Expression
     null_aware: int = 0
+    ttls: tuple[int | None, int | None] = (None, None)
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -55,7 +59,9 @@ class Join(Node):
     @property
     def detail(self) -> str:
         """Kind and condition."""
-        return f"joinType=[{kind_text(self.kind)}], where=[{self.condition}]"
+        text = f"joinType=[{kind_text(self.kind)}], where=[{self.condition}]"
+        kept = [f"{s}={ms} ms" for s, ms in zip(_SIDES, self.ttls, strict=True) if ms is not None]
+        return f"{text}, stateTtl=[{', '.join(kept)}]" if kept else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class KeepingJoin(SteppedOperator):
         right: of input 1.
         condition: what pairs must meet besides equal keys, over ``left.width`` left columns and
             then the right ones; None for nothing.
-        ttl_ms: how long an idle row is kept, 0 for good.
+        ttl_ms: how long an idle row is kept, 0 for good; or of each side.
     """
 
     def __init__(
@@ -67,13 +67,15 @@ class KeepingJoin(SteppedOperator):
         left: JoinSide,
         right: JoinSide,
         condition: Expression | None,
-        ttl_ms: int,
+        ttl_ms: int | tuple[int, int],
     ) -> None:
         super().__init__(settings, (left.keys, right.keys))
         self.sides = (left, right)
         self._condition_given = condition
         self.condition: PairCondition | None = None
-        self.ttl_ms = ttl_ms
+        self.ttls = ttl_ms if isinstance(ttl_ms, tuple) else (ttl_ms, ttl_ms)
+        #: The shorter of the times, 0 if nothing is forgotten.
+        self.ttl_ms = min((ms for ms in self.ttls if ms), default=0)
         self.tables: tuple[RowTable, RowTable]
         self._expire_at = 0
 
@@ -82,7 +84,7 @@ class KeepingJoin(SteppedOperator):
         side = self.sides[index]
         counters = (PARTNERS,) if side.outer else ()
         schema = self.input_schema(index)
-        return RowTableDescriptor(TABLE_NAMES[index], schema, side.keys, counters, self.ttl_ms)
+        return RowTableDescriptor(TABLE_NAMES[index], schema, side.keys, counters, self.ttls[index])
 
     def open(self) -> None:
         """Get the restored rows."""
@@ -223,7 +225,7 @@ class JoinOperator(KeepingJoin):
         before: whether updates are to come with what was before.
         final: whether inputs only insert and only the last result counts: rows without a partner
             are given at the end.
-        ttl_ms: how long an idle row is kept, 0 for good.
+        ttl_ms: how long an idle row is kept, 0 for good; or of each side.
     """
 
     def __init__(
@@ -235,7 +237,7 @@ class JoinOperator(KeepingJoin):
         schema: pa.Schema,
         before: bool,
         final: bool,
-        ttl_ms: int,
+        ttl_ms: int | tuple[int, int],
     ) -> None:
         super().__init__(settings, left, right, condition, ttl_ms)
         self._schema = schema

@@ -51,7 +51,7 @@ class SemiJoinOperator(KeepingJoin):
         anti: whether rows without a partner are given, not those with one.
         before: whether updates are to come with what was before.
         final: whether inputs only insert and only the last result counts.
-        ttl_ms: how long an idle row is kept, 0 for good.
+        ttl_ms: how long an idle row is kept, 0 for good; or of each side.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SemiJoinOperator(KeepingJoin):
         anti: bool,
         before: bool,
         final: bool,
-        ttl_ms: int,
+        ttl_ms: int | tuple[int, int],
     ) -> None:
         refs = set() if condition is None else input_refs(condition)
         #: Right columns that are kept.
@@ -86,9 +86,9 @@ class SemiJoinOperator(KeepingJoin):
         schema = self.input_schema(index)
         if not index:
             keys = self.sides[0].keys
-            return RowTableDescriptor(TABLE_NAMES[0], schema, keys, (PARTNERS,), self.ttl_ms)
+            return RowTableDescriptor(TABLE_NAMES[0], schema, keys, (PARTNERS,), self.ttls[0])
         values = pa.schema([schema.field(i) for i in self._wanted] or [_nothing()])
-        return RowTableDescriptor(TABLE_NAMES[1], values, self._kept_keys, (COPIES,), self.ttl_ms)
+        return RowTableDescriptor(TABLE_NAMES[1], values, self._kept_keys, (COPIES,), self.ttls[1])
 
     def open(self) -> None:
         """Get the restored rows."""

@@ -309,6 +309,21 @@ def test_idle_rows_are_forgotten(tmp_path):
     assert join.take() == [(DELETE, (1, 2, "y", 5, 1))]
 
 
+@pytest.mark.parametrize("kind", ["INNER", "SEMI"])
+def test_each_side_is_forgotten_in_its_own_time(tmp_path, kind):
+    clock = VirtualClock(1_000_000)
+    join = Subtasks(
+        lambda: operator(kind, ttl_ms=(0, 10_000)), SCHEMAS, tmp_path, ((0,), (1,)), clock=clock
+    )
+    join.feed(0, [(INSERT, (1, 1, "x"))])
+    join.feed(1, [(INSERT, (5, 2))])
+    clock.advance(20_000)
+    join.feed(0, [(INSERT, (2, 9, "y"))])
+    assert join.take() == []  # the right row is gone
+    join.feed(1, [(INSERT, (6, 1))])
+    assert len(join.take()) == 1  # the left row is not
+
+
 def test_a_row_that_meets_very_many_comes_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(join_module, "PAIRS_MAX", 100)
     monkeypatch.setattr(join_steps, "STEP_MS", 0)

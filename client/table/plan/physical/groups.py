@@ -55,11 +55,15 @@ def aggregate(t: Translator, node: p.Aggregate) -> PhysicalStream:
         "group_aggregate:GroupAggregateOperator",
         (
             keys, calls, physical_schema(node.schema), retracting, "UB" in t.kinds(node), node.sets,
-            t.ttl_ms, None if first is not None else mini_batch(t), first is not None,
+            _ttl(t, node), None if first is not None else mini_batch(t), first is not None,
         ),
         [(source, hashed(keys))],
         user_functions=users,
     )  # fmt: skip
+
+
+def _ttl(t: Translator, node: p.Aggregate) -> int:
+    return t.ttl_ms if node.ttl is None else node.ttl
 
 
 def _first_phase(
@@ -114,7 +118,7 @@ def _split(
     option = "table.optimizer.distinct-agg.split"
     asked = t.settings.get(f"{option}.enabled", "false").strip().lower() == "true"
     gathered = mini_batch(t)
-    if not asked or gathered is None or t.ttl_ms:
+    if not asked or gathered is None or _ttl(t, node):
         return None
     kinds = [source.schema.field(i).type for i in keys]
     schema = split_schema(kinds, calls, retracting=retracting)

@@ -58,13 +58,15 @@ def _joined(
     before = "UB" in kinds or "UA" not in kinds
     inputs = [(streams[0], hashed(left.keys)), (streams[1], hashed(right.keys))]
     schema = physical_schema(node.schema)
+    first, second = (t.ttl_ms if ms is None else ms for ms in node.ttls)
+    ttls = (first, second)
     if kind in {p.JoinKind.SEMI, p.JoinKind.ANTI}:
         anti = kind is p.JoinKind.ANTI
         return t.add(
             node,
             "Join",
             "semi_join:SemiJoinOperator",
-            (left, right, condition, schema, anti, before, t.batch, t.ttl_ms),
+            (left, right, condition, schema, anti, before, t.batch, ttls),
             inputs,
             schema,
         )
@@ -72,7 +74,7 @@ def _joined(
         node,
         "Join",
         "join:JoinOperator",
-        (left, right, condition, schema, before, t.batch, t.ttl_ms),
+        (left, right, condition, schema, before, t.batch, ttls),
         inputs,
         schema,
     )

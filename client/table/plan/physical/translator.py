@@ -17,6 +17,7 @@ from lesto.client.datastream.transformations import Kind, Partition, Partitionin
 from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.changelog import Changes, Kinds
+from lesto.client.table.plan.physical.async_calls import set_async_options
 from lesto.client.table.plan.physical.streams import (
     BROADCAST,
     FORWARD,
@@ -141,6 +142,7 @@ class Translator:
             if rule is None:
                 msg = f"{type(node).__name__}({node.detail}) cannot be carried out"
                 raise UnsupportedSqlError(msg)
+            set_async_options(node, self.settings)
             found = self._done[key] = rule(self, node)
         return found
 

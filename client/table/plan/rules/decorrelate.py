@@ -135,7 +135,7 @@ def _through_aggregate(node: p.Aggregate) -> tuple[p.Node, list[Expression]]:
             raise _unsupported(node)
     extra = [i for i in sorted(_inner_refs(taken)) if i not in node.keys]
     keys = (*node.keys, *extra)
-    grouped: p.Node = p.Aggregate(below, keys, node.calls)
+    grouped: p.Node = p.Aggregate(below, keys, node.calls, ttl=node.ttl)
     schema = grouped.schema
     old = list(range(len(node.keys)))
     calls = [len(keys) + i for i in range(len(node.calls))]
@@ -155,7 +155,7 @@ def _through_join(node: p.Join) -> tuple[p.Node, list[Expression]]:
     shift = {i: i if i < old_left else i - old_left + width for i in range(old_left + old_right)}
     parts = conjuncts(node.condition)
     kept = conjunction([remap_refs(e, shift) for e in parts if not has_outer(e)])
-    joined = specialise(p.Join(left, right, node.kind, kept))
+    joined = specialise(p.Join(left, right, node.kind, kept, ttls=node.ttls))
     schema = joined.schema
     order = [
         *range(old_left),

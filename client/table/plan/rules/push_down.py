@@ -127,6 +127,7 @@ def _into_join(node: p.Join, parts: Sequence[Expression]) -> p.Node:
                 filtered(node.right, [shift_refs(e, -width) for e in (*right, *own_right)]),
                 node.kind,
                 conjunction([e for e in rest if not is_true(e)]),
+                ttls=node.ttls,
             )
         )
         return joined

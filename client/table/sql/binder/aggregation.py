@@ -107,6 +107,8 @@ class Aggregation:
         self.calls: list[p.AggregateCall] = []
         self.trees: list[tuple[Any, int]] = []
         self.property_trees: list[tuple[Any, int]] = []
+        #: Of STATE_TTL.
+        self.ttl: int | None = None
 
     def is_aggregate(self, tree: Any) -> bool:
         """Whether a call is one of an aggregate."""
@@ -291,7 +293,7 @@ class Aggregation:
                 node, self.window, keys, calls, tuple(self.properties), None, True, tuple(self.sets)
             )
         else:
-            grouped = window_aggregate(p.Aggregate(node, keys, calls, tuple(self.sets)))
+            grouped = window_aggregate(p.Aggregate(node, keys, calls, tuple(self.sets), self.ttl))
         binder = GroupedBinder(self, Scope(grouped, [], scope.outer))
         schema = grouped.schema
         for tree, i in self.trees:

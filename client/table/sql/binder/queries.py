@@ -21,6 +21,7 @@ from lesto.client.table.sql.binder.aggregation import (
 )
 from lesto.client.table.sql.binder.context import Context
 from lesto.client.table.sql.binder.expressions import ExpressionBinder
+from lesto.client.table.sql.binder.hints import only_ttl
 from lesto.client.table.sql.binder.relations import RelationBinder, aligned, empty_row
 from lesto.client.table.sql.binder.scope import Scope
 from lesto.client.table.sql.binder.subqueries import conditions, is_subquery_condition, semi
@@ -182,6 +183,7 @@ class QueryBinder:
             every = (c for e in above if not isinstance(e, ColumnReference) for c in calls_in(e))
             if not any(aggregation.is_aggregate(c) for c in every):
                 return None
+        aggregation.ttl = only_ttl(self.context, tree)
         aggregation.group(group)
         aggregation.collect([e for e in above if not isinstance(e, ColumnReference)])
         return aggregation.finish()
@@ -217,7 +219,8 @@ class QueryBinder:
         extra = [f"$s{i}" for i in range(len(hidden))]
         node: p.Node = p.Project(binder.scope.node, (*names, *extra), (*expressions, *hidden))
         if distinct:
-            node = p.Aggregate(node, tuple(range(len(names))), ())
+            ttl = only_ttl(self.context, tree)
+            node = p.Aggregate(node, tuple(range(len(names))), (), ttl=ttl)
         if keys:
             node = p.Sort(node, tuple(keys))
         node = self._limited(tree, node)

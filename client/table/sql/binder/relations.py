@@ -19,6 +19,13 @@ from lesto.client.table.plan.schema import Column, Schema, TimeKind
 from lesto.client.table.sql.binder import user_functions as users
 from lesto.client.table.sql.binder.context import Context
 from lesto.client.table.sql.binder.expressions import ExpressionBinder
+from lesto.client.table.sql.binder.hints import (
+    check_hints,
+    lookup_hints,
+    state_ttls,
+    table_names,
+    ttl_of,
+)
 from lesto.client.table.sql.binder.scope import Scope, Source
 from lesto.client.table.sql.binder.windows import is_window_function, window_function
 from lesto.client.table.sql.trees import RowPattern, exp
@@ -84,9 +91,13 @@ class RelationBinder:
         start = select.args.get("from_")
         if start is None:
             return Scope(empty_row(), [], self.outer)
+        check_hints(self.context, select)
+        ttls = state_ttls(self.context, select)
         scope = self._table(start.this)
+        kept = ttl_of(ttls, table_names(start.this))
         for join in select.args.get("joins") or ():
-            scope = self._join(scope, join)
+            scope = self._join(scope, join, (kept, ttl_of(ttls, table_names(join.this))))
+            kept = None
         return scope
 
     def _scope(self, node: p.Node, names: tuple[str, ...]) -> Scope:
@@ -214,7 +225,9 @@ class RelationBinder:
 
     # ------------------------------------------------------------------ joins
 
-    def _join(self, left: Scope, join: Any) -> Scope:
+    def _join(
+        self, left: Scope, join: Any, ttls: tuple[int | None, int | None] = (None, None)
+    ) -> Scope:
         tree = join.this
         side = join.args.get("side")
         kind = p.JoinKind[side] if side else p.JoinKind.INNER
@@ -236,7 +249,7 @@ class RelationBinder:
                 for s in right.sources
             ),
         ]
-        node = specialise(p.Join(left.node, right.node, kind, condition))
+        node = specialise(p.Join(left.node, right.node, kind, condition, ttls=ttls))
         scope = Scope(node, sources, self.outer)
         scope.correlated = left.correlated or right.correlated or binder.scope.correlated
         return scope
@@ -417,7 +430,7 @@ class RelationBinder:
         hidden, condition, _ = self._condition(left, right, join)
         width = len(left.node.schema)
         if time is TimeKind.PROCTIME:
-            hints = self._hints(join)
+            hints = lookup_hints(join.parent, table_names(tree))
             joined: p.Node = p.LookupJoin(left.node, right.node, kind, condition, hints)
         else:
             joined = self._versioned(left, right, tree, kind, condition, moment.index)
@@ -426,15 +439,6 @@ class RelationBinder:
             *(Source(s.names, s.start + width, s.columns, hidden) for s in right.sources),
         ]
         return Scope(joined, sources, self.outer)
-
-    def _hints(self, join: Any) -> tuple[tuple[str, str], ...]:
-        select = join.parent
-        hint = select.args.get("hint") if isinstance(select, exp.Select) else None
-        found: list[tuple[str, str]] = []
-        for call_ in hint.expressions if hint is not None else ():
-            if call_.this == "LOOKUP":
-                found += [(str(a.this.this), str(a.expression.this)) for a in call_.expressions]
-        return tuple(found)
 
     def _versioned(
         self, left: Scope, right: Scope, tree: Any, kind: p.JoinKind, condition: Expression, at: int
