@@ -1,14 +1,17 @@
 """Loading the compiled loops lazily, and deciding where their machine code is cached."""
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import importlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -52,9 +55,25 @@ def native(group: str) -> ModuleType:
             if module is None:
                 module = importlib.import_module(f"lesto.kernels.compiled.{group}")
                 decorator = importlib.import_module("lesto.kernels.compiled.decorator")
-                decorator.compile_group(module.__name__)
+                with _one_compiles(group):
+                    decorator.compile_group(module.__name__)
                 _ready[group] = module
     return module
+
+
+@contextlib.contextmanager
+def _one_compiles(group: str) -> Iterator[None]:
+    """While a group is not in the disk cache, one process compiles it and the others wait: the
+    slots of a machine begin together, and each would compile everything.
+    """
+    kept = Path(cache_dir()) / f"{group}.{sys.implementation.cache_tag}.ready"
+    if kept.exists():
+        yield
+        return
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the system gives it up when its holder dies
+        yield
+        kept.touch()
 
 
 def warm(names: Iterable[str] | None = None) -> int:

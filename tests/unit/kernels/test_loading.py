@@ -100,3 +100,22 @@ def test_threads_that_load_a_group_at_once_wait_for_each_other(tmp_path):
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=170)
+
+
+def test_one_process_compiles_and_the_others_wait(tmp_path):
+    """Slots begin together: on a new machine each would compile everything."""
+    code = (
+        "from lesto.kernels import jit\n"
+        "jit.native('windowing')\n"
+        "from lesto.kernels.compiled import decorator\n"
+        "kernels = decorator._REGISTRY['lesto.kernels.compiled.windowing']\n"
+        "print(sum(sum(k.stats.cache_misses.values()) for k, _ in kernels))\n"
+    )
+    base = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
+    env = base | {"XDG_CACHE_HOME": str(tmp_path)}
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
+        for _ in range(2)
+    ]
+    compiled = sorted(int(p.communicate(timeout=120)[0]) for p in both)
+    assert compiled[0] == 0 < compiled[1]
