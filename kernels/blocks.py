@@ -13,8 +13,9 @@ from lesto.kernels.jit import native
 
 #: What ``seal`` writes behind a block: the compression's number and the checksum.
 TRAILER_BYTES = 5
-#: Entry header (three lengths of up to 5 bytes), sequence number, share of a restart point.
-_ENTRY_BYTES_MAX = 15 + 8 + 4
+#: Entry header (three lengths of up to 5 bytes), sequence number, and, should the entry be a block
+#: of its own, a restart point, their count and the trailer.
+_ENTRY_BYTES_MAX = 15 + 8 + 4 + 4 + TRAILER_BYTES
 _POLYNOMIAL = np.uint32(0x82F63B78)
 
 
@@ -23,7 +24,8 @@ class Blocks:
     """Uncompressed data blocks.
 
     Attributes:
-        content: the blocks, one behind the other.
+        content: the blocks, each with TRAILER_BYTES behind it, the first of which says that it is
+            not compressed; the others are filled by ``seal``.
         ends: int64[blocks], where each ends in the content.
         rows: int64[blocks], the row behind the last of each.
     """
@@ -47,7 +49,7 @@ def data_blocks(keys: pa.Array, values: pa.Array, block_bytes: int) -> Blocks:
     valid = arrow.validity_bytes(values)
     deleted = np.zeros(0, np.uint8) if valid is None else 1 - valid
     held = int(key_offsets[-1] - key_offsets[0] + value_offsets[-1] - value_offsets[0])
-    out = np.empty(held + n * _ENTRY_BYTES_MAX + 16, np.uint8)
+    out = np.empty(held + n * _ENTRY_BYTES_MAX, np.uint8)
     ends, rows = np.empty(n, np.int64), np.empty(n, np.int64)
     count = native("blocks").write_blocks(
         key_offsets, key_data, value_offsets, value_data, deleted, block_bytes, out, ends, rows

@@ -22,8 +22,8 @@ from lesto.kernels import arrow, blocks
 
 #: A data block ends with the entry that reaches this size, before compression.
 BLOCK_BYTES: Final = 16_384
-#: Keys and values that are laid out at a time: bounds the memory.
-PART_BYTES: Final = 8 << 20
+#: Keys and values that are laid out at a time: stays in the processor's caches on its way.
+PART_BYTES: Final = 2 << 20
 
 _FORMAT_VERSION: Final = 5
 _MAGIC: Final = 0x88E241B785F4CFF7
@@ -32,9 +32,13 @@ _CRC32C: Final = 1
 _PLAIN, _LZ4 = 0, 4
 #: A block stays uncompressed unless that saves an eighth, as RocksDB's own do.
 _KEPT_OF_1024: Final = 896
+#: A run stays uncompressed unless that halves its first block: less is not worth the time.
+WORTH_OF_1024: Final = 512
 _LARGE = pa.large_binary()
 
 _Handle = tuple[int, int]  # offset and size of a block, without its trailer
+#: Blocks with room for their checksums, where each begins, and where it ends.
+_Content = tuple[memoryview, list[int], list[int]]
 
 
 def write_run(path: Path, keys: pa.Array, values: pa.Array) -> None:
@@ -51,9 +55,16 @@ def write_run(path: Path, keys: pa.Array, values: pa.Array) -> None:
     with path.open("wb") as file:
         index: list[tuple[bytes, _Handle]] = []
         at = 0
+        smaller: bool | None = None
         for part_keys, part_values in _parts(keys, values):
-            content, last_keys, handles = _data(part_keys, part_values, at)
+            found = blocks.data_blocks(part_keys, part_values, BLOCK_BYTES)
+            if smaller is None:
+                smaller = _worth(found)
+            content, starts, ends = _packed(found) if smaller else _plain(found)
+            blocks.seal(np.frombuffer(content, np.uint8), starts, ends)
             file.write(content)
+            last_keys = part_keys.take(pa.array(found.rows - 1)).to_pylist()
+            handles = [(at + start, end - start) for start, end in zip(starts, ends, strict=True)]
             index += zip(last_keys, handles, strict=True)
             at += len(content)
         _finish(file, at, index, _counts(keys, values))
@@ -73,36 +84,43 @@ def _parts(keys: pa.Array, values: pa.Array) -> Iterator[tuple[pa.Array, pa.Arra
         start = end
 
 
-def _data(
-    keys: pa.Array, values: pa.Array, at: int
-) -> tuple[memoryview, list[bytes], list[_Handle]]:
-    """Compressed and sealed data blocks for a place in the file; last key and handle of each."""
-    found = blocks.data_blocks(keys, values, BLOCK_BYTES)
+def _worth(found: blocks.Blocks) -> bool:
+    """Whether blocks are to be compressed, by the first."""
+    size = int(found.ends[0])
+    packed = pa.Codec("lz4_raw").compress(found.content.data[:size], asbytes=True)
+    return len(packed) <= size * WORTH_OF_1024 // 1024
+
+
+def _plain(found: blocks.Blocks) -> _Content:
+    """Blocks as they are."""
+    ends: list[int] = found.ends.tolist()
+    starts = [0, *(end + blocks.TRAILER_BYTES for end in ends[:-1])]
+    return memoryview(found.content.data)[: ends[-1] + blocks.TRAILER_BYTES], starts, ends
+
+
+def _packed(found: blocks.Blocks) -> _Content:
+    """Blocks compressed, where that makes them smaller."""
     codec = pa.Codec("lz4_raw")
-    pieces: list[tuple[int, bytes, bytes | memoryview]] = []
     laid_out = found.content.data
+    content = bytearray()
+    starts, ends = [], []
     begin = 0
     for end in found.ends.tolist():
         raw = laid_out[begin:end]
         packed = codec.compress(raw, asbytes=True)
         size = _varint(end - begin)
-        if len(size) + len(packed) <= (end - begin) * _KEPT_OF_1024 // 1024:
-            pieces.append((_LZ4, size, packed))
-        else:
-            pieces.append((_PLAIN, b"", raw))
-        begin = end
-    content = bytearray()
-    starts, ends = [], []
-    for kind, head, body in pieces:
         starts.append(len(content))
-        content += head
-        content += body
+        if len(size) + len(packed) <= (end - begin) * _KEPT_OF_1024 // 1024:
+            content += size
+            content += packed
+            kind = _LZ4
+        else:
+            content += raw
+            kind = _PLAIN
         ends.append(len(content))
         content += bytes([kind, 0, 0, 0, 0])
-    blocks.seal(np.frombuffer(content, np.uint8), starts, ends)
-    handles = [(at + start, end - start) for start, end in zip(starts, ends, strict=True)]
-    last = keys.take(pa.array(found.rows - 1)).to_pylist()
-    return memoryview(content), last, handles
+        begin = end + blocks.TRAILER_BYTES
+    return memoryview(content), starts, ends
 
 
 def _finish(

@@ -71,9 +71,10 @@ def write_blocks(
     ends: Any,
     rows: Any,
 ) -> Any:
-    """Lay out entries as uncompressed data blocks, one behind the other.
+    """Lay out entries as uncompressed data blocks, each followed by room for its trailer.
 
-    A key is followed by its kind (0 deletion, 1 value) and seven zero bytes, its sequence number.
+    The first byte behind a block says that it is not compressed. A key is followed by its kind (0
+    deletion, 1 value) and seven zero bytes, its sequence number.
 
     Args:
         key_offsets: int64[n + 1], absolute.
@@ -126,6 +127,8 @@ def write_blocks(
             ends[blocks] = at
             rows[blocks] = i + 1
             blocks += 1
+            out[at] = 0
+            at += _TRAILER
             begin = at
             entries = 0
     return blocks

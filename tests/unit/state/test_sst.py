@@ -56,10 +56,12 @@ def check_runs(tmp_path_factory, several):
     db.close()
 
 
+@pytest.mark.parametrize("worth", [0, 2_048])
 @pytest.mark.parametrize("size", [3, 3_000, 300_000])
-def test_many_blocks_and_parts_survive_compaction_and_reopening(tmp_path, monkeypatch, size):
+def test_many_blocks_and_parts_survive_compaction_and_reopening(tmp_path, monkeypatch, size, worth):
     """Values that compress and values that do not, shorter and longer than a block."""
     monkeypatch.setattr(sst, "PART_BYTES", 100_000)
+    monkeypatch.setattr(sst, "WORTH_OF_1024", worth)
     chance = random.Random(size)
     db = LocalDb(tmp_path / "db", tmp_path)
     truth = {}
@@ -99,6 +101,18 @@ def test_runs_are_merged_sooner_once_keys_are_looked_up(tmp_path):
     assert files() < rocks_files.RUNS_READ_BY_KEY
     assert db.get(b"a") == b"last"
     db.close()
+
+
+def test_only_what_becomes_half_as_large_is_compressed(tmp_path):
+    chance = random.Random(1)
+    sizes = []
+    for share in (20, 60):  # of each value, in noise
+        values = [chance.randbytes(share) + bytes(100 - share) for _ in range(2_000)]
+        keys = pa.array([b"%05d" % n for n in range(len(values))], BINARY)
+        sst.write_run(tmp_path / "run", keys, pa.array(values, BINARY))
+        sizes.append((tmp_path / "run").stat().st_size)
+    assert sizes[0] < 2_000 * 50
+    assert sizes[1] > 2_000 * 100
 
 
 def test_a_damaged_block_is_noticed(tmp_path):
