@@ -139,6 +139,7 @@ class SteppedOperator(SqlOperator):
         if self._idle_held is not None:
             idle, self._idle_held = self._idle_held, None
             self.output.emit_status(idle)
+            return True
         if self._finale is None:
             return False
         if self._stepped(self._finale):
@@ -166,7 +167,8 @@ class SteppedOperator(SqlOperator):
     @property
     def busy(self) -> bool:
         """Whether there is something to do before anything else may come."""
-        return bool(self._rest) or self._advancing is not None or self._watermark_held is not None
+        held = self._watermark_held is not None or self._idle_held is not None
+        return held or bool(self._rest) or self._advancing is not None
 
     def room(self) -> int:
         """None while there is something to do."""

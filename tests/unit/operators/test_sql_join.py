@@ -352,3 +352,21 @@ def test_without_before_an_update_is_one_row_where_the_partner_stays(tmp_path):
     # The partner 2 is lost, 9 stays.
     join.feed(0, [(AFTER, (1, 3, "x"))])
     assert join.take() == [(DELETE, (1, 1, "x", 2, 1)), (AFTER, (1, 3, "x", 9, 1))]
+
+
+def test_a_status_waits_behind_rows_and_watermarks_and_others_behind_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(join_module, "PAIRS_MAX", 2)
+    monkeypatch.setattr(join_steps, "STEP_MS", 0)
+    join = single("INNER", tmp_path)
+    operator, output = join.harnesses[0].operator, join.harnesses[0].output
+    join.feed(0, [(INSERT, (1, i, "x")) for i in range(3)])
+    join.feed(1, [(INSERT, (i, 1)) for i in range(3)], drain=False)
+    operator.process_watermark(5)
+    operator.process_status(True)
+    while operator.room() == 0:  # nothing comes in meanwhile
+        operator.poll()
+    operator.process_status(False)
+    join.drain()
+    assert output.watermarks == [5]
+    assert output.statuses == [True, False]
+    join.close()
