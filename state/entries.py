@@ -15,14 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lesto.kernels import keygroups, packing
+from lesto.kernels import arrow, keygroups, packing
 from lesto.kernels.hashing import hash_column, hash_columns, hash_value, hash_values
+from lesto.kernels.partition import take_array
 from lesto.state import codec
 from lesto.state.entry_keys import prefixed, prefixes, sized
 from lesto.state.table_api import TableEntries
 from lesto.state.timer_queue import Timer, encode_timer
 
 _BINARY: Final = pa.large_binary()
+_ROW_KEY_BYTES: Final = 12
 #: So few go without the compiled loops, which a process may not have loaded yet.
 FEW: Final = 32
 #: Types of keys with one form only.
@@ -280,14 +282,37 @@ def sorted_entries(
     keys = pa.concat_arrays([keys for keys, _ in encoded])
     values = pa.concat_arrays([values for _, values in encoded])
     del encoded
+    if not _ascend(keys):
+        keys, values = _sorted(keys, values)
+    if on_encoded is not None:
+        on_encoded(int(keys.nbytes + values.nbytes))
+    return keys, values
+
+
+def _ascend(keys: pa.Array) -> bool:
+    """Whether keys of twelve bytes, as those of row tables, are in order, each of them once."""
+    n = len(keys)
+    offsets, data = arrow.offsets_and_data(keys)
+    if n < FEW or keys.null_count or not (np.diff(offsets) == _ROW_KEY_BYTES).all():
+        return False
+    rows = data[int(offsets[0]) : int(offsets[-1])].reshape(n, _ROW_KEY_BYTES)
+    head = np.ascontiguousarray(rows[:, :4]).view(">u4").ravel()
+    tail = np.ascontiguousarray(rows[:, 4:]).view(">u8").ravel()
+    same = head[1:] == head[:-1]
+    return bool(((head[1:] > head[:-1]) | (same & (tail[1:] > tail[:-1]))).all())
+
+
+def _sorted(keys: pa.Array, values: pa.Array) -> Entries:
+    """In the order of the keys; of equal keys the last stays."""
     order = packing.sort_indices(keys)  # stable
-    keys = keys.take(order)
-    values = values.take(order)
+    if len(keys) <= FEW:
+        keys, values = keys.take(order), values.take(order)
+    else:
+        rows = order.to_numpy()
+        keys, values = take_array(keys, rows), take_array(values, rows)
     if len(keys) > 1:
         repeated = pc.equal(keys[:-1], keys[1:])
         if pc.any(repeated).as_py():  # keys unequal in Python but equal as bytes: NaN
             last = np.append(~repeated.to_numpy(zero_copy_only=False), True)
             keys, values = keys.filter(pa.array(last)), values.filter(pa.array(last))
-    if on_encoded is not None:
-        on_encoded(int(keys.nbytes + values.nbytes))
     return keys, values

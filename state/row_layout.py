@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lesto.kernels import arrow
 from lesto.kernels.jit import native
+from lesto.kernels.partition import partition
 from lesto.kernels.rowcodec import SPARE, Prepared, RowCodec
 from lesto.state.errors import CorruptFileError, StateMismatchError
 from lesto.state.table_api import TableEntries
@@ -234,6 +235,19 @@ def has_floating(kind: pa.DataType) -> bool:
     if pa.types.is_nested(kind):
         return any(has_floating(kind.field(i).type) for i in range(kind.num_fields))
     return bool(pa.types.is_floating(kind))
+
+
+def in_order(groups: npt.NDArray[np.uint16], sequence: Int64s, max_parallelism: int) -> Any:
+    """Numbers of rows by key group, then sequence number, as they are stored.
+
+    Args:
+        groups: key group of each row.
+        sequence: int64[n]; mostly ascends already.
+        max_parallelism: number of key groups.
+    """
+    if len(sequence) > 1 and (sequence[1:] < sequence[:-1]).any():
+        return np.lexsort((sequence, groups))
+    return partition(groups.astype(np.int32), max_parallelism)[0]
 
 
 def sequence_keys(sequence: Int64s) -> pa.Array:

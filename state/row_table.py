@@ -28,6 +28,7 @@ from lesto.state.row_layout import (
     binary,
     check_description,
     describe,
+    in_order,
     sequence_keys,
     stored_rows,
 )
@@ -87,6 +88,7 @@ class RowTable:
         self._touched = GrowingArray(memory, np.int64)
         self._oldest = _NEVER  # no row was touched before
         self._gone: list[tuple[Hashes, Int64s]] = []
+        self._probed: tuple[Hashes, list[tuple[int, Int64s, int]]] | None = None
 
     def __len__(self) -> int:
         return len(self._index)
@@ -152,6 +154,7 @@ class RowTable:
         return ids
 
     def _new_ids(self, n: int) -> Ids:
+        self._probed = None
         ids = self._index.new_ids(n)
         bound = self._index.bound
         for counter in self._counters.values():
@@ -167,6 +170,7 @@ class RowTable:
             KeyError: an id is not in use, or given twice; no row is dropped.
         """
         index = self._index
+        self._probed = None
         ids = index.checked(ids)
         index.claim(ids)
         for piece in self._pieces(len(ids)):
@@ -221,12 +225,16 @@ class RowTable:
         return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
 
     def match_counts(self, keys: Sequence[pa.Array], hashes: Hashes | None = None) -> Int64s:
-        """How many rows each key has, int64[n]; the arguments are those of :meth:`matches`."""
+        """How many rows each key has, int64[n]; the arguments are those of :meth:`matches`.
+
+        A call of that with the same array of hashes, before the table changes, finds them again.
+        """
         if not keys:
             return np.full(1 if hashes is None else len(hashes), len(self), np.int64)
-        return np.concatenate(
-            [self._index.counts(slots) for _, slots, _ in self._slots(keys, hashes)]
-        )
+        found = list(self._slots(keys, hashes))
+        if hashes is not None:
+            self._probed = hashes, found
+        return np.concatenate([self._index.counts(slots) for _, slots, _ in found])
 
     def _slots(
         self, keys: Sequence[pa.Array], hashes: Hashes | None
@@ -236,6 +244,9 @@ class RowTable:
             hashes = np.zeros(1 if hashes is None else len(hashes), np.uint64)
         elif hashes is None:
             hashes = self.hashes(keys)
+        elif self._probed is not None and self._probed[0] is hashes:
+            yield from self._probed[1]
+            return
         codec = self._layout.key
         for piece in self._pieces(len(hashes)):
             part = [key.slice(piece.start, len(piece)) for key in keys]
@@ -354,13 +365,16 @@ class RowTable:
         return TableChanges(upserts, groups, sequence_keys(sequence))
 
     def all_entries(self) -> TableEntries:
-        """Every row."""
+        """Every row, in the order of what is stored."""
         return self._entries(self.live())
 
     def _entries(self, ids: Ids) -> TableEntries:
         if len(ids) == 0:
             return TableEntries.empty()
         head, index, loops = self._layout.head, self._index, native("rowbytes")
+        groups = keygroups.key_groups(index.key_hashes(ids), self._max_parallelism)
+        order = in_order(groups, index.words[ids, 3], self._max_parallelism)
+        ids, groups = ids[order], groups[order]
         sizes = index.sizes(ids)
         offsets = np.zeros(len(ids) + 1, np.int64)
         np.cumsum(sizes + head, out=offsets[1:])
@@ -373,11 +387,7 @@ class RowTable:
             places = index.located(ids[_of(piece)])
             loops.copy_rows(places, targets[_of(piece)], sizes[_of(piece)])
             self._budget.breathe()
-        return TableEntries(
-            keygroups.key_groups(index.key_hashes(ids), self._max_parallelism),
-            sequence_keys(index.words[ids, 3]),
-            binary(offsets, data),
-        )
+        return TableEntries(groups, sequence_keys(index.words[ids, 3]), binary(offsets, data))
 
     def load_entries(self, entries: TableEntries) -> None:
         """Add restored rows; they count as stored and clean.

@@ -1,9 +1,11 @@
 """What is captured is encoded as columns or value by value, with the same bytes."""
 
+import random
+
 import pytest
 
 from lesto.state import entries
-from lesto.state.entries import CapturedCells, CapturedTimers, sorted_entries
+from lesto.state.entries import CapturedBytes, CapturedCells, CapturedTimers, sorted_entries
 
 KEYS = {
     "str": [f"key-{n}" for n in range(60)],
@@ -65,3 +67,21 @@ def test_timers(keys, namespaces, monkeypatch):
     assert columns[0].to_pylist() == one_by_one[0].to_pylist()
     assert columns[1].to_pylist() == one_by_one[1].to_pylist()
     assert columns[1].null_count == 20
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_keys_as_long_as_those_of_rows(swapped, repeated):
+    """In order they stay as they are, else they are sorted; of equal ones the last stays."""
+    chance = random.Random(1)
+    keys = sorted(chance.choice([b"aaaa", b"aaab", b"\xff" * 4]) + chance.randbytes(8)
+                  for _ in range(500))  # fmt: skip
+    if swapped:
+        keys[10], keys[11] = keys[11], keys[10]
+    if repeated:
+        keys[20] = keys[19]
+    values = [None if n % 7 == 0 else b"%d" % n for n in range(500)]
+    truth = dict(zip(keys, values, strict=True))
+    found, aligned = sorted_entries([CapturedBytes(keys, values)])
+    assert found.to_pylist() == sorted(truth)
+    assert aligned.to_pylist() == [truth[key] for key in sorted(truth)]

@@ -356,3 +356,45 @@ def test_a_full_disk_is_an_error(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
     table = table_of(memory=TableMemory(Budget(1), tmp_path))
     with pytest.raises(StorageError, match="No space left"):
         table.add(numbers(np.arange(60_000), "text " * 4))
+
+
+def test_entries_are_in_the_order_of_storage_though_ids_are_used_again():
+    schema = pa.schema([("k", pa.int64()), ("v", pa.int64())])
+    table = RowTable(RowTableDescriptor("t", schema, (0,)), max_parallelism=16)
+
+    def add(values):
+        columns = [pa.array(np.array(values) % 50), pa.array(values)]
+        return table.add(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+    ids = add(np.arange(300))
+    table.remove(ids[::3])
+    add(np.arange(300, 400))
+    for entries in (table.all_entries(), table.take_changes().upserts):
+        assert len(entries) == 300
+        stored = list(zip(entries.key_groups.tolist(), entries.keys.to_pylist(), strict=True))
+        assert stored == sorted(stored)
+    again = RowTable(RowTableDescriptor("t", schema, (0,)), max_parallelism=16)
+    again.load_entries(entries)
+    assert again.take(again.live()).equals(table.take(table.live()))
+
+
+def test_matches_behind_match_counts_see_what_has_changed():
+    schema = pa.schema([("k", pa.int64()), ("v", pa.int64())])
+    table = RowTable(RowTableDescriptor("t", schema, (0,)), max_parallelism=16)
+
+    def rows(values):
+        columns = [pa.array(np.array(values) % 5), pa.array(values)]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    ids = table.add(rows([0, 1, 5]))
+    keys = [pa.array([1, 0, 3])]
+    hashes = table.hashes(keys)
+    for change, counts in (
+        (lambda: None, [1, 2, 0]),
+        (lambda: table.add(rows([3, 6])), [2, 2, 1]),
+        (lambda: table.remove(ids[:1]), [2, 1, 1]),
+    ):
+        change()
+        assert np.bincount(table.matches(keys, hashes)[0], minlength=3).tolist() == counts
+        assert table.match_counts(keys, hashes).tolist() == counts
+        assert np.bincount(table.matches(keys, hashes)[0], minlength=3).tolist() == counts
