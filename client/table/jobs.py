@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from lesto.client.datastream import operators
 from lesto.client.datastream.location import user_location
 from lesto.client.datastream.transformations import Kind, Transformation
+from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.basic import changelog_rows
 from lesto.client.table.plan.physical.streams import FORWARD, PhysicalStream
 from lesto.client.table.plan.physical.translator import Translator
 from lesto.client.table.settings import is_batch, table_options, time_zone, ttl_ms
 from lesto.common import options
+from lesto.common.source import Boundedness
 from lesto.sql.settings import SqlSettings
 
 if TYPE_CHECKING:
@@ -35,10 +37,12 @@ class CollectingJob:
     Attributes:
         client: of its job.
         sink_uid: the operator whose results are read.
+        most_rows: rows behind which the result cannot change (LIMIT); None: there may be more.
     """
 
     client: JobClient
     sink_uid: str
+    most_rows: int | None = None
 
 
 def translator(env: StreamExecutionEnvironment) -> Translator:
@@ -53,7 +57,7 @@ def insert_job(env: StreamExecutionEnvironment, plans: Sequence[Plan], name: str
     with _apart(env) as finish, _settings(env):
         translator(env).add_plans(plans)
         finish()
-        return env.execute_async(name)
+        return env.execute_async(env.get_configuration().get(options.PIPELINE_NAME) or name)
 
 
 def collect_job(
@@ -78,7 +82,24 @@ def collect_job(
         )
         finish()
         uid = env._uid_of(node)
-        return CollectingJob(env.execute_async(name), uid)
+        most = most_rows(plan) if _endless(env) else None
+        named = env.get_configuration().get(options.PIPELINE_NAME) or name
+        return CollectingJob(env.execute_async(named), uid, most)
+
+
+def _endless(env: StreamExecutionEnvironment) -> bool:
+    sources = [node.source for node in env._nodes if node.source is not None]
+    return any(source.boundedness is not Boundedness.BOUNDED for source in sources)
+
+
+def most_rows(plan: Plan) -> int | None:
+    """How many rows a query gives at the most and never takes back; None: that is not known."""
+    node = plan.root
+    while isinstance(node, p.Project):
+        node = node.input
+    if isinstance(node, p.Limit) and plan.changes.mode(node) == {"I"}:
+        return node.fetch
+    return None
 
 
 def attach(env: StreamExecutionEnvironment, plans: Sequence[Plan]) -> list[PhysicalStream]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import numpy as np
@@ -17,8 +19,10 @@ from lesto.client.table.kinds import ResultKind
 from lesto.client.table.plan.physical.streams import physical_schema
 from lesto.client.table.plan.schema import Column, Schema
 from lesto.client.table.table_schema import ResolvedSchema, TableSchema
+from lesto.client.table.waiting import CompileNotice
 from lesto.common.elements import RowKind, RowKinds
 from lesto.common.row import Row, row_class
+from lesto.connectors.errors import MissingExtraError
 from lesto.sql.users.values import to_python
 
 if TYPE_CHECKING:
@@ -47,29 +51,42 @@ class Batches:
 class JobBatches:
     """Rows of a running query, each batch when its checkpoint is complete.
 
-    Iterating raises JobExecutionError when the job has failed. May be iterated once.
+    Iterating raises JobExecutionError when the job has failed. May be iterated once. It ends, and
+    the job with it, behind as many rows as there can be (LIMIT), though the input goes on.
     """
 
     def __init__(self, job: CollectingJob) -> None:
         self._job = job.client
         self._messages = self._job.client.results(self._job.job_id, job.sink_uid)
+        self._most = job.most_rows
         self._ended = False
 
     def __iter__(self) -> Iterator[tuple[RowKinds | None, pa.RecordBatch]]:
+        count = 0
         try:
+            if self._most == 0:
+                return
+            for batch in self._arrived():
+                yield _split(batch)
+                count += batch.num_rows
+                if count == self._most:
+                    return
+            self._ended = True
+            self._job.wait()
+        finally:
+            self.close()
+
+    def _arrived(self) -> Iterator[pa.RecordBatch]:
+        with CompileNotice() as notice:
             for message in self._messages:
+                notice.end()
                 if message.format != "arrow":
                     msg = f"the JobManager sent results in the unknown format '{message.format}'"
                     raise JobManagerCallError(
                         msg, remedy="use the same version of Lesto on both sides"
                     )
                 with pa.ipc.open_stream(message.payload) as reader:
-                    for batch in reader:
-                        yield _split(batch)
-            self._ended = True
-            self._job.wait()
-        finally:
-            self.close()
+                    yield from reader
 
     def close(self) -> None:
         """Cancel the job if it has not ended, and release everything."""
@@ -202,7 +219,8 @@ class TableResult:
         if isinstance(self._batches, JobBatches):
             _within(timeout_ms, self._first)
         else:
-            _within(timeout_ms, self._job.wait)
+            with CompileNotice():
+                _within(timeout_ms, self._job.wait)
 
     def _first(self) -> None:
         if isinstance(self._batches, JobBatches):
@@ -235,14 +253,13 @@ class TableResult:
         return final_table(self._schema, self._once())
 
     def to_pandas(self) -> Any:
-        """The rows at the end as a data frame."""
+        """The rows at the end as a data frame of pandas, which must be installed."""
+        _installed("pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> Any:
         """The rows at the end as a data frame of polars, which must be installed."""
-        import polars
-
-        return polars.from_arrow(self.to_arrow())
+        return _installed("polars").from_arrow(self.to_arrow())
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The rows at the end, for whoever takes Arrow streams."""
@@ -262,6 +279,18 @@ class TableResult:
                     out.write(f"{text}\n")
             return
         print_result(self._schema, self._once(), self._streaming, self._width, self._zone, out)
+
+
+def _installed(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        msg = f"{name} is not installed"
+        raise MissingExtraError(
+            msg, remedy=f"pip install {name}, or use to_arrow()", location=user_location()
+        ) from error
 
 
 class _Peeked(JobBatches):

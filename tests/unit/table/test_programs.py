@@ -160,3 +160,18 @@ def test_changelogs_go_out_and_come_in():
         else:
             assert state.pop(key) == number
     assert state == {"a": 5}
+
+
+def test_a_limit_of_input_without_end_ends(t_env):
+    t_env.execute_sql("CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen')")
+    assert t_env.sql_query("SELECT id + 1 FROM g LIMIT 3").to_arrow().num_rows == 3
+    assert t_env.sql_query("SELECT id FROM g LIMIT 0").to_arrow().num_rows == 0
+
+
+def test_jobs_have_the_name_that_is_set(t_env):
+    t_env.get_config().set("pipeline.name", "nightly")
+    t_env.execute_sql("CREATE TABLE sink (v BIGINT) WITH ('connector' = 'blackhole')")
+    result = t_env.execute_sql("INSERT INTO sink VALUES (1)")
+    result.wait()
+    (ended,) = result.get_job_client().details()
+    assert ended.summary.name == "nightly"

@@ -1,6 +1,7 @@
 """Results: rows with kinds, the final rows, how they are printed."""
 
 import io
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from lesto.client.table.printing import padded, print_result, type_width
 from lesto.client.table.results import Batches, TableResult, final_table, local_result
 from lesto.client.table.shell.live import Materialized, framed
 from lesto.common.elements import RowKind
+from lesto.connectors.errors import MissingExtraError
 from lesto.sql import types as t
 
 SCHEMA = Schema.of([Column("k", t.STRING()), Column("n", t.INT())])
@@ -102,3 +104,9 @@ def test_the_shell_keeps_the_newest_rows():
     rows.take(["-U", "3"])
     assert rows.last(5) == [("2",)]
     assert framed(["n"], rows.last(5), 30, "1 rows")[-3:] == ["| 2 |", "+---+", "1 rows"]
+
+
+def test_a_frame_needs_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match="pip install pandas"):
+        TableResult(SCHEMA, CHANGES).to_pandas()
