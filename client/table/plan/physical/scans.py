@@ -12,7 +12,7 @@ from lesto.client.table.catalog.objects import CatalogTable, TableColumn
 from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.streams import FORWARD, PhysicalStream, hashed
-from lesto.client.table.plan.physical.translator import Translator
+from lesto.client.table.plan.physical.translator import Translator, follows_one
 from lesto.common.watermarks import WatermarkStrategy
 from lesto.connectors.tables.factory import connector, table_sink, table_source
 from lesto.connectors.tables.requests import ScanRequest, SinkRequest, TableField
@@ -119,6 +119,7 @@ def connector_sink(t: Translator, node: p.Sink, stream: PhysicalStream) -> Physi
         description=f"Sink({node.detail})",
         parallelism=parallelism,
         parallelism_fixed=parallelism is not None,
+        max_parallelism=1 if parallelism == 1 and follows_one([(stream, spread)]) else None,
     )
     return PhysicalStream(stream.upstreams, stream.schema, made.parallelism)
 

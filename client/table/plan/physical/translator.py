@@ -42,6 +42,7 @@ __all__ = [
     "Distribution",
     "PhysicalStream",
     "Translator",
+    "follows_one",
     "hashed",
     "physical_schema",
     "translates",
@@ -216,6 +217,9 @@ class Translator:
             description=f"{label}({node.detail})",
             parallelism=parallelism,
             parallelism_fixed=parallelism is not None,
+            # All rows come to one subtask, so a rescaled job must not have another: it would have
+            # some of the state, and no rows.
+            max_parallelism=1 if Spread.SINGLE in spreads or follows_one(inputs) else None,
         )
         return self.stream_of(transformation)
 
@@ -229,6 +233,14 @@ class Translator:
             transformation, partitioning=Partitioning(Partition.AUTO), schema=schema
         )
         return PhysicalStream((upstream,), schema, transformation.parallelism)
+
+
+def follows_one(inputs: Sequence[tuple[PhysicalStream, Distribution]]) -> bool:
+    """Whether it takes the rows of what is one subtask for good, in their order."""
+    return bool(inputs) and all(
+        how == FORWARD and all(up.node.max_parallelism == 1 for up in stream.upstreams)
+        for stream, how in inputs
+    )
 
 
 def _factory(operator: str, args: tuple[Any, ...]) -> Callable[[], Any]:
