@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
@@ -93,7 +93,7 @@ class MiniCluster:
             if self._thread is not None:
                 msg = "the cluster is running"
                 raise ClusterStartError(msg, remedy="Stop it before starting it again.")
-            atexit.register(self.stop)
+            _RUNNING.add(self)
             self._install_sigterm()
             try:
                 self._prepare_config()
@@ -134,7 +134,7 @@ class MiniCluster:
                     self._scratch.close()
                     self._scratch = None
                 self.address = ""
-                atexit.unregister(self.stop)
+                _RUNNING.discard(self)
                 self._restore_sigterm()
                 if self._is_quiet:
                     _ENGINE_LOGGER.setLevel(logging.NOTSET)
@@ -275,3 +275,24 @@ class MiniCluster:
 
 def _exit_on_sigterm(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
+
+
+#: Clusters that run: the end of the program stops them.
+_RUNNING: set[MiniCluster] = set()
+
+
+def _stop_all() -> None:
+    for cluster in list(_RUNNING):
+        cluster.stop()
+
+
+def _at_the_end(work: Callable[[], None]) -> None:
+    """Have work done when the program ends, while threads and executors still take some.
+
+    ``atexit`` is too late: ``concurrent.futures`` refuses by then, and servers could not close.
+    """
+    before_threads_end = getattr(threading, "_register_atexit", atexit.register)
+    before_threads_end(work)
+
+
+_at_the_end(_stop_all)

@@ -66,7 +66,8 @@ def explained(
     Args:
         syntax: the plan as bound.
         plan: the plan as optimized.
-        details: of EXPLAIN: CHANGELOG_MODE is always shown; PLAN_ADVICE adds what may be better.
+        details: of EXPLAIN: CHANGELOG_MODE is always shown; PLAN_ADVICE adds what may be better;
+            others say what is not shown.
         batch: see :func:`~lesto.client.table.plan.changelog.analysed`.
         ttl_ms: see there.
     """
@@ -83,4 +84,14 @@ def explained(
         parts += [f"{i}. {w}" for i, w in enumerate(changes.warnings, 1)]
     if "PLAN_ADVICE" in details and not changes.warnings:
         parts += ["", "No available advice..."]
+    for detail, text in _NOT_SHOWN.items():
+        if detail in details:
+            parts += ["", text]
     return "\n".join(parts)
+
+
+_NOT_SHOWN = {
+    "ESTIMATED_COST": "== Estimated Cost ==\nnone: plans do not depend on costs",
+    "JSON_EXECUTION_PLAN": "== Physical Execution Plan ==\nnot shown here: the web interface"
+    " shows a job's tasks, `lesto info` those of a program",
+}

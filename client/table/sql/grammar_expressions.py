@@ -76,7 +76,7 @@ class ExpressionGrammar(CallGrammar):
             elif self.take("IS"):
                 left = self.mark(self._is(left), start)
             elif self.take("OVERLAPS"):
-                left = self.mark(self._named("OVERLAPS", [left, self.sum()]), start)
+                left = self.mark(self._named("OVERLAPS", _periods(left, self.sum())), start)
             else:
                 negated = self.peek("NOT") and self.word(1) in {"BETWEEN", "IN", "LIKE", "SIMILAR"}
                 if negated:
@@ -492,3 +492,10 @@ def _column(parts: list[Any]) -> Any:
     for field in fields:
         found = exp.Dot(this=found, expression=field)
     return found
+
+
+def _periods(left: Any, right: Any) -> list[Any]:
+    """Both sides of OVERLAPS: of each its start, and its end or length."""
+    return [
+        part for x in (left, right) for part in (x.expressions if isinstance(x, exp.Tuple) else [x])
+    ]

@@ -175,3 +175,29 @@ def test_the_programs_own_logging_shows_nothing_of_the_cluster(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout.splitlines() == ["word", "mine"], done.stderr
+
+
+UNFINISHED = """
+from lesto.table import EnvironmentSettings, TableEnvironment
+
+t_env = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+t_env.get_config().set("parallelism.default", "1")
+t_env.execute_sql("CREATE TABLE s (id INT) WITH ('connector' = 'datagen', 'rows-per-second' = '9')")
+t_env.execute_sql("CREATE TABLE k (id INT) WITH ('connector' = 'blackhole')")
+for _ in range(2):
+    t_env.execute_sql("INSERT INTO k SELECT id FROM s")
+"""
+
+
+def test_a_program_ends_at_once_though_its_jobs_would_go_on(tmp_path):
+    (tmp_path / "job.py").write_text(UNFINISHED)
+    done = subprocess.run(
+        [sys.executable, "job.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=25,  # a cluster that does not stop is waited for for 30 s
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr

@@ -262,8 +262,19 @@ def test_catalogs_show_what_they_were_made_with(t_env):
             "SELECT id FROM t WHERE id <> ALL (SELECT id FROM t)",
             "SELECT id FROM t WHERE id NOT IN (SELECT id FROM t)",
         ),
+        (
+            "SELECT (ts, INTERVAL '1' HOUR) OVERLAPS (ts, ts) AS x FROM t",
+            "SELECT (ts, ts + INTERVAL '1' HOUR) OVERLAPS (ts, ts) AS x FROM t",
+        ),
         ("SELECT JSON_OBJECT('a': id) AS x FROM t", "SELECT JSON_OBJECT('a' VALUE id) AS x FROM t"),
     ],
 )
 def test_two_ways_to_write_one_thing(t_env, sql, same):
     assert t_env.explain_sql(sql) == t_env.explain_sql(same)
+
+
+def test_explain_says_what_it_does_not_show(t_env):
+    text = column(t_env, "EXPLAIN ESTIMATED_COST, JSON_EXECUTION_PLAN SELECT id FROM t")[0]
+    assert "plans do not depend on costs" in text
+    assert "lesto info" in text
+    assert "Estimated Cost" not in column(t_env, "EXPLAIN SELECT id FROM t")[0]
