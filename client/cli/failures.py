@@ -58,7 +58,10 @@ def format_error(error: LestoError) -> str:
         lines.append(f"  at: {error.location}")
     lines += [f"  note: {note}" for note in getattr(error, "__notes__", ())]
     cause = error.__cause__
-    if isinstance(cause, OSError | LestoError | ValueError):
+    if isinstance(cause, LestoError):
+        if cause.message not in error.message:
+            lines.append(f"  why: {cause.code}: {cause.message}")
+    elif isinstance(cause, OSError | ValueError):
         lines.append(f"  why: {cause}")
     if error.remedy:
         lines.append(f"  what to do: {error.remedy}")

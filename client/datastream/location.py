@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import CodeType, FrameType
 
 #: Lesto itself, and the import system: a name that is missing is asked for through it.
-_OWN_ROOTS = ("lesto", "importlib")
+_OWN_ROOTS = ("lesto", "importlib", "runpy")
+
+
+#: The command, as pip makes it.
+_COMMAND = "lesto"
 
 
 def _is_own(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
+    if name == "__main__":
+        spec = frame.f_globals.get("__spec__")
+        name = _COMMAND if Path(frame.f_code.co_filename).name == _COMMAND else ""
+        name = name or (spec.name if spec is not None else "")
     return name.partition(".")[0] in _OWN_ROOTS
 
 

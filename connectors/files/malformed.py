@@ -86,7 +86,8 @@ class MalformedPolicy:
         raise MalformedRecordError(
             msg,
             location=f"{path}:{line_of.line(first.offset)}",
-            remedy="mend the line, or read with on_error='skip' or on_error='dead-letter'",
+            remedy="mend the line, or read with on_error='skip' or on_error='dead-letter'"
+            " (a table: set its format's ignore-parse-errors)",
         )
 
     def _write(

@@ -129,7 +129,8 @@ class TableOptions(Mapping[str, str]):
     def refuse(self, option: ConfigOption[Any], why: str, remedy: str) -> InvalidTableOptionError:
         """The error of a value that goes with none of the others."""
         shown = "******" if option.secret else repr(self.get(option.key, ""))
-        msg = f"option '{option.key}' of table {self.table or '?'} cannot be {shown}: {why}"
+        cannot = f"cannot be {shown}" if self.has(option) else "cannot be left out"
+        msg = f"option '{option.key}' of table {self.table or '?'} {cannot}: {why}"
         return InvalidTableOptionError(msg, remedy=remedy)
 
 

@@ -102,8 +102,8 @@ def show_live(
     def shown(height: int) -> list[str]:
         rows = list(newest)[-height:] if changes else table.last(height)
         total = count if changes else len(table)
-        word = "changes" if changes else "rows"
-        return framed(names, rows, width, f"{total} {word}")
+        word = "change" if changes else "row"
+        return framed(names, rows, width, f"{total} {word}{'' if total == 1 else 's'}")
 
     console = Console(file=out, force_terminal=True)
     ended = False

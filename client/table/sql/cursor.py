@@ -290,6 +290,8 @@ class Cursor:
         meant = did_you_mean(word, words) if word and word not in words else ""
         found = "the end of the statement" if token is None else f"{self._shown(token)}"
         msg = f"{what}, found {found}{meant}"
+        if not remedy and word == '"':
+            remedy = "quote names by ` and texts by '"
         raise SqlSyntaxError(msg, remedy=remedy, text=self.text, offset=self.here)
 
     def _shown(self, token: Token) -> str:

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from lesto.client.cli.failures import format_error
 from lesto.client.datastream.environment import StreamExecutionEnvironment
 from lesto.client.table.errors import SqlError
 from lesto.client.table.session import Session
@@ -90,3 +91,16 @@ def test_enter_carries_out_what_is_complete(text, complete):
 def test_words_tables_columns_functions_and_options_are_completed(runner, before, found):
     runner.script(TABLE)
     assert found in completions(runner.session, before)
+
+
+def test_names_in_double_quotes_are_told_how_to_be_written(runner):
+    with pytest.raises(SqlError, match="quote names by `"):
+        runner.script('SELECT "id" FROM people;')
+
+
+def test_a_cause_that_says_the_same_is_not_shown_again(runner):
+    with pytest.raises(SqlError) as caught:
+        runner.script("SELECT 1 = 'a';")
+    text = format_error(caught.value)
+    assert text.count("what to do") == 1
+    assert "why" not in text
