@@ -117,6 +117,8 @@ class _Reader(SourceReader):
         now = self._context.clock.monotonic_ms()
         if now < self._next_ms:
             return NoData(self._next_ms)
+        # Behind a rescaling one reader may have splits that others have read more or less of.
+        self._splits.sort(key=lambda split: split.next)
         for _ in range(len(self._splits)):
             split = self._splits.pop(0)
             if split.next == split.end:
