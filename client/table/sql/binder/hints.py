@@ -28,7 +28,7 @@ def table_names(tree: Any) -> tuple[str, ...]:
     """What hints call a table in FROM: its alias, else its name, also with its path."""
     if isinstance(tree, exp.Table) and not isinstance(tree.this, exp.Anonymous):
         parts = [str(part.this) for part in tree.parts]
-        named = (parts[-1], ".".join(parts))
+        named: tuple[str, ...] = (parts[-1], ".".join(parts))
     else:
         named = ()
     alias = tree.args.get("alias")
