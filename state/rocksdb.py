@@ -27,6 +27,7 @@ from lesto.state.cached_maps import CachedMapCells
 from lesto.state.cached_states import CachedMapState, CachedValueState
 from lesto.state.cells import Cells
 from lesto.state.descriptors import ListState, StateDescriptor, ValueState
+from lesto.state.draining import BackgroundDrain
 from lesto.state.entries import Captured, CapturedTable, CapturedTimers
 from lesto.state.entry_keys import PREFIX_BYTES, prefix, with_state_ids
 from lesto.state.formats import CellChange
@@ -78,6 +79,7 @@ class RocksDBBackend(KeyedBackendBase):
         self._room = self.entries_max  # entries that may come into memory before the next look
         self._read_by_key = False
         self._queue = GenerationQueue(self._open_db, self._measure)
+        self._drain = BackgroundDrain(self._queue)
         self._ledger = UploadLedger()
         self._restored_ids: frozenset[int] = frozenset()
         self._snapshots = 0
@@ -269,14 +271,18 @@ class RocksDBBackend(KeyedBackendBase):
         return table
 
     def _flush_rows(self) -> None:
-        """Bring the changes of row tables to RocksDB, a piece at a time, but for a last piece."""
+        """Bring the changes of row tables to RocksDB, a piece at a time, but for a last piece.
+
+        Raises:
+            StorageError: the local disk failed, now or at the piece before.
+        """
         for name, table in self._row_tables.items():
             state_id = self._id_of(name)
             while table.changed_bytes > FLUSHED_BYTES:
                 changes = table.take_changes(FLUSHED_BYTES)
                 self._queue.add(list(self._captured_table(state_id, changes)), None)
                 del changes
-                self._queue.drain(self._queue.next_number - 1)
+                self._drain.start(self._queue.next_number - 1)
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Later snapshots build upon the files of the checkpoint."""
@@ -347,6 +353,7 @@ class RocksDBBackend(KeyedBackendBase):
 
     def close(self) -> None:
         """Release memory and local files."""
+        self._drain.close()
         self._queue.close()
         super().close()
         self._row_tables.clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -13,7 +15,8 @@ from backend_contents import KINDS
 
 from lesto.kernels import keygroups
 from lesto.kernels.hashing import hash_column
-from lesto.state import rocksdb, row_memory, row_table
+from lesto.state import rocks_files, rocksdb, row_memory, row_table
+from lesto.state.errors import StorageError
 from lesto.state.row_table import RowTable, RowTableDescriptor
 
 SCHEMA = pa.schema([("k", pa.string()), ("n", pa.int64()), ("tags", pa.list_(pa.string()))])
@@ -137,3 +140,43 @@ def test_an_incremental_checkpoint_writes_only_what_changed(make, store):
     known = {f.name for f in first.files}
     new = sum(f.file.length_bytes for f in second.files if f.name not in known)
     assert new < sum(f.file.length_bytes for f in first.files) / 20
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_write_that_fails_beside_the_mailbox_fails_the_next_or_is_made_up_for(
+    make, store, monkeypatch, snapshot
+):
+    monkeypatch.setattr(row_table, "FLUSHED_BYTES", 4_000)
+    monkeypatch.setattr(rocksdb, "FLUSHED_BYTES", 4_000)
+    backend = make("rocksdb")
+    table = backend.row_table(WHAT)
+    added = threading.Event()
+    real = rocks_files.write_run
+
+    def full(path, keys, values):
+        added.wait()
+        raise OSError(28, "No space left on device")
+
+    def add():
+        arrays = [pa.array(["a"] * 100), pa.array(np.arange(100)), pa.array([["t"]] * 100)]
+        table.add(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
+
+    monkeypatch.setattr(rocks_files, "write_run", full)
+    add()  # does not wait for the disk
+    added.set()
+    if not snapshot:
+        with pytest.raises(StorageError, match="No space left"):
+            add()
+        return
+    with pytest.raises(StorageError, match="No space left"):
+        backend._drain.wait()
+    backend._drain.start(backend._queue.next_number - 1)  # fails as well, but not for good
+    while not backend._drain._last.done():
+        time.sleep(0.001)
+    monkeypatch.setattr(rocks_files, "write_run", real)
+    backend._queue.drain(backend._queue.next_number - 1)
+    add()
+    handle = backend.snapshot(1, canonical=False).finish(store)
+    restored = make("rocksdb")
+    restored.restore([handle], store)
+    assert len(restored.row_table(WHAT)) == 200
