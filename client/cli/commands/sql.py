@@ -33,6 +33,8 @@ def sql(arguments: argparse.Namespace) -> int:
     config = configuration(arguments)
     jobmanager = arguments.jobmanager or os.environ.get("LESTO_JOBMANAGER", "")
     script = _script(arguments)
+    if script is None:  # before the cluster starts: that may take a moment
+        print("Lesto SQL. HELP; lists commands, QUIT; ends.", flush=True)
     with exit_on_sigterm(), _cluster(config, jobmanager) as address:
         run = RunOptions(jobmanager=address, config=config.to_dict())
         env = StreamExecutionEnvironment(config, replace(run, config={}))
@@ -65,7 +67,6 @@ def _script(arguments: argparse.Namespace) -> str | None:
 def _interactive(runner: Runner) -> int:
     from lesto.client.table.shell.prompt import interact
 
-    print("Lesto SQL. HELP; lists commands, QUIT; ends.")
     interact(runner)
     return ExitCode.OK
 
