@@ -17,6 +17,7 @@ from lesto.common.elements import MAX_TIMESTAMP, RowKinds
 from lesto.kernels import jit
 from lesto.kernels.index import HashIndex
 from lesto.kernels.partition import take_array, take_batch
+from lesto.sql.event_times import millis
 from lesto.sql.expressions import Expression
 from lesto.sql.settings import SqlSettings
 from lesto.state.row_table import RowTable, RowTableDescriptor
@@ -35,7 +36,6 @@ from lesto.taskmanager.operators.sql.join_sides import (
 )
 from lesto.taskmanager.operators.sql.join_steps import RESULT_ROWS_MAX, SteppedOperator
 from lesto.taskmanager.operators.sql.outer_interval_join import Departures
-from lesto.taskmanager.operators.sql.watermarks import millis
 from lesto.taskmanager.operators.sql.window_slices import (
     FIRED_STATE,
     restored_ranges,

@@ -96,7 +96,9 @@ def test_metadata_that_messages_do_not_have():
 def test_reading_from_the_groups_offsets_needs_a_group():
     given = {k: v for k, v in KAFKA.items() if k != "scan.startup.mode"}
     check_options(given, table="t", columns=fields("a INT"))  # for writing it is of no matter
-    with pytest.raises(InvalidTableOptionError, match=r"cannot be left out: .* needs 'properties.group.id'"):
+    with pytest.raises(
+        InvalidTableOptionError, match=r"cannot be left out: .* needs 'properties.group.id'"
+    ):
         scan(given, "a INT")
     plan = scan({**given, "properties.group.id": "g", "scan.parallelism": "3"}, "a INT")
     assert plan.source.group_id == "g"

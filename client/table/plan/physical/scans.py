@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from lesto.client.datastream import operators
 from lesto.client.datastream.location import user_location
@@ -65,7 +65,7 @@ def split_watermarks(t: Translator, node: p.Watermark) -> tuple[p.Scan, Watermar
         time, mark = (replace_refs(e, project.expressions) for e in (time, mark))
     if not (is_deterministic(time) and is_deterministic(mark)):
         return None
-    times = WatermarkTimes(time, mark, column.name, t.sql_context.time_zone)
+    times: Any = WatermarkTimes(time, mark, column.name, t.sql_context.time_zone)
     # A watermark is what the expression says, not a millisecond less.
     return below, WatermarkStrategy(out_of_orderness_ms=-1, timestamp_assigner=times)
 
