@@ -14,7 +14,7 @@ from lesto.client.datastream.transformations import Kind, Transformation
 from lesto.client.table.plan import logical as p
 from lesto.client.table.plan.physical.basic import changelog_rows
 from lesto.client.table.plan.physical.streams import FORWARD, PhysicalStream
-from lesto.client.table.plan.physical.translator import Translator
+from lesto.client.table.plan.physical.translator import Translator, follows_one
 from lesto.client.table.settings import is_batch, table_options, time_zone, ttl_ms
 from lesto.common import options
 from lesto.common.source import Boundedness
@@ -79,6 +79,7 @@ def collect_job(
             location=user_location(),
             parallelism=rows.parallelism,
             parallelism_fixed=rows.parallelism is not None,
+            max_parallelism=1 if follows_one([(rows, FORWARD)]) else None,
         )
         finish()
         uid = env._uid_of(node)
