@@ -56,15 +56,11 @@ def broadcast(value: Value, rows: int) -> pa.Array:
     """As an array of so many rows."""
     if isinstance(value, pa.Array):
         return value
-    if value.as_py() is None if not _is_ns(value.type) else not value.is_valid:
+    if not value.is_valid:
         return pa.nulls(rows, value.type)
     if pat.is_nested(value.type):
         return _one(value).take(pa.array(np.zeros(rows, np.int64)))
     return pa.repeat(value, rows)
-
-
-def _is_ns(kind: pa.DataType) -> bool:
-    return bool(pat.is_timestamp(kind) and kind.unit == "ns")
 
 
 def _one(value: pa.Scalar) -> pa.Array:

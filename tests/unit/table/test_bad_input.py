@@ -2,11 +2,13 @@
 
 # ruff: noqa: E501 - a statement reads better on one line
 
+import pyarrow as pa
 import pytest
 
 from lesto.client.table.environment import TableEnvironment
 from lesto.client.table.settings import EnvironmentSettings
 from lesto.common.errors import LestoError
+from lesto.sql.values import broadcast
 
 T = "CREATE TABLE t (a INT, b STRING, m MAP<STRING, INT>, xs ARRAY<INT>, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'datagen', 'number-of-rows' = '3')"
 UPSERTS = "CREATE TABLE u (id INT, v STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'upsert-kafka', 'topic' = 'x', 'properties.bootstrap.servers' = '127.0.0.1:1', 'key.format' = 'json', 'value.format' = 'json')"
@@ -114,3 +116,9 @@ def test_options(t_env):
     with pytest.raises(LestoError, match="is no time zone"):
         t_env.get_config().set("table.local-time-zone", "Nowhere/Land")
     assert t_env.get_config().get_local_timezone() != "Nowhere/Land"
+
+
+def test_instants_that_python_has_no_dates_for_are_computed():
+    far = pa.scalar(2**62, pa.timestamp("ms", "UTC"))  # as_py() of it raises
+    assert broadcast(far, 2).cast(pa.int64()).to_pylist() == [2**62] * 2
+    assert broadcast(pa.scalar(None, far.type), 1).null_count == 1
