@@ -95,10 +95,8 @@ def write_blocks(
     value_base = values.ctypes.data
     to = out.ctypes.data
     restarts = np.empty(n // _RESTART_ENTRIES + 2, np.int64)
-    blocks = 0
-    at = np.int64(0)
-    begin = at
-    entries = 0
+    blocks = entries = 0
+    at = begin = np.int64(0)
     for i in range(n):
         key = key_base + key_offsets[i]
         size = key_offsets[i + 1] - key_offsets[i]
