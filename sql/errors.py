@@ -78,6 +78,12 @@ class CastFailedError(SqlEvaluationError):
     code = "LESTO-6212"
 
 
+class NotComputableError(SqlEvaluationError):
+    """A value is too large, or out of the range of what computes it; the cause says which."""
+
+    code = "LESTO-6213"
+
+
 class UserSqlFunctionError(SqlEvaluationError):
     """A user's function raised. The exception is the ``__cause__`` and keeps its traceback.
 

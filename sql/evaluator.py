@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lesto.common.errors import InternalError
+from lesto.common.errors import InternalError, LestoError
 from lesto.sql.casts.compile import can_fail, compile_cast
+from lesto.sql.errors import NotComputableError
 from lesto.sql.expressions import (
     Call,
     Case,
@@ -107,6 +108,7 @@ class CompiledExpressions:
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
         compiler = _Compiler(expressions)
+        self._expressions = tuple(expressions)
         self.types = [e.type for e in expressions]
         self._targets = [kind.to_arrow() for kind in self.types]
         self._steps = [compiler.step(e) for e in expressions]
@@ -125,10 +127,19 @@ class CompiledExpressions:
         """
         rows = batch.num_rows
         frame = Frame(Evaluation(context or EvaluationContext(), rows), batch.columns)
-        return [
-            as_type(broadcast(step(frame), rows), target)
-            for step, target in zip(self._steps, self._targets, strict=True)
-        ]
+        found = []
+        for at, step in enumerate(self._steps):
+            try:
+                found.append(as_type(broadcast(step(frame), rows), self._targets[at]))
+            except LestoError:
+                raise
+            except (pa.ArrowException, ArithmeticError, ValueError, MemoryError) as error:
+                # Without a code it would pass for a fault of the engine, and be tried for ever.
+                msg = f"{self._expressions[at]} cannot be computed: {error}"
+                raise NotComputableError(
+                    msg, remedy="look for values that are too large, or filter them out before"
+                ) from error
+        return found
 
     def mask(
         self, batch: pa.RecordBatch, context: EvaluationContext | None = None

@@ -9,7 +9,7 @@ from sql_text import parse
 
 from lesto.sql import types as t
 from lesto.sql.builder import call, case, cast, literal
-from lesto.sql.errors import CastFailedError, DivisionByZeroError
+from lesto.sql.errors import CastFailedError, DivisionByZeroError, NotComputableError
 from lesto.sql.evaluator import compile_expressions, evaluate_constant
 from lesto.sql.expressions import Call, InputRef
 from lesto.sql.rewrite import (
@@ -262,3 +262,10 @@ def test_what_depends_on_the_session_is_not_folded():
 
 def test_evaluating_a_constant():
     assert evaluate_constant(cast(literal("5"), t.INT())).to_pylist() == [5]
+
+
+def test_what_arrow_cannot_hold_is_a_named_error():
+    text = call("REPEAT", [InputRef(0, t.STRING(), "s"), literal(2**31 - 1)])
+    data = pa.record_batch({"s": ["abcdefgh"] * 3})
+    with pytest.raises(NotComputableError, match=r"LESTO-6213: REPEAT\(s, 2147483647\) cannot be"):
+        compile_expressions([text]).evaluate(data)
