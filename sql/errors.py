@@ -81,7 +81,7 @@ class CastFailedError(SqlEvaluationError):
 class NotComputableError(SqlEvaluationError):
     """A value is too large, or out of the range of what computes it; the cause says which."""
 
-    code = "LESTO-6213"
+    code = "LESTO-6215"
 
 
 class UserSqlFunctionError(SqlEvaluationError):

@@ -267,5 +267,5 @@ def test_evaluating_a_constant():
 def test_what_arrow_cannot_hold_is_a_named_error():
     text = call("REPEAT", [InputRef(0, t.STRING(), "s"), literal(2**31 - 1)])
     data = pa.record_batch({"s": ["abcdefgh"] * 3})
-    with pytest.raises(NotComputableError, match=r"LESTO-6213: REPEAT\(s, 2147483647\) cannot be"):
+    with pytest.raises(NotComputableError, match=r"LESTO-6215: REPEAT\(s, 2147483647\) cannot be"):
         compile_expressions([text]).evaluate(data)
