@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lesto.client.table.expression_calls import call_of, call_with
 from lesto.client.table.expression_units import (
     JsonExistsOnError,
     JsonQueryOnEmptyOrError,
@@ -18,20 +19,6 @@ if TYPE_CHECKING:
     from lesto.client.table.expression import Expression
 
 
-def _fn(name: str, *args: Any) -> Expression:
-    from lesto.client.table.expression import fn
-
-    return fn(name, *args)
-
-
-def _with(name: str, *args: Any) -> Expression:
-    """The call without the arguments that are left out."""
-    given = list(args)
-    while given and given[-1] is None:
-        given.pop()
-    return _fn(name, *given)
-
-
 class TextMethods:
     """Part of Expression."""
 
@@ -40,141 +27,141 @@ class TextMethods:
     @property
     def char_length(self) -> Expression:
         """Number of characters."""
-        return _fn("CHAR_LENGTH", self)
+        return call_of("CHAR_LENGTH", self)
 
     @property
     def upper_case(self) -> Expression:
         """In capitals."""
-        return _fn("UPPER", self)
+        return call_of("UPPER", self)
 
     @property
     def lower_case(self) -> Expression:
         """In small letters."""
-        return _fn("LOWER", self)
+        return call_of("LOWER", self)
 
     @property
     def init_cap(self) -> Expression:
         """Each word with a capital."""
-        return _fn("INITCAP", self)
+        return call_of("INITCAP", self)
 
     @property
     def from_base64(self) -> Expression:
         """Text that base64 stands for."""
-        return _fn("FROM_BASE64", self)
+        return call_of("FROM_BASE64", self)
 
     @property
     def to_base64(self) -> Expression:
         """As base64."""
-        return _fn("TO_BASE64", self)
+        return call_of("TO_BASE64", self)
 
     @property
     def ascii(self) -> Expression:
         """Number of the first character."""
-        return _fn("ASCII", self)
+        return call_of("ASCII", self)
 
     @property
     def chr(self) -> Expression:
         """Character of a number."""
-        return _fn("CHR", self)
+        return call_of("CHR", self)
 
     @property
     def url_decode(self) -> Expression:
         """Text that percent signs stand for."""
-        return _fn("URL_DECODE", self)
+        return call_of("URL_DECODE", self)
 
     @property
     def url_encode(self) -> Expression:
         """With percent signs."""
-        return _fn("URL_ENCODE", self)
+        return call_of("URL_ENCODE", self)
 
     @property
     def inet_aton(self) -> Expression:
         """Number of an IPv4 address."""
-        return _fn("INET_ATON", self)
+        return call_of("INET_ATON", self)
 
     @property
     def inet_ntoa(self) -> Expression:
         """IPv4 address of a number."""
-        return _fn("INET_NTOA", self)
+        return call_of("INET_NTOA", self)
 
     @property
     def reverse(self) -> Expression:
         """From the end to the start."""
-        return _fn("REVERSE", self)
+        return call_of("REVERSE", self)
 
     @property
     def md5(self) -> Expression:
         """Hash in hexadecimal."""
-        return _fn("MD5", self)
+        return call_of("MD5", self)
 
     @property
     def sha1(self) -> Expression:
         """Hash in hexadecimal."""
-        return _fn("SHA1", self)
+        return call_of("SHA1", self)
 
     @property
     def sha224(self) -> Expression:
         """Hash in hexadecimal."""
-        return _fn("SHA224", self)
+        return call_of("SHA224", self)
 
     @property
     def sha256(self) -> Expression:
         """Hash in hexadecimal."""
-        return _fn("SHA256", self)
+        return call_of("SHA256", self)
 
     @property
     def sha384(self) -> Expression:
         """Hash in hexadecimal."""
-        return _fn("SHA384", self)
+        return call_of("SHA384", self)
 
     @property
     def sha512(self) -> Expression:
         """Hash in hexadecimal."""
-        return _fn("SHA512", self)
+        return call_of("SHA512", self)
 
     @property
     def bin(self) -> Expression:
         """Digits of base 2."""
-        return _fn("BIN", self)
+        return call_of("BIN", self)
 
     @property
     def hex(self) -> Expression:
         """Digits of base 16."""
-        return _fn("HEX", self)
+        return call_of("HEX", self)
 
     @property
     def json_quote(self) -> Expression:
         """As a JSON string."""
-        return _fn("JSON_QUOTE", self)
+        return call_of("JSON_QUOTE", self)
 
     @property
     def json_unquote(self) -> Expression:
         """Text of a JSON string."""
-        return _fn("JSON_UNQUOTE", self)
+        return call_of("JSON_UNQUOTE", self)
 
     def unhex(self) -> Expression:
         """Bytes of hexadecimal digits."""
-        return _fn("UNHEX", self)
+        return call_of("UNHEX", self)
 
     def concat(self, other: Any) -> Expression:
         """Both, one behind the other."""
-        return _fn("CONCAT", self, other)
+        return call_of("CONCAT", self, other)
 
     def starts_with(self, start_expr: Any) -> Expression:
         """Whether it starts so."""
-        return _fn("STARTSWITH", self, start_expr)
+        return call_of("STARTSWITH", self, start_expr)
 
     def ends_with(self, end_expr: Any) -> Expression:
         """Whether it ends so."""
-        return _fn("ENDSWITH", self, end_expr)
+        return call_of("ENDSWITH", self, end_expr)
 
     def substring(self, begin_index: Any, length: Any = None) -> Expression:
         """A part, from a position (1 is the first) on."""
-        return _with("SUBSTRING", self, begin_index, length)
+        return call_with("SUBSTRING", self, begin_index, length)
 
     def substr(self, begin_index: Any, length: Any = None) -> Expression:
         """As substring."""
-        return _with("SUBSTR", self, begin_index, length)
+        return call_with("SUBSTR", self, begin_index, length)
 
     def trim_leading(self, character: Any = None) -> Expression:
         """Without such characters at the start."""
@@ -190,123 +177,123 @@ class TextMethods:
 
     def replace(self, search: Any = None, replacement: Any = None) -> Expression:
         """With another text in the place of each."""
-        return _fn("REPLACE", self, search, replacement)
+        return call_of("REPLACE", self, search, replacement)
 
     def translate(self, from_str: Any, to_str: Any) -> Expression:
         """Each character by that of the other list."""
-        return _fn("TRANSLATE", self, from_str, to_str)
+        return call_of("TRANSLATE", self, from_str, to_str)
 
     def position(self, haystack: Any = None) -> Expression:
         """Where it is in the other, from 1; 0 if not."""
-        return _fn("POSITION", self, haystack)
+        return call_of("POSITION", self, haystack)
 
     def lpad(self, length: Any, pad: Any) -> Expression:
         """Filled on the left."""
-        return _fn("LPAD", self, length, pad)
+        return call_of("LPAD", self, length, pad)
 
     def rpad(self, length: Any, pad: Any) -> Expression:
         """Filled on the right."""
-        return _fn("RPAD", self, length, pad)
+        return call_of("RPAD", self, length, pad)
 
     def overlay(self, new_string: Any, starting: Any, length: Any = None) -> Expression:
         """With a text in the place of a part."""
-        return _with("OVERLAY", self, new_string, starting, length)
+        return call_with("OVERLAY", self, new_string, starting, length)
 
     def regexp(self, regex: Any) -> Expression:
         """Whether a part matches."""
-        return _fn("REGEXP", self, regex)
+        return call_of("REGEXP", self, regex)
 
     def regexp_count(self, regex: Any) -> Expression:
         """Number of matches."""
-        return _fn("REGEXP_COUNT", self, regex)
+        return call_of("REGEXP_COUNT", self, regex)
 
     def regexp_replace(self, regex: Any, replacement: Any) -> Expression:
         """With a text in the place of matches."""
-        return _fn("REGEXP_REPLACE", self, regex, replacement)
+        return call_of("REGEXP_REPLACE", self, regex, replacement)
 
     def regexp_extract(self, regex: Any, extract_index: Any = None) -> Expression:
         """A group of the first match."""
-        return _with("REGEXP_EXTRACT", self, regex, extract_index)
+        return call_with("REGEXP_EXTRACT", self, regex, extract_index)
 
     def regexp_extract_all(self, regex: Any, extract_index: Any = None) -> Expression:
         """A group of all matches."""
-        return _with("REGEXP_EXTRACT_ALL", self, regex, extract_index)
+        return call_with("REGEXP_EXTRACT_ALL", self, regex, extract_index)
 
     def regexp_instr(self, regex: Any) -> Expression:
         """Where the first match is."""
-        return _fn("REGEXP_INSTR", self, regex)
+        return call_of("REGEXP_INSTR", self, regex)
 
     def regexp_substr(self, regex: Any) -> Expression:
         """The first match."""
-        return _fn("REGEXP_SUBSTR", self, regex)
+        return call_of("REGEXP_SUBSTR", self, regex)
 
     def decode(self, charset: Any) -> Expression:
         """Text of bytes."""
-        return _fn("DECODE", self, charset)
+        return call_of("DECODE", self, charset)
 
     def encode(self, charset: Any) -> Expression:
         """Bytes of text."""
-        return _fn("ENCODE", self, charset)
+        return call_of("ENCODE", self, charset)
 
     def left(self, length: Any) -> Expression:
         """Characters at the start."""
-        return _fn("LEFT", self, length)
+        return call_of("LEFT", self, length)
 
     def right(self, length: Any) -> Expression:
         """Characters at the end."""
-        return _fn("RIGHT", self, length)
+        return call_of("RIGHT", self, length)
 
     def instr(self, s: Any) -> Expression:
         """Where the other is, from 1; 0 if not."""
-        return _fn("INSTR", self, s)
+        return call_of("INSTR", self, s)
 
     def locate(self, s: Any, pos: Any = None) -> Expression:
         """Where it is in the other, from a position on."""
-        return _with("LOCATE", self, s, pos)
+        return call_with("LOCATE", self, s, pos)
 
     def parse_url(self, part_to_extract: Any, key: Any = None) -> Expression:
         """A part of an address."""
-        return _with("PARSE_URL", self, part_to_extract, key)
+        return call_with("PARSE_URL", self, part_to_extract, key)
 
     def printf(self, *obj: Any) -> Expression:
         """A format with its values."""
-        return _fn("PRINTF", self, *obj)
+        return call_of("PRINTF", self, *obj)
 
     def ltrim(self, trim_str: Any = None) -> Expression:
         """Without such characters at the start."""
-        return _with("LTRIM", self, trim_str)
+        return call_with("LTRIM", self, trim_str)
 
     def rtrim(self, trim_str: Any = None) -> Expression:
         """Without such characters at the end."""
-        return _with("RTRIM", self, trim_str)
+        return call_with("RTRIM", self, trim_str)
 
     def btrim(self, trim_str: Any = None) -> Expression:
         """Without such characters on both sides."""
-        return _with("BTRIM", self, trim_str)
+        return call_with("BTRIM", self, trim_str)
 
     def repeat(self, n: Any) -> Expression:
         """So many times."""
-        return _fn("REPEAT", self, n)
+        return call_of("REPEAT", self, n)
 
     def split_index(self, separator: Any, index: Any) -> Expression:
         """The part at a position, from 0."""
-        return _fn("SPLIT_INDEX", self, separator, index)
+        return call_of("SPLIT_INDEX", self, separator, index)
 
     def str_to_map(self, list_delimiter: Any = None, key_value_delimiter: Any = None) -> Expression:
         """A map of text such as ``a=1,b=2``."""
-        return _with("STR_TO_MAP", self, list_delimiter, key_value_delimiter)
+        return call_with("STR_TO_MAP", self, list_delimiter, key_value_delimiter)
 
     def elt(self, expr: Any, *exprs: Any) -> Expression:
         """The argument at this position."""
-        return _fn("ELT", self, expr, *exprs)
+        return call_of("ELT", self, expr, *exprs)
 
     def split(self, delimiter: Any) -> Expression:
         """An array of the parts."""
-        return _fn("SPLIT", self, delimiter)
+        return call_of("SPLIT", self, delimiter)
 
     def sha2(self, hash_length: Any) -> Expression:
         """Hash of so many bits in hexadecimal."""
-        return _fn("SHA2", self, hash_length)
+        return call_of("SHA2", self, hash_length)
 
     def like(self, pattern: Any = None, escape: Any = None) -> Expression:
         """Whether all of it fits a pattern of % and _."""
@@ -330,12 +317,12 @@ class TextMethods:
     def is_json(self, json_type: JsonType | None = None) -> Expression:
         """Whether it is JSON, of a kind if one is given."""
         words = [] if json_type is None else [Words(this=json_type.name)]
-        return _fn("IS JSON", self, *words)
+        return call_of("IS JSON", self, *words)
 
     def json_exists(self, path: str, on_error: JsonExistsOnError | None = None) -> Expression:
         """Whether a path leads to something."""
         words = [] if on_error is None else [Words(this=f"{on_error.name} ON ERROR")]
-        return _fn("JSON_EXISTS", self, path, *words)
+        return call_of("JSON_EXISTS", self, path, *words)
 
     def json_value(
         self,
@@ -358,7 +345,7 @@ class TextMethods:
                 args += [Words(this=f"DEFAULT ON {what}"), default]
             else:
                 args.append(Words(this=f"{choice.name} ON {what}"))
-        return _fn("JSON_VALUE", *args)
+        return call_of("JSON_VALUE", *args)
 
     def json_query(
         self,
@@ -370,7 +357,7 @@ class TextMethods:
         """The JSON that a path leads to."""
         wrapper = wrapping_behavior.name.replace("_ARRAY", "").replace("_", " ")
         word = "WITHOUT" if wrapper == "WITHOUT" else f"WITH {wrapper}"
-        return _fn(
+        return call_of(
             "JSON_QUERY",
             self,
             path,

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lesto.client.table.expression_calls import call_of
 from lesto.client.table.expression_units import TimeIntervalUnit
 from lesto.client.table.sql.trees import Words, exp
 
 if TYPE_CHECKING:
     from lesto.client.table.expression import Expression
-
-
-def _fn(name: str, *args: Any) -> Expression:
-    from lesto.client.table.expression import fn
-
-    return fn(name, *args)
-
-
-def _with(name: str, *args: Any) -> Expression:
-    """The call without the arguments that are left out."""
-    given = list(args)
-    while given and given[-1] is None:
-        given.pop()
-    return _fn(name, *given)
 
 
 def _interval(value: Any, unit: str, times: int = 1) -> Expression:
@@ -228,8 +215,8 @@ class TimeMethods:
 
 def _rounded(name: str, value: Any, unit: TimeIntervalUnit | None) -> Expression:
     if unit is None:
-        return _fn(name, value)
-    return _fn(name, value, Words(this=unit.name))
+        return call_of(name, value)
+    return call_of(name, value, Words(this=unit.name))
 
 
 def _cast(value: Any, kind: str) -> Expression:

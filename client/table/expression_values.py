@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lesto.client.table.expression_calls import call_of
 from lesto.client.table.sql.trees import exp
 from lesto.client.table.types import sql_type
 
 if TYPE_CHECKING:
     from lesto.client.table.expression import Expression
-
-
-def _fn(name: str, *args: Any) -> Expression:
-    from lesto.client.table.expression import fn
-
-    return fn(name, *args)
-
-
-def _with(name: str, *args: Any) -> Expression:
-    """The call without the arguments that are left out."""
-    given = list(args)
-    while given and given[-1] is None:
-        given.pop()
-    return _fn(name, *given)
 
 
 def _is(value: Any, word: Any, negated: bool = False) -> Expression:
@@ -59,97 +46,97 @@ class ValueMethods:
     @property
     def exp(self) -> Expression:
         """Exponential function."""
-        return _fn("EXP", self)
+        return call_of("EXP", self)
 
     @property
     def log10(self) -> Expression:
         """Logarithm to the base 10."""
-        return _fn("LOG10", self)
+        return call_of("LOG10", self)
 
     @property
     def log2(self) -> Expression:
         """Logarithm to the base 2."""
-        return _fn("LOG2", self)
+        return call_of("LOG2", self)
 
     @property
     def ln(self) -> Expression:
         """Natural logarithm."""
-        return _fn("LN", self)
+        return call_of("LN", self)
 
     @property
     def cosh(self) -> Expression:
         """Hyperbolic cosine."""
-        return _fn("COSH", self)
+        return call_of("COSH", self)
 
     @property
     def sinh(self) -> Expression:
         """Hyperbolic sine."""
-        return _fn("SINH", self)
+        return call_of("SINH", self)
 
     @property
     def sin(self) -> Expression:
         """Sine."""
-        return _fn("SIN", self)
+        return call_of("SIN", self)
 
     @property
     def cos(self) -> Expression:
         """Cosine."""
-        return _fn("COS", self)
+        return call_of("COS", self)
 
     @property
     def tan(self) -> Expression:
         """Tangent."""
-        return _fn("TAN", self)
+        return call_of("TAN", self)
 
     @property
     def cot(self) -> Expression:
         """Cotangent."""
-        return _fn("COT", self)
+        return call_of("COT", self)
 
     @property
     def asin(self) -> Expression:
         """Arc sine."""
-        return _fn("ASIN", self)
+        return call_of("ASIN", self)
 
     @property
     def acos(self) -> Expression:
         """Arc cosine."""
-        return _fn("ACOS", self)
+        return call_of("ACOS", self)
 
     @property
     def atan(self) -> Expression:
         """Arc tangent."""
-        return _fn("ATAN", self)
+        return call_of("ATAN", self)
 
     @property
     def tanh(self) -> Expression:
         """Hyperbolic tangent."""
-        return _fn("TANH", self)
+        return call_of("TANH", self)
 
     @property
     def degrees(self) -> Expression:
         """Radians as degrees."""
-        return _fn("DEGREES", self)
+        return call_of("DEGREES", self)
 
     @property
     def radians(self) -> Expression:
         """Degrees as radians."""
-        return _fn("RADIANS", self)
+        return call_of("RADIANS", self)
 
     @property
     def sqrt(self) -> Expression:
         """Square root."""
-        return _fn("SQRT", self)
+        return call_of("SQRT", self)
 
     @property
     def abs(self) -> Expression:
         """Without sign."""
-        return _fn("ABS", self)
+        return call_of("ABS", self)
 
     @property
     def sign(self) -> Expression:
         """-1, 0 or 1."""
-        return _fn("SIGN", self)
+        return call_of("SIGN", self)
 
     @property
     def is_null(self) -> Expression:
@@ -183,23 +170,23 @@ class ValueMethods:
 
     def log(self, base: Any = None) -> Expression:
         """Logarithm, natural by default."""
-        return _fn("LN", self) if base is None else _fn("LOG", base, self)
+        return call_of("LN", self) if base is None else call_of("LOG", base, self)
 
     def round(self, places: Any) -> Expression:
         """To so many places behind the point."""
-        return _fn("ROUND", self, places)
+        return call_of("ROUND", self, places)
 
     def truncate(self, n: Any = 0) -> Expression:
         """Cut to so many places behind the point."""
-        return _fn("TRUNCATE", self, n)
+        return call_of("TRUNCATE", self, n)
 
     def then(self, if_true: Any, if_false: Any) -> Expression:
         """One value where it is TRUE, else the other."""
-        return _fn("IF", self, if_true, if_false)
+        return call_of("IF", self, if_true, if_false)
 
     def if_null(self, null_replacement: Any) -> Expression:
         """Another value where it is NULL."""
-        return _fn("IFNULL", self, null_replacement)
+        return call_of("IFNULL", self, null_replacement)
 
     def between(self, lower_bound: Any, upper_bound: Any) -> Expression:
         """Whether it is within bounds, both included."""

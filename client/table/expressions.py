@@ -20,6 +20,7 @@ from lesto.client.table.expression import (
     unary,
     user_call,
 )
+from lesto.client.table.expression_calls import call_with, given
 from lesto.client.table.expression_units import JsonOnNull, TimePointUnit
 from lesto.client.table.sql.dialect import parse_expression
 from lesto.client.table.sql.trees import Words, exp
@@ -162,12 +163,12 @@ def local_timestamp() -> Expression:
 
 def to_date(date_str: Any, format: Any = None) -> Expression:
     """A DATE of text."""
-    return _with("TO_DATE", date_str, format)
+    return call_with("TO_DATE", date_str, format)
 
 
 def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:
     """A TIMESTAMP of text."""
-    return _with("TO_TIMESTAMP", timestamp_str, format)
+    return call_with("TO_TIMESTAMP", timestamp_str, format)
 
 
 def to_timestamp_ltz(*args: Any) -> Expression:
@@ -201,12 +202,12 @@ def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
 
 def from_unixtime(unixtime: Any, format: Any = None) -> Expression:
     """Seconds since 1970 as text."""
-    return _with("FROM_UNIXTIME", unixtime, format)
+    return call_with("FROM_UNIXTIME", unixtime, format)
 
 
 def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:
     """Seconds since 1970: now, or of text."""
-    return _with("UNIX_TIMESTAMP", date_str, format)
+    return call_with("UNIX_TIMESTAMP", date_str, format)
 
 
 def source_watermark() -> Expression:
@@ -270,7 +271,7 @@ def e() -> Expression:
 
 def rand(seed: Any = None) -> Expression:
     """A random number from 0 to 1."""
-    return _with("RAND", seed)
+    return call_with("RAND", seed)
 
 
 def rand_integer(bound: Any, seed: Any = None) -> Expression:
@@ -381,15 +382,5 @@ def call_sql(sql_expression: str) -> Expression:
     return Expression(lambda _: parse_expression(sql_expression))
 
 
-def _with(name: str, *args: Any) -> Expression:
-    given = list(args)
-    while given and given[-1] is None:
-        given.pop()
-    return fn(name, *given)
-
-
 def _with_aggregate(name: str, *args: Any) -> Expression:
-    given = list(args)
-    while given and given[-1] is None:
-        given.pop()
-    return aggregate(name, *given)
+    return aggregate(name, *given(args))
