@@ -9,6 +9,20 @@ import pyarrow as pa
 from lesto.kernels import arrow
 
 MIN_TIMESTAMP = -(1 << 63)
+_PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
+
+
+def millis(times: pa.Array) -> npt.NDArray[np.int64]:
+    """int64[n] milliseconds of a timestamp column, towards the past; anything where NULL.
+
+    >>> millis(pa.array([-1, 1_500], pa.timestamp("us"))).tolist()
+    [-1, 1]
+    """
+    ticks = arrow.view(times.buffers()[1], np.int64, times.offset, len(times))
+    unit = times.type.unit
+    if unit == "s":
+        return ticks * np.int64(1_000)
+    return ticks if unit == "ms" else ticks // np.int64(_PER_MS[unit])
 
 
 def max_ts(arr: pa.Array | pa.ChunkedArray | npt.NDArray[Any]) -> int:

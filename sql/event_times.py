@@ -8,24 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lesto.kernels.timestamps import millis
 from lesto.sql.errors import SqlEvaluationError
 from lesto.sql.evaluator import CompiledExpressions, compile_expressions
 from lesto.sql.expressions import Expression
 from lesto.sql.values import EvaluationContext
 
-_PER_MS: Final = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
 _NO_TIME: Final = -(2**63)
-
-
-def millis(times: pa.Array) -> npt.NDArray[np.int64]:
-    """int64[n] milliseconds of a timestamp column without NULLs, towards the past.
-
-    >>> millis(pa.array([-1, 1_500], pa.timestamp("us"))).tolist()
-    [-1, 1]
-    """
-    ticks: npt.NDArray[np.int64] = times.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    times_by, over = _PER_MS[times.type.unit]
-    return ticks * times_by if over == 1 else ticks // over
 
 
 class WatermarkTimes:
@@ -67,6 +56,6 @@ class WatermarkTimes:
             )
         if not marks.null_count:
             return millis(marks)
-        found = millis(marks.fill_null(pa.scalar(0, marks.type)))
+        found = millis(marks).copy()
         found[marks.is_null().to_numpy(zero_copy_only=False)] = _NO_TIME
         return found

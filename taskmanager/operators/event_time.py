@@ -25,6 +25,7 @@ from lesto.common.elements import (
 from lesto.common.errors import did_you_mean
 from lesto.common.logs import get_logger
 from lesto.common.watermarks import WatermarkOutput, WatermarkStrategy
+from lesto.kernels.timestamps import millis
 from lesto.taskmanager.operators.errors import InvalidResultError, MissingTimestampError
 from lesto.taskmanager.operators.field_access import column
 from lesto.taskmanager.operators.user_functions import function_error, function_name, row_error
@@ -191,12 +192,9 @@ def arrow_millis(values: pa.Array, name: str) -> Timestamps:
     """Event times in ms of a column without nulls: a timestamp, a date, or integer milliseconds."""
     kind = values.type
     if pa.types.is_timestamp(kind):
-        if kind.unit in {"us", "ns"}:
-            # Floor, as integer division in Arrow truncates towards zero: before 1970 that is later.
-            ticks: Timestamps = values.cast(pa.int64()).to_numpy(zero_copy_only=False)
-            return ticks // np.int64(1_000 if kind.unit == "us" else 1_000_000)
-        values = values.cast(pa.timestamp("ms", kind.tz)).cast(pa.int64())
-    elif pa.types.is_date32(kind):
+        # Floor, as integer division in Arrow truncates towards zero: before 1970 that is later.
+        return millis(values)
+    if pa.types.is_date32(kind):
         days: Timestamps = values.cast(pa.int32()).cast(pa.int64()).to_numpy(zero_copy_only=False)
         return days * np.int64(_DAY_MS)
     elif pa.types.is_date64(kind) or pa.types.is_integer(kind):

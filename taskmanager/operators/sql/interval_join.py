@@ -21,7 +21,7 @@ from lesto.kernels.intervals import Matches
 from lesto.kernels.intervals import Rows as ProbeRows
 from lesto.kernels.partition import take_array
 from lesto.kernels.scalar import hash_value
-from lesto.sql.event_times import millis
+from lesto.kernels.timestamps import millis
 from lesto.sql.expressions import Expression
 from lesto.sql.settings import SqlSettings
 from lesto.state.timed_rows import Run, TimedRows, TimedRowsDescriptor, sorted_run

@@ -17,7 +17,7 @@ from lesto.common.elements import MAX_TIMESTAMP, RowKinds
 from lesto.kernels import jit
 from lesto.kernels.index import HashIndex
 from lesto.kernels.partition import take_array, take_batch
-from lesto.sql.event_times import millis
+from lesto.kernels.timestamps import millis
 from lesto.sql.expressions import Expression
 from lesto.sql.settings import SqlSettings
 from lesto.state.row_table import RowTable, RowTableDescriptor

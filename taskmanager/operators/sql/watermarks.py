@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from lesto.common import options
 from lesto.common.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnarBatch
+from lesto.kernels.timestamps import millis
 from lesto.sql.evaluator import compile_expressions
-from lesto.sql.event_times import millis
 from lesto.sql.expressions import Expression
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.base import OperatorSnapshot

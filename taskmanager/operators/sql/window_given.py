@@ -11,13 +11,14 @@ import pyarrow as pa
 from lesto.common.elements import ColumnarBatch, Timestamps
 from lesto.kernels import hashing
 from lesto.kernels.partition import take_batch
+from lesto.kernels.timestamps import millis
 from lesto.sql.settings import SqlSettings
 from lesto.state.table import Hashes
 from lesto.taskmanager.operators.columnar.columns import require_insertions
 from lesto.taskmanager.operators.columnar.fired import FiredUntil
 from lesto.taskmanager.operators.errors import MissingTimestampError
 from lesto.taskmanager.operators.sql.window_aggregate import WindowOperator
-from lesto.taskmanager.operators.sql.window_time import LocalTime, millis
+from lesto.taskmanager.operators.sql.window_time import LocalTime
 
 
 class GivenWindowsOperator(WindowOperator):

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lesto.common.elements import Batch, ColumnarBatch
 from lesto.kernels.partition import take_array, take_batch
+from lesto.kernels.timestamps import millis
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.columnar.time_windows import Lists
 from lesto.taskmanager.operators.sql.rank_bounds import Bounds
@@ -28,7 +29,6 @@ from lesto.taskmanager.operators.sql.sort_order import (
 )
 from lesto.taskmanager.operators.sql.window_given import GivenWindowsOperator
 from lesto.taskmanager.operators.sql.window_slices import RESULT_ROWS_MAX
-from lesto.taskmanager.operators.sql.window_time import millis
 
 RANKED_TABLE: Final = "window_ranked"
 

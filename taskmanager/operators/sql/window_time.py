@@ -17,22 +17,13 @@ import pyarrow as pa
 import pyarrow.types as pat
 
 from lesto.common.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamps
-from lesto.kernels import arrow
+from lesto.kernels.timestamps import millis
 from lesto.sql.zones import resolve, to_instant, to_local
 
 #: Instants (ms) between which Python's calendar works.
 _FIRST_MS: Final = -62_000_000_000_000
 _LAST_MS: Final = 253_000_000_000_000
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
-
-
-def millis(times: pa.Array) -> Timestamps:
-    """int64[n] milliseconds of a timestamp column, towards the past; anything where NULL."""
-    ticks = arrow.view(times.buffers()[1], np.int64, times.offset, len(times))
-    unit = times.type.unit
-    if unit == "s":
-        return ticks * 1_000
-    return ticks if unit == "ms" else ticks // _PER_MS[unit]
 
 
 def timestamps(ms: Timestamps, kind: pa.DataType) -> pa.Array:
