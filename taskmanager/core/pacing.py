@@ -159,7 +159,7 @@ class _CallCost:
         self._yy = self._yy * MEMORY + elapsed_ns * elapsed_ns
         n, mean = self._n, self._x / self._n
         varies = self._xx - self._x * mean
-        if n <= 2 or n < STEPS_MIN or varies <= SPREAD_MIN * self._xx:
+        if n < STEPS_MIN or varies < SPREAD_MIN * self._xx:
             return  # steps of one size say nothing: what was known before holds
         together = self._xy - mean * self._y
         slope = together / varies
