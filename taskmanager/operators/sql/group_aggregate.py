@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lesto.common.elements import Batch, ColumnarBatch, RowKinds
+from lesto.common.elements import ColumnarBatch, RowKinds
 from lesto.kernels import jit
 from lesto.kernels.groups import GROUPS, Touched, admit
 from lesto.kernels.partition import take_array
 from lesto.sql.settings import SqlSettings
 from lesto.state.accumulators import AccumulatorSpec, Slots
 from lesto.taskmanager.operators.base import OperatorSnapshot
-from lesto.taskmanager.operators.sql.base import Signs, SqlOperator, signs
-from lesto.taskmanager.operators.sql.group_gather import Gatherer, MiniBatch
+from lesto.taskmanager.operators.sql.base import Signs, signs
+from lesto.taskmanager.operators.sql.group_gather import GatheringOperator, MiniBatch
 from lesto.taskmanager.operators.sql.group_output import Changes
 from lesto.taskmanager.operators.sql.group_plan import GroupPlan
 from lesto.taskmanager.operators.sql.group_results import GroupResults, Reading, Results
@@ -34,7 +34,7 @@ _OUTPUT_ROWS = 65_536
 _ACCESS = "access_ms"
 
 
-class GroupAggregateOperator(SqlOperator):
+class GroupAggregateOperator(GatheringOperator):
     """Aggregates of groups.
 
     Args:
@@ -90,21 +90,10 @@ class GroupAggregateOperator(SqlOperator):
         self._state = GroupState(self._plan, types, self.backend, extra)
         self._results = GroupResults(self._plan, self._state)
         self._touched = Touched()
-        self._gatherer: Gatherer | None = None
-        if self._mini_batch is not None:
-            self._gatherer = Gatherer(self._mini_batch, self.context, self._take)
         if self._ttl_ms:
             self._wait()
 
     # ------------------------------------------------------------------ rows
-
-    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        """Fold the batch in and give what has changed."""
-        assert isinstance(batch, ColumnarBatch)
-        if self._gatherer is not None and not self.settings.batch:
-            self._gatherer.add(batch)
-        else:
-            self._take(batch)
 
     def process_watermark(self, timestamp: int) -> None:
         """What has come before is given before."""
@@ -114,10 +103,6 @@ class GroupAggregateOperator(SqlOperator):
     def prepare_snapshot(self, checkpoint_id: int) -> None:
         """What has come before the barrier is given before it."""
         self._flush()
-
-    def _flush(self) -> None:
-        if self._gatherer is not None:
-            self._gatherer.flush()
 
     def _take(self, batch: ColumnarBatch) -> None:
         data = batch.data

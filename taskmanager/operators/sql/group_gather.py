@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from lesto.common.elements import ColumnarBatch
+from lesto.common.elements import Batch, ColumnarBatch
 from lesto.taskmanager.operators.base import OperatorContext
+from lesto.taskmanager.operators.sql.base import SqlOperator
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,38 @@ class Gatherer:
         waiting, self._waiting, self._rows = self._waiting, [], 0
         if waiting:
             self._take(joined(waiting))
+
+
+class GatheringOperator(SqlOperator):
+    """An operator whose rows may wait for others.
+
+    Attributes:
+        _mini_batch: how long; None: they do not wait. Set before ``open``.
+    """
+
+    _mini_batch: MiniBatch | None
+    _gatherer: Gatherer | None = None
+
+    def open(self) -> None:
+        """Open users' functions, and be ready to gather; in batch mode nothing waits."""
+        super().open()
+        if self._mini_batch is not None and not self.settings.batch:
+            self._gatherer = Gatherer(self._mini_batch, self.context, self._take)
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        """Take the batch in, or gather it."""
+        assert isinstance(batch, ColumnarBatch)
+        if self._gatherer is not None:
+            self._gatherer.add(batch)
+        else:
+            self._take(batch)
+
+    @abstractmethod
+    def _take(self, batch: ColumnarBatch) -> None: ...
+
+    def _flush(self) -> None:
+        if self._gatherer is not None:
+            self._gatherer.flush()
 
 
 def joined(batches: list[ColumnarBatch]) -> ColumnarBatch:

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from lesto.common.elements import Batch, ColumnarBatch
+from lesto.common.elements import ColumnarBatch
 from lesto.kernels import jit
 from lesto.kernels.groups import GROUPS, count_masks
 from lesto.kernels.partition import take_array
 from lesto.sql.settings import SqlSettings
 from lesto.state.table import StateTable, TableDescriptor
-from lesto.taskmanager.operators.sql.base import SqlOperator, signs
+from lesto.taskmanager.operators.sql.base import signs
 from lesto.taskmanager.operators.sql.group_counts import block_columns
-from lesto.taskmanager.operators.sql.group_gather import Gatherer, MiniBatch
+from lesto.taskmanager.operators.sql.group_gather import GatheringOperator, MiniBatch
 from lesto.taskmanager.operators.sql.group_plan import GroupPlan
 from lesto.taskmanager.operators.sql.group_state import GroupState
 from lesto.taskmanager.operators.sql.group_values import read
@@ -55,7 +55,7 @@ class _InMemory:
         return StateTable(descriptor, max_parallelism=1)
 
 
-class LocalAggregateOperator(SqlOperator):
+class LocalAggregateOperator(GatheringOperator):
     """Folds each batch by group.
 
     Args:
@@ -90,17 +90,6 @@ class LocalAggregateOperator(SqlOperator):
         self._plan = GroupPlan(self._calls, grouped=bool(self._keys), retracting=self._retracting)
         types = [self.input_schema().field(i).type for i in self._keys] or [_ONE.type]
         self._state = GroupState(self._plan, types, _InMemory())  # type: ignore[arg-type]
-        self._gatherer: Gatherer | None = None
-        if self._mini_batch is not None:
-            self._gatherer = Gatherer(self._mini_batch, self.context, self._take)
-
-    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        """Fold the batch, or gather it."""
-        assert isinstance(batch, ColumnarBatch)
-        if self._gatherer is not None and not self.settings.batch:
-            self._gatherer.add(batch)
-        else:
-            self._take(batch)
 
     def _take(self, batch: ColumnarBatch) -> None:
         data = batch.data
@@ -137,7 +126,3 @@ class LocalAggregateOperator(SqlOperator):
     def end_input(self, input_index: int = 0) -> None:
         """Give what waits."""
         self._flush()
-
-    def _flush(self) -> None:
-        if self._gatherer is not None:
-            self._gatherer.flush()

@@ -20,7 +20,7 @@ from lesto.sql.evaluator import compile_expressions
 from lesto.sql.settings import SqlSettings
 from lesto.taskmanager.operators.sql.base import SqlOperator, signs
 from lesto.taskmanager.operators.sql.group_counts import block_columns
-from lesto.taskmanager.operators.sql.group_gather import Gatherer, MiniBatch
+from lesto.taskmanager.operators.sql.group_gather import GatheringOperator, MiniBatch
 from lesto.taskmanager.operators.sql.group_local import accumulator_fields
 from lesto.taskmanager.operators.sql.group_plan import GroupPlan
 from lesto.taskmanager.operators.sql.group_state import GroupState
@@ -96,7 +96,7 @@ class BucketOperator(SqlOperator):
             )
 
 
-class SplitDistinctOperator(SqlOperator):
+class SplitDistinctOperator(GatheringOperator):
     """Keeps the distinct values of buckets and gives what each batch changes.
 
     Args:
@@ -135,17 +135,6 @@ class SplitDistinctOperator(SqlOperator):
         types = [self.input_schema().field(i).type for i in self._keys]
         self._state = GroupState(self._plan, types, self.backend)
         self._touched = Touched()
-        self._gatherer: Gatherer | None = None
-        if self._mini_batch is not None:
-            self._gatherer = Gatherer(self._mini_batch, self.context, self._take)
-
-    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        """Take the batch in, or gather it."""
-        assert isinstance(batch, ColumnarBatch)
-        if self._gatherer is not None and not self.settings.batch:
-            self._gatherer.add(batch)
-        else:
-            self._take(batch)
 
     def _take(self, batch: ColumnarBatch) -> None:
         data = batch.data
@@ -208,7 +197,3 @@ class SplitDistinctOperator(SqlOperator):
     def end_input(self, input_index: int = 0) -> None:
         """Give what waits."""
         self._flush()
-
-    def _flush(self) -> None:
-        if self._gatherer is not None:
-            self._gatherer.flush()
