@@ -28,6 +28,7 @@ from lesto.common.errors import LestoError, did_you_mean
 from lesto.common.locations import absolute
 from lesto.common.rpc import call_metadata, error_from_metadata
 from lesto.proto import client_pb2 as pb
+from lesto.proto import runtime_pb2
 from lesto.state.leases import split_addresses
 
 T = TypeVar("T")
@@ -214,6 +215,25 @@ class JobManagerClient:
             self._stub.TriggerCheckpoint, request, timeout=None
         )
         return response.checkpoint_id, response.path
+
+    def inspect(
+        self, question: runtime_pb2.Question, taskmanager_id: str = "", slot_id: str = ""
+    ) -> runtime_pb2.Answer:
+        """Ask a running process about its threads, logs, metrics, stacks or records.
+
+        Args:
+            question: what to know.
+            taskmanager_id: whom to ask; empty: the JobManager.
+            slot_id: which of its slots; empty: the TaskManager itself.
+
+        Raises:
+            LestoError: there is no such process, it is silent, or it cannot answer.
+        """
+        request = pb.InspectRequest(
+            taskmanager_id=taskmanager_id, slot_id=slot_id, question=question
+        )
+        answer: runtime_pb2.Answer = self._call(self._stub.Inspect, request)
+        return answer
 
     def dispose(self, path: str) -> int:
         """Delete a savepoint or retained checkpoint; return the number of its files."""

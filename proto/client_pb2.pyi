@@ -228,6 +228,22 @@ Global___ListJobsResponse: typing_extensions.TypeAlias = ListJobsResponse
 class JobSummary(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class TasksByStateEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     JOB_ID_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -236,6 +252,8 @@ class JobSummary(google.protobuf.message.Message):
     TASKS_TOTAL_FIELD_NUMBER: builtins.int
     TASKS_RUNNING_FIELD_NUMBER: builtins.int
     RESTARTS_FIELD_NUMBER: builtins.int
+    TASKS_BY_STATE_FIELD_NUMBER: builtins.int
+    LAST_MODIFIED_MS_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     name: builtins.str
     state: Global___JobState.ValueType
@@ -245,6 +263,12 @@ class JobSummary(google.protobuf.message.Message):
     tasks_total: builtins.int
     tasks_running: builtins.int
     restarts: builtins.int
+    last_modified_ms: builtins.int
+    """of the job's state"""
+    @property
+    def tasks_by_state(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """names of TaskState without prefix: RUNNING"""
+
     def __init__(
         self,
         *,
@@ -256,8 +280,10 @@ class JobSummary(google.protobuf.message.Message):
         tasks_total: builtins.int = ...,
         tasks_running: builtins.int = ...,
         restarts: builtins.int = ...,
+        tasks_by_state: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        last_modified_ms: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["end_time_ms", b"end_time_ms", "job_id", b"job_id", "name", b"name", "restarts", b"restarts", "start_time_ms", b"start_time_ms", "state", b"state", "tasks_running", b"tasks_running", "tasks_total", b"tasks_total"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["end_time_ms", b"end_time_ms", "job_id", b"job_id", "last_modified_ms", b"last_modified_ms", "name", b"name", "restarts", b"restarts", "start_time_ms", b"start_time_ms", "state", b"state", "tasks_by_state", b"tasks_by_state", "tasks_running", b"tasks_running", "tasks_total", b"tasks_total"]) -> None: ...
 
 Global___JobSummary: typing_extensions.TypeAlias = JobSummary
 
@@ -573,12 +599,30 @@ Global___StateTransition: typing_extensions.TypeAlias = StateTransition
 class JobDetails(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class ConfigEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     SUMMARY_FIELD_NUMBER: builtins.int
     VERTICES_FIELD_NUMBER: builtins.int
     FAILURES_FIELD_NUMBER: builtins.int
     CHECKPOINTS_FIELD_NUMBER: builtins.int
     TRANSITIONS_FIELD_NUMBER: builtins.int
     GRAPH_FIELD_NUMBER: builtins.int
+    EVENTS_FIELD_NUMBER: builtins.int
+    CONFIG_FIELD_NUMBER: builtins.int
     @property
     def summary(self) -> Global___JobSummary: ...
     @property
@@ -595,6 +639,14 @@ class JobDetails(google.protobuf.message.Message):
     def graph(self) -> lesto.proto.job_pb2.JobGraph:
         """without pickled payloads"""
 
+    @property
+    def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobEvent]:
+        """oldest first, bounded; with include_graph"""
+
+    @property
+    def config(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """of the job, over the cluster's; secrets replaced; with include_graph"""
+
     def __init__(
         self,
         *,
@@ -604,11 +656,73 @@ class JobDetails(google.protobuf.message.Message):
         checkpoints: Global___CheckpointSummary | None = ...,
         transitions: collections.abc.Iterable[Global___StateTransition] | None = ...,
         graph: lesto.proto.job_pb2.JobGraph | None = ...,
+        events: collections.abc.Iterable[Global___JobEvent] | None = ...,
+        config: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["checkpoints", b"checkpoints", "graph", b"graph", "summary", b"summary"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoints", b"checkpoints", "failures", b"failures", "graph", b"graph", "summary", b"summary", "transitions", b"transitions", "vertices", b"vertices"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoints", b"checkpoints", "config", b"config", "events", b"events", "failures", b"failures", "graph", b"graph", "summary", b"summary", "transitions", b"transitions", "vertices", b"vertices"]) -> None: ...
 
 Global___JobDetails: typing_extensions.TypeAlias = JobDetails
+
+@typing.final
+class JobEvent(google.protobuf.message.Message):
+    """What has happened to a job and why, for people."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TIMESTAMP_MS_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
+    SEVERITY_FIELD_NUMBER: builtins.int
+    timestamp_ms: builtins.int
+    kind: builtins.str
+    """job.state task.failed task.restarted region.restarting checkpoint.completed"""
+    subject: builtins.str
+    """checkpoint.failed savepoint.completed job.restored job.rescaled slot.lost leader.changed
+    the task, checkpoint or state it is about
+    """
+    cause: builtins.str
+    """one line"""
+    severity: builtins.str
+    """info warning error"""
+    def __init__(
+        self,
+        *,
+        timestamp_ms: builtins.int = ...,
+        kind: builtins.str = ...,
+        subject: builtins.str = ...,
+        cause: builtins.str = ...,
+        severity: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "kind", b"kind", "severity", b"severity", "subject", b"subject", "timestamp_ms", b"timestamp_ms"]) -> None: ...
+
+Global___JobEvent: typing_extensions.TypeAlias = JobEvent
+
+@typing.final
+class InspectRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASKMANAGER_ID_FIELD_NUMBER: builtins.int
+    SLOT_ID_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
+    taskmanager_id: builtins.str
+    """empty: the JobManager"""
+    slot_id: builtins.str
+    """empty: the TaskManager's supervisor"""
+    @property
+    def question(self) -> lesto.proto.runtime_pb2.Question: ...
+    def __init__(
+        self,
+        *,
+        taskmanager_id: builtins.str = ...,
+        slot_id: builtins.str = ...,
+        question: lesto.proto.runtime_pb2.Question | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["question", b"question"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["question", b"question", "slot_id", b"slot_id", "taskmanager_id", b"taskmanager_id"]) -> None: ...
+
+Global___InspectRequest: typing_extensions.TypeAlias = InspectRequest
 
 @typing.final
 class GetJobRequest(google.protobuf.message.Message):

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from lesto.proto import client_pb2 as lesto_dot_v1_dot_client__pb2
+from lesto.proto import runtime_pb2 as lesto_dot_v1_dot_runtime__pb2
 
 GRPC_GENERATED_VERSION = '1.72.2'
 GRPC_VERSION = grpc.__version__
@@ -89,6 +90,11 @@ class JobManagerServiceStub(object):
                 request_serializer=lesto_dot_v1_dot_client__pb2.RescaleJobRequest.SerializeToString,
                 response_deserializer=lesto_dot_v1_dot_client__pb2.RescaleJobResponse.FromString,
                 _registered_method=True)
+        self.Inspect = channel.unary_unary(
+                '/lesto.v1.JobManagerService/Inspect',
+                request_serializer=lesto_dot_v1_dot_client__pb2.InspectRequest.SerializeToString,
+                response_deserializer=lesto_dot_v1_dot_runtime__pb2.Answer.FromString,
+                _registered_method=True)
         self.FetchResults = channel.unary_stream(
                 '/lesto.v1.JobManagerService/FetchResults',
                 request_serializer=lesto_dot_v1_dot_client__pb2.FetchResultsRequest.SerializeToString,
@@ -170,6 +176,13 @@ class JobManagerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Inspect(self, request, context):
+        """Asks a running process: its threads, logs, metrics, stacks, records. Answers within the question's own time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchResults(self, request, context):
         """Committed results of a collect sink, in order; ends when the job has ended and all is sent.
         """
@@ -234,6 +247,11 @@ def add_JobManagerServiceServicer_to_server(servicer, server):
                     servicer.RescaleJob,
                     request_deserializer=lesto_dot_v1_dot_client__pb2.RescaleJobRequest.FromString,
                     response_serializer=lesto_dot_v1_dot_client__pb2.RescaleJobResponse.SerializeToString,
+            ),
+            'Inspect': grpc.unary_unary_rpc_method_handler(
+                    servicer.Inspect,
+                    request_deserializer=lesto_dot_v1_dot_client__pb2.InspectRequest.FromString,
+                    response_serializer=lesto_dot_v1_dot_runtime__pb2.Answer.SerializeToString,
             ),
             'FetchResults': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchResults,
@@ -538,6 +556,33 @@ class JobManagerService(object):
             '/lesto.v1.JobManagerService/RescaleJob',
             lesto_dot_v1_dot_client__pb2.RescaleJobRequest.SerializeToString,
             lesto_dot_v1_dot_client__pb2.RescaleJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Inspect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lesto.v1.JobManagerService/Inspect',
+            lesto_dot_v1_dot_client__pb2.InspectRequest.SerializeToString,
+            lesto_dot_v1_dot_runtime__pb2.Answer.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ import collections.abc
 import grpc
 import grpc.aio
 import lesto.proto.client_pb2
+import lesto.proto.runtime_pb2
 import sys
 import typing
 
@@ -201,6 +202,22 @@ _JobManagerServiceRescaleJobType = typing_extensions.TypeVar(
     ],
 )
 
+_JobManagerServiceInspectType = typing_extensions.TypeVar(
+    '_JobManagerServiceInspectType',
+    grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.InspectRequest,
+        lesto.proto.runtime_pb2.Answer,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.InspectRequest,
+        lesto.proto.runtime_pb2.Answer,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.InspectRequest,
+        lesto.proto.runtime_pb2.Answer,
+    ],
+)
+
 _JobManagerServiceFetchResultsType = typing_extensions.TypeVar(
     '_JobManagerServiceFetchResultsType',
     grpc.UnaryStreamMultiCallable[
@@ -217,7 +234,7 @@ _JobManagerServiceFetchResultsType = typing_extensions.TypeVar(
     ],
 )
 
-class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _JobManagerServiceSubmitJobType, _JobManagerServiceListJobsType, _JobManagerServiceGetJobType, _JobManagerServiceWatchJobType, _JobManagerServiceCancelJobType, _JobManagerServiceTriggerSavepointType, _JobManagerServiceStopJobType, _JobManagerServiceTriggerCheckpointType, _JobManagerServiceDisposeSavepointType, _JobManagerServiceRescaleJobType, _JobManagerServiceFetchResultsType]):
+class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _JobManagerServiceSubmitJobType, _JobManagerServiceListJobsType, _JobManagerServiceGetJobType, _JobManagerServiceWatchJobType, _JobManagerServiceCancelJobType, _JobManagerServiceTriggerSavepointType, _JobManagerServiceStopJobType, _JobManagerServiceTriggerCheckpointType, _JobManagerServiceDisposeSavepointType, _JobManagerServiceRescaleJobType, _JobManagerServiceInspectType, _JobManagerServiceFetchResultsType]):
     @typing.overload
     def __init__(self: JobManagerServiceStub[
         grpc.UnaryUnaryMultiCallable[
@@ -263,6 +280,10 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
         grpc.UnaryUnaryMultiCallable[
             lesto.proto.client_pb2.RescaleJobRequest,
             lesto.proto.client_pb2.RescaleJobResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.InspectRequest,
+            lesto.proto.runtime_pb2.Answer,
         ],
         grpc.UnaryStreamMultiCallable[
             lesto.proto.client_pb2.FetchResultsRequest,
@@ -316,6 +337,10 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
             lesto.proto.client_pb2.RescaleJobRequest,
             lesto.proto.client_pb2.RescaleJobResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            lesto.proto.client_pb2.InspectRequest,
+            lesto.proto.runtime_pb2.Answer,
+        ],
         grpc.aio.UnaryStreamMultiCallable[
             lesto.proto.client_pb2.FetchResultsRequest,
             lesto.proto.client_pb2.ResultBatch,
@@ -348,6 +373,9 @@ class JobManagerServiceStub(typing.Generic[_JobManagerServiceGetClusterType, _Jo
 
     RescaleJob: _JobManagerServiceRescaleJobType
     """Changes parallelism in place; returns when the job is RUNNING with it."""
+
+    Inspect: _JobManagerServiceInspectType
+    """Asks a running process: its threads, logs, metrics, stacks, records. Answers within the question's own time."""
 
     FetchResults: _JobManagerServiceFetchResultsType
     """Committed results of a collect sink, in order; ends when the job has ended and all is sent."""
@@ -396,6 +424,10 @@ JobManagerServiceAsyncStub: typing_extensions.TypeAlias = JobManagerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         lesto.proto.client_pb2.RescaleJobRequest,
         lesto.proto.client_pb2.RescaleJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        lesto.proto.client_pb2.InspectRequest,
+        lesto.proto.runtime_pb2.Answer,
     ],
     grpc.aio.UnaryStreamMultiCallable[
         lesto.proto.client_pb2.FetchResultsRequest,
@@ -485,6 +517,14 @@ class JobManagerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[lesto.proto.client_pb2.RescaleJobResponse, collections.abc.Awaitable[lesto.proto.client_pb2.RescaleJobResponse]]:
         """Changes parallelism in place; returns when the job is RUNNING with it."""
+
+    @abc.abstractmethod
+    def Inspect(
+        self,
+        request: lesto.proto.client_pb2.InspectRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lesto.proto.runtime_pb2.Answer, collections.abc.Awaitable[lesto.proto.runtime_pb2.Answer]]:
+        """Asks a running process: its threads, logs, metrics, stacks, records. Answers within the question's own time."""
 
     @abc.abstractmethod
     def FetchResults(

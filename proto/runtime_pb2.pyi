@@ -404,9 +404,16 @@ class TaskReport(google.protobuf.message.Message):
     IDLE_RATIO_FIELD_NUMBER: builtins.int
     BACKPRESSURED_RATIO_FIELD_NUMBER: builtins.int
     ACCUMULATORS_FIELD_NUMBER: builtins.int
+    BUSY_MS_FIELD_NUMBER: builtins.int
+    IDLE_MS_FIELD_NUMBER: builtins.int
+    BACKPRESSURED_MS_FIELD_NUMBER: builtins.int
     busy_ratio: builtins.float
     idle_ratio: builtins.float
     backpressured_ratio: builtins.float
+    busy_ms: builtins.int
+    """since the attempt began"""
+    idle_ms: builtins.int
+    backpressured_ms: builtins.int
     @property
     def task(self) -> Global___TaskRef: ...
     @property
@@ -422,9 +429,12 @@ class TaskReport(google.protobuf.message.Message):
         idle_ratio: builtins.float = ...,
         backpressured_ratio: builtins.float = ...,
         accumulators: collections.abc.Mapping[builtins.str, Global___AccumulatorValue] | None = ...,
+        busy_ms: builtins.int = ...,
+        idle_ms: builtins.int = ...,
+        backpressured_ms: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accumulators", b"accumulators", "backpressured_ratio", b"backpressured_ratio", "busy_ratio", b"busy_ratio", "idle_ratio", b"idle_ratio", "operators", b"operators", "task", b"task"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accumulators", b"accumulators", "backpressured_ms", b"backpressured_ms", "backpressured_ratio", b"backpressured_ratio", "busy_ms", b"busy_ms", "busy_ratio", b"busy_ratio", "idle_ms", b"idle_ms", "idle_ratio", b"idle_ratio", "operators", b"operators", "task", b"task"]) -> None: ...
 
 Global___TaskReport: typing_extensions.TypeAlias = TaskReport
 
@@ -935,6 +945,538 @@ class TaskCommand(google.protobuf.message.Message):
 Global___TaskCommand: typing_extensions.TypeAlias = TaskCommand
 
 @typing.final
+class ThreadDumpQuestion(google.protobuf.message.Message):
+    """---- questions about a running process ----------------------------------------------------------
+
+    For people who look: REST, the dashboard, the command line. Every answer is bounded (see
+    lesto.common.inspection), nothing waits for one but who asked, and a process that is asked goes on with its work.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___ThreadDumpQuestion: typing_extensions.TypeAlias = ThreadDumpQuestion
+
+@typing.final
+class ListLogsQuestion(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___ListLogsQuestion: typing_extensions.TypeAlias = ListLogsQuestion
+
+@typing.final
+class ReadLogQuestion(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    MAX_BYTES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """as listed; never a path"""
+    offset: builtins.int
+    """in bytes; negative: from the end"""
+    max_bytes: builtins.int
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        offset: builtins.int = ...,
+        max_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_bytes", b"max_bytes", "name", b"name", "offset", b"offset"]) -> None: ...
+
+Global___ReadLogQuestion: typing_extensions.TypeAlias = ReadLogQuestion
+
+@typing.final
+class SampleStacksQuestion(google.protobuf.message.Message):
+    """What the slot's tasks are doing: stacks of Python frames, looked at every interval_ms."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    VERTEX_ID_FIELD_NUMBER: builtins.int
+    SUBTASK_FIELD_NUMBER: builtins.int
+    DURATION_MS_FIELD_NUMBER: builtins.int
+    INTERVAL_MS_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    vertex_id: builtins.str
+    """empty: all"""
+    subtask: builtins.int
+    """-1: all"""
+    duration_ms: builtins.int
+    interval_ms: builtins.int
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        vertex_id: builtins.str = ...,
+        subtask: builtins.int = ...,
+        duration_ms: builtins.int = ...,
+        interval_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["duration_ms", b"duration_ms", "interval_ms", b"interval_ms", "job_id", b"job_id", "subtask", b"subtask", "vertex_id", b"vertex_id"]) -> None: ...
+
+Global___SampleStacksQuestion: typing_extensions.TypeAlias = SampleStacksQuestion
+
+@typing.final
+class SampleRecordsQuestion(google.protobuf.message.Message):
+    """The next records that an operator's output carries."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    VERTEX_ID_FIELD_NUMBER: builtins.int
+    OPERATOR_UID_FIELD_NUMBER: builtins.int
+    SIDE_TAG_FIELD_NUMBER: builtins.int
+    SUBTASK_FIELD_NUMBER: builtins.int
+    MAX_RECORDS_FIELD_NUMBER: builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    vertex_id: builtins.str
+    operator_uid: builtins.str
+    side_tag: builtins.str
+    """empty: main output"""
+    subtask: builtins.int
+    """-1: any"""
+    max_records: builtins.int
+    timeout_ms: builtins.int
+    """after which what has come is the answer"""
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        vertex_id: builtins.str = ...,
+        operator_uid: builtins.str = ...,
+        side_tag: builtins.str = ...,
+        subtask: builtins.int = ...,
+        max_records: builtins.int = ...,
+        timeout_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_id", b"job_id", "max_records", b"max_records", "operator_uid", b"operator_uid", "side_tag", b"side_tag", "subtask", b"subtask", "timeout_ms", b"timeout_ms", "vertex_id", b"vertex_id"]) -> None: ...
+
+Global___SampleRecordsQuestion: typing_extensions.TypeAlias = SampleRecordsQuestion
+
+@typing.final
+class ReadMetricsQuestion(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    task: builtins.str
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        task: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_id", b"job_id", "task", b"task"]) -> None: ...
+
+Global___ReadMetricsQuestion: typing_extensions.TypeAlias = ReadMetricsQuestion
+
+@typing.final
+class Question(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    THREAD_DUMP_FIELD_NUMBER: builtins.int
+    LIST_LOGS_FIELD_NUMBER: builtins.int
+    READ_LOG_FIELD_NUMBER: builtins.int
+    SAMPLE_STACKS_FIELD_NUMBER: builtins.int
+    SAMPLE_RECORDS_FIELD_NUMBER: builtins.int
+    READ_METRICS_FIELD_NUMBER: builtins.int
+    @property
+    def thread_dump(self) -> Global___ThreadDumpQuestion: ...
+    @property
+    def list_logs(self) -> Global___ListLogsQuestion: ...
+    @property
+    def read_log(self) -> Global___ReadLogQuestion: ...
+    @property
+    def sample_stacks(self) -> Global___SampleStacksQuestion: ...
+    @property
+    def sample_records(self) -> Global___SampleRecordsQuestion: ...
+    @property
+    def read_metrics(self) -> Global___ReadMetricsQuestion: ...
+    def __init__(
+        self,
+        *,
+        thread_dump: Global___ThreadDumpQuestion | None = ...,
+        list_logs: Global___ListLogsQuestion | None = ...,
+        read_log: Global___ReadLogQuestion | None = ...,
+        sample_stacks: Global___SampleStacksQuestion | None = ...,
+        sample_records: Global___SampleRecordsQuestion | None = ...,
+        read_metrics: Global___ReadMetricsQuestion | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["list_logs", b"list_logs", "question", b"question", "read_log", b"read_log", "read_metrics", b"read_metrics", "sample_records", b"sample_records", "sample_stacks", b"sample_stacks", "thread_dump", b"thread_dump"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["list_logs", b"list_logs", "question", b"question", "read_log", b"read_log", "read_metrics", b"read_metrics", "sample_records", b"sample_records", "sample_stacks", b"sample_stacks", "thread_dump", b"thread_dump"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["question", b"question"]) -> typing.Literal["thread_dump", "list_logs", "read_log", "sample_stacks", "sample_records", "read_metrics"] | None: ...
+
+Global___Question: typing_extensions.TypeAlias = Question
+
+@typing.final
+class ThreadStack(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    DAEMON_FIELD_NUMBER: builtins.int
+    STACK_FIELD_NUMBER: builtins.int
+    DOING_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    daemon: builtins.bool
+    stack: builtins.str
+    doing: builtins.str
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        daemon: builtins.bool = ...,
+        stack: builtins.str = ...,
+        doing: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["daemon", b"daemon", "doing", b"doing", "name", b"name", "stack", b"stack"]) -> None: ...
+
+Global___ThreadStack: typing_extensions.TypeAlias = ThreadStack
+
+@typing.final
+class ThreadDumpAnswer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    THREADS_FIELD_NUMBER: builtins.int
+    TIMESTAMP_MS_FIELD_NUMBER: builtins.int
+    timestamp_ms: builtins.int
+    @property
+    def threads(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ThreadStack]: ...
+    def __init__(
+        self,
+        *,
+        threads: collections.abc.Iterable[Global___ThreadStack] | None = ...,
+        timestamp_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["threads", b"threads", "timestamp_ms", b"timestamp_ms"]) -> None: ...
+
+Global___ThreadDumpAnswer: typing_extensions.TypeAlias = ThreadDumpAnswer
+
+@typing.final
+class LogFile(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    MODIFIED_MS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    size_bytes: builtins.int
+    modified_ms: builtins.int
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        size_bytes: builtins.int = ...,
+        modified_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["modified_ms", b"modified_ms", "name", b"name", "size_bytes", b"size_bytes"]) -> None: ...
+
+Global___LogFile: typing_extensions.TypeAlias = LogFile
+
+@typing.final
+class ListLogsAnswer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: builtins.int
+    @property
+    def files(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LogFile]: ...
+    def __init__(
+        self,
+        *,
+        files: collections.abc.Iterable[Global___LogFile] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["files", b"files"]) -> None: ...
+
+Global___ListLogsAnswer: typing_extensions.TypeAlias = ListLogsAnswer
+
+@typing.final
+class ReadLogAnswer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    content: builtins.bytes
+    offset: builtins.int
+    size_bytes: builtins.int
+    def __init__(
+        self,
+        *,
+        content: builtins.bytes = ...,
+        offset: builtins.int = ...,
+        size_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "offset", b"offset", "size_bytes", b"size_bytes"]) -> None: ...
+
+Global___ReadLogAnswer: typing_extensions.TypeAlias = ReadLogAnswer
+
+@typing.final
+class SampledStack(google.protobuf.message.Message):
+    """One stack: frames from the outermost, as "function (file:line)". vertex_id empty: no task was running."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERTEX_ID_FIELD_NUMBER: builtins.int
+    SUBTASK_FIELD_NUMBER: builtins.int
+    FRAMES_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    JOB_ID_FIELD_NUMBER: builtins.int
+    vertex_id: builtins.str
+    subtask: builtins.int
+    count: builtins.int
+    job_id: builtins.str
+    @property
+    def frames(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        vertex_id: builtins.str = ...,
+        subtask: builtins.int = ...,
+        frames: collections.abc.Iterable[builtins.str] | None = ...,
+        count: builtins.int = ...,
+        job_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "frames", b"frames", "job_id", b"job_id", "subtask", b"subtask", "vertex_id", b"vertex_id"]) -> None: ...
+
+Global___SampledStack: typing_extensions.TypeAlias = SampledStack
+
+@typing.final
+class SampleStacksAnswer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STACKS_FIELD_NUMBER: builtins.int
+    SAMPLES_FIELD_NUMBER: builtins.int
+    ENDED_MS_FIELD_NUMBER: builtins.int
+    samples: builtins.int
+    ended_ms: builtins.int
+    @property
+    def stacks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SampledStack]: ...
+    def __init__(
+        self,
+        *,
+        stacks: collections.abc.Iterable[Global___SampledStack] | None = ...,
+        samples: builtins.int = ...,
+        ended_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_ms", b"ended_ms", "samples", b"samples", "stacks", b"stacks"]) -> None: ...
+
+Global___SampleStacksAnswer: typing_extensions.TypeAlias = SampleStacksAnswer
+
+@typing.final
+class SampledRecord(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: builtins.int
+    TIMESTAMP_MS_FIELD_NUMBER: builtins.int
+    HAS_TIMESTAMP_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    SUBTASK_FIELD_NUMBER: builtins.int
+    timestamp_ms: builtins.int
+    has_timestamp: builtins.bool
+    kind: builtins.str
+    subtask: builtins.int
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        values: collections.abc.Iterable[builtins.str] | None = ...,
+        timestamp_ms: builtins.int = ...,
+        has_timestamp: builtins.bool = ...,
+        kind: builtins.str = ...,
+        subtask: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["has_timestamp", b"has_timestamp", "kind", b"kind", "subtask", b"subtask", "timestamp_ms", b"timestamp_ms", "values", b"values"]) -> None: ...
+
+Global___SampledRecord: typing_extensions.TypeAlias = SampledRecord
+
+@typing.final
+class SampleRecordsAnswer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: builtins.int
+    TYPES_FIELD_NUMBER: builtins.int
+    RECORDS_FIELD_NUMBER: builtins.int
+    @property
+    def columns(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """one, "value", for rows of Python values"""
+
+    @property
+    def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def records(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SampledRecord]: ...
+    def __init__(
+        self,
+        *,
+        columns: collections.abc.Iterable[builtins.str] | None = ...,
+        types: collections.abc.Iterable[builtins.str] | None = ...,
+        records: collections.abc.Iterable[Global___SampledRecord] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "records", b"records", "types", b"types"]) -> None: ...
+
+Global___SampleRecordsAnswer: typing_extensions.TypeAlias = SampleRecordsAnswer
+
+@typing.final
+class MetricValue(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    NAME_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    value: builtins.float
+    kind: builtins.str
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        value: builtins.float = ...,
+        kind: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "labels", b"labels", "name", b"name", "value", b"value"]) -> None: ...
+
+Global___MetricValue: typing_extensions.TypeAlias = MetricValue
+
+@typing.final
+class ReadMetricsAnswer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    METRICS_FIELD_NUMBER: builtins.int
+    TRUNCATED_FIELD_NUMBER: builtins.int
+    truncated: builtins.bool
+    @property
+    def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MetricValue]: ...
+    def __init__(
+        self,
+        *,
+        metrics: collections.abc.Iterable[Global___MetricValue] | None = ...,
+        truncated: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["metrics", b"metrics", "truncated", b"truncated"]) -> None: ...
+
+Global___ReadMetricsAnswer: typing_extensions.TypeAlias = ReadMetricsAnswer
+
+@typing.final
+class Answer(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    THREAD_DUMP_FIELD_NUMBER: builtins.int
+    LIST_LOGS_FIELD_NUMBER: builtins.int
+    READ_LOG_FIELD_NUMBER: builtins.int
+    SAMPLE_STACKS_FIELD_NUMBER: builtins.int
+    SAMPLE_RECORDS_FIELD_NUMBER: builtins.int
+    READ_METRICS_FIELD_NUMBER: builtins.int
+    ERROR_CODE_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
+    error_code: builtins.str
+    """LESTO-4xxx: the question could not be answered"""
+    error: builtins.str
+    remedy: builtins.str
+    @property
+    def thread_dump(self) -> Global___ThreadDumpAnswer: ...
+    @property
+    def list_logs(self) -> Global___ListLogsAnswer: ...
+    @property
+    def read_log(self) -> Global___ReadLogAnswer: ...
+    @property
+    def sample_stacks(self) -> Global___SampleStacksAnswer: ...
+    @property
+    def sample_records(self) -> Global___SampleRecordsAnswer: ...
+    @property
+    def read_metrics(self) -> Global___ReadMetricsAnswer: ...
+    def __init__(
+        self,
+        *,
+        thread_dump: Global___ThreadDumpAnswer | None = ...,
+        list_logs: Global___ListLogsAnswer | None = ...,
+        read_log: Global___ReadLogAnswer | None = ...,
+        sample_stacks: Global___SampleStacksAnswer | None = ...,
+        sample_records: Global___SampleRecordsAnswer | None = ...,
+        read_metrics: Global___ReadMetricsAnswer | None = ...,
+        error_code: builtins.str = ...,
+        error: builtins.str = ...,
+        remedy: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "list_logs", b"list_logs", "read_log", b"read_log", "read_metrics", b"read_metrics", "sample_records", b"sample_records", "sample_stacks", b"sample_stacks", "thread_dump", b"thread_dump"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "error", b"error", "error_code", b"error_code", "list_logs", b"list_logs", "read_log", b"read_log", "read_metrics", b"read_metrics", "remedy", b"remedy", "sample_records", b"sample_records", "sample_stacks", b"sample_stacks", "thread_dump", b"thread_dump"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["thread_dump", "list_logs", "read_log", "sample_stacks", "sample_records", "read_metrics"] | None: ...
+
+Global___Answer: typing_extensions.TypeAlias = Answer
+
+@typing.final
+class Inspect(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    SLOT_ID_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    slot_id: builtins.str
+    @property
+    def question(self) -> Global___Question: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        slot_id: builtins.str = ...,
+        question: Global___Question | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["question", b"question"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "question", b"question", "slot_id", b"slot_id"]) -> None: ...
+
+Global___Inspect: typing_extensions.TypeAlias = Inspect
+
+@typing.final
+class Inspected(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    ANSWER_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    @property
+    def answer(self) -> Global___Answer: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        answer: Global___Answer | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "id", b"id"]) -> None: ...
+
+Global___Inspected: typing_extensions.TypeAlias = Inspected
+
+@typing.final
 class SlotInfo(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1050,6 +1592,7 @@ class FromTaskManager(google.protobuf.message.Message):
     HEARTBEAT_FIELD_NUMBER: builtins.int
     SLOTS_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
+    INSPECTED_FIELD_NUMBER: builtins.int
     SLOT_ID_FIELD_NUMBER: builtins.int
     CHECKSUM_FIELD_NUMBER: builtins.int
     slot_id: builtins.str
@@ -1064,6 +1607,8 @@ class FromTaskManager(google.protobuf.message.Message):
     def slots(self) -> Global___SlotReport: ...
     @property
     def task(self) -> Global___TaskEvent: ...
+    @property
+    def inspected(self) -> Global___Inspected: ...
     def __init__(
         self,
         *,
@@ -1071,12 +1616,13 @@ class FromTaskManager(google.protobuf.message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         slots: Global___SlotReport | None = ...,
         task: Global___TaskEvent | None = ...,
+        inspected: Global___Inspected | None = ...,
         slot_id: builtins.str = ...,
         checksum: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "message", b"message", "register", b"register", "slots", b"slots", "task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checksum", b"checksum", "heartbeat", b"heartbeat", "message", b"message", "register", b"register", "slot_id", b"slot_id", "slots", b"slots", "task", b"task"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["register", "heartbeat", "slots", "task"] | None: ...
+    def HasField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "inspected", b"inspected", "message", b"message", "register", b"register", "slots", b"slots", "task", b"task"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["checksum", b"checksum", "heartbeat", b"heartbeat", "inspected", b"inspected", "message", b"message", "register", b"register", "slot_id", b"slot_id", "slots", b"slots", "task", b"task"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["register", "heartbeat", "slots", "task", "inspected"] | None: ...
 
 Global___FromTaskManager: typing_extensions.TypeAlias = FromTaskManager
 
@@ -1151,6 +1697,7 @@ class ToTaskManager(google.protobuf.message.Message):
     HEARTBEAT_FIELD_NUMBER: builtins.int
     COMMAND_FIELD_NUMBER: builtins.int
     KILL_SLOT_FIELD_NUMBER: builtins.int
+    INSPECT_FIELD_NUMBER: builtins.int
     CHECKSUM_FIELD_NUMBER: builtins.int
     checksum: builtins.int
     """see lesto.proto.sealing; 0: none"""
@@ -1162,6 +1709,8 @@ class ToTaskManager(google.protobuf.message.Message):
     def command(self) -> Global___SlotCommand: ...
     @property
     def kill_slot(self) -> Global___KillSlot: ...
+    @property
+    def inspect(self) -> Global___Inspect: ...
     def __init__(
         self,
         *,
@@ -1169,11 +1718,12 @@ class ToTaskManager(google.protobuf.message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         command: Global___SlotCommand | None = ...,
         kill_slot: Global___KillSlot | None = ...,
+        inspect: Global___Inspect | None = ...,
         checksum: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checksum", b"checksum", "command", b"command", "heartbeat", b"heartbeat", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["registered", "heartbeat", "command", "kill_slot"] | None: ...
+    def HasField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "inspect", b"inspect", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["checksum", b"checksum", "command", b"command", "heartbeat", b"heartbeat", "inspect", b"inspect", "kill_slot", b"kill_slot", "message", b"message", "registered", b"registered"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["registered", "heartbeat", "command", "kill_slot", "inspect"] | None: ...
 
 Global___ToTaskManager: typing_extensions.TypeAlias = ToTaskManager
 
@@ -1210,22 +1760,26 @@ class FromSlot(google.protobuf.message.Message):
     HELLO_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
+    INSPECTED_FIELD_NUMBER: builtins.int
     @property
     def hello(self) -> Global___SlotHello: ...
     @property
     def task(self) -> Global___TaskEvent: ...
     @property
     def heartbeat(self) -> Global___Heartbeat: ...
+    @property
+    def inspected(self) -> Global___Inspected: ...
     def __init__(
         self,
         *,
         hello: Global___SlotHello | None = ...,
         task: Global___TaskEvent | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        inspected: Global___Inspected | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "task", b"task"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "task", b"task"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["hello", "task", "heartbeat"] | None: ...
+    def HasField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "hello", b"hello", "inspected", b"inspected", "message", b"message", "task", b"task"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["heartbeat", b"heartbeat", "hello", b"hello", "inspected", b"inspected", "message", b"message", "task", b"task"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["hello", "task", "heartbeat", "inspected"] | None: ...
 
 Global___FromSlot: typing_extensions.TypeAlias = FromSlot
 
@@ -1235,18 +1789,22 @@ class ToSlot(google.protobuf.message.Message):
 
     COMMAND_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
+    INSPECT_FIELD_NUMBER: builtins.int
     @property
     def command(self) -> Global___TaskCommand: ...
     @property
     def heartbeat(self) -> Global___Heartbeat: ...
+    @property
+    def inspect(self) -> Global___Inspect: ...
     def __init__(
         self,
         *,
         command: Global___TaskCommand | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        inspect: Global___Inspect | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "message", b"message"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "message", b"message"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["command", "heartbeat"] | None: ...
+    def HasField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "inspect", b"inspect", "message", b"message"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["command", b"command", "heartbeat", b"heartbeat", "inspect", b"inspect", "message", b"message"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["command", "heartbeat", "inspect"] | None: ...
 
 Global___ToSlot: typing_extensions.TypeAlias = ToSlot

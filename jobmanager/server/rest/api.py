@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from lesto.proto import client_pb2 as pb
+from lesto.proto import runtime_pb2
 
 
 class JobManagerApi(Protocol):
@@ -50,4 +51,19 @@ class JobManagerApi(Protocol):
 
     def stop(self, job_id: str, target: str = "", *, drain: bool = False) -> str:
         """Stop with a savepoint; return its path once the job has finished."""
+        ...
+
+    def inspect(
+        self, question: runtime_pb2.Question, taskmanager_id: str = "", slot_id: str = ""
+    ) -> runtime_pb2.Answer:
+        """Ask a running process; blocks for the question's own time at most.
+
+        Args:
+            question: what to know.
+            taskmanager_id: whom to ask; empty: the JobManager.
+            slot_id: which of its slots; empty: the TaskManager itself.
+
+        Raises:
+            LestoError: there is no such process, it is silent, or it cannot answer.
+        """
         ...
