@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lesto.common.accumulators import of_reports
+from lesto.jobmanager.server.rest import job_view
 from lesto.proto import client_pb2 as pb
 from lesto.proto import job_pb2, runtime_pb2
 
@@ -149,6 +150,7 @@ def job_details(details: pb.JobDetails, now_ms: int) -> Json:
         "status-counts": _count_states([vertex["status"] for vertex in vertices]),
         "plan": plan(details.graph, summary)["plan"],
         "pending-operators": 0,
+        **job_view.of_job(details),
     }
 
 
@@ -181,6 +183,7 @@ def _vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph, now_ms: int) -> J
             "write-records": vertex.records_out,
             "write-records-complete": True,
         },
+        **job_view.of_vertex(vertex, graph),
     }
 
 
@@ -204,6 +207,7 @@ def plan(graph: job_pb2.JobGraph, summary: pb.JobSummary) -> Json:
                     "id": edge.source_vertex,
                     "ship_strategy": _partition_name(edge.partitioner.kind),
                     "exchange": "pipelined_bounded",
+                    **job_view.of_edge(edge),
                 }
                 for number, edge in enumerate(inputs)
             ]

@@ -331,9 +331,9 @@ def test_job_details_and_plan(client):
     nodes = client.get(f"/jobs/{JOB}/plan").json()["plan"]["nodes"]
     assert nodes == answer["plan"]["nodes"]
     assert "inputs" not in nodes[0]
-    assert nodes[1]["inputs"] == [
-        {"num": 0, "id": "a", "ship_strategy": "HASH", "exchange": "pipelined_bounded"}
-    ]
+    flinks = {"num": 0, "id": "a", "ship_strategy": "HASH", "exchange": "pipelined_bounded"}
+    ours = {"source_operator": 0, "side_tag": "", "key_columns": []}
+    assert nodes[1]["inputs"] == [flinks | ours]
 
 
 def test_checkpoints(client):
