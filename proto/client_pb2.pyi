@@ -295,9 +295,14 @@ class FailureInfo(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     TASK_NAME_FIELD_NUMBER: builtins.int
     LOCATION_FIELD_NUMBER: builtins.int
+    TASKMANAGER_ID_FIELD_NUMBER: builtins.int
+    CONCURRENT_FIELD_NUMBER: builtins.int
     timestamp_ms: builtins.int
     task_name: builtins.str
     location: builtins.str
+    taskmanager_id: builtins.str
+    concurrent: builtins.bool
+    """came while the job already went down or restarted because of an older one"""
     @property
     def failure(self) -> lesto.proto.runtime_pb2.TaskFailure: ...
     def __init__(
@@ -307,15 +312,33 @@ class FailureInfo(google.protobuf.message.Message):
         failure: lesto.proto.runtime_pb2.TaskFailure | None = ...,
         task_name: builtins.str = ...,
         location: builtins.str = ...,
+        taskmanager_id: builtins.str = ...,
+        concurrent: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure", "location", b"location", "task_name", b"task_name", "timestamp_ms", b"timestamp_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["concurrent", b"concurrent", "failure", b"failure", "location", b"location", "task_name", b"task_name", "taskmanager_id", b"taskmanager_id", "timestamp_ms", b"timestamp_ms"]) -> None: ...
 
 Global___FailureInfo: typing_extensions.TypeAlias = FailureInfo
 
 @typing.final
 class SubtaskDetails(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class StateTimesMsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     SUBTASK_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -325,6 +348,7 @@ class SubtaskDetails(google.protobuf.message.Message):
     REPORT_FIELD_NUMBER: builtins.int
     START_TIME_MS_FIELD_NUMBER: builtins.int
     END_TIME_MS_FIELD_NUMBER: builtins.int
+    STATE_TIMES_MS_FIELD_NUMBER: builtins.int
     subtask: builtins.int
     state: lesto.proto.runtime_pb2.TaskState.ValueType
     attempt: builtins.int
@@ -334,6 +358,10 @@ class SubtaskDetails(google.protobuf.message.Message):
     end_time_ms: builtins.int
     @property
     def report(self) -> lesto.proto.runtime_pb2.TaskReport: ...
+    @property
+    def state_times_ms(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """when the attempt entered each state: RUNNING; with include_graph"""
+
     def __init__(
         self,
         *,
@@ -345,9 +373,10 @@ class SubtaskDetails(google.protobuf.message.Message):
         report: lesto.proto.runtime_pb2.TaskReport | None = ...,
         start_time_ms: builtins.int = ...,
         end_time_ms: builtins.int = ...,
+        state_times_ms: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["report", b"report"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "end_time_ms", b"end_time_ms", "report", b"report", "slot_id", b"slot_id", "start_time_ms", b"start_time_ms", "state", b"state", "subtask", b"subtask", "taskmanager_id", b"taskmanager_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "end_time_ms", b"end_time_ms", "report", b"report", "slot_id", b"slot_id", "start_time_ms", b"start_time_ms", "state", b"state", "state_times_ms", b"state_times_ms", "subtask", b"subtask", "taskmanager_id", b"taskmanager_id"]) -> None: ...
 
 Global___SubtaskDetails: typing_extensions.TypeAlias = SubtaskDetails
 
@@ -623,6 +652,7 @@ class JobDetails(google.protobuf.message.Message):
     GRAPH_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
     CONFIG_FIELD_NUMBER: builtins.int
+    RESCALES_FIELD_NUMBER: builtins.int
     @property
     def summary(self) -> Global___JobSummary: ...
     @property
@@ -647,6 +677,10 @@ class JobDetails(google.protobuf.message.Message):
     def config(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """of the job, over the cluster's; secrets replaced; with include_graph"""
 
+    @property
+    def rescales(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobRescale]:
+        """oldest first, bounded; with include_graph"""
+
     def __init__(
         self,
         *,
@@ -658,11 +692,87 @@ class JobDetails(google.protobuf.message.Message):
         graph: lesto.proto.job_pb2.JobGraph | None = ...,
         events: collections.abc.Iterable[Global___JobEvent] | None = ...,
         config: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        rescales: collections.abc.Iterable[Global___JobRescale] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["checkpoints", b"checkpoints", "graph", b"graph", "summary", b"summary"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoints", b"checkpoints", "config", b"config", "events", b"events", "failures", b"failures", "graph", b"graph", "summary", b"summary", "transitions", b"transitions", "vertices", b"vertices"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoints", b"checkpoints", "config", b"config", "events", b"events", "failures", b"failures", "graph", b"graph", "rescales", b"rescales", "summary", b"summary", "transitions", b"transitions", "vertices", b"vertices"]) -> None: ...
 
 Global___JobDetails: typing_extensions.TypeAlias = JobDetails
+
+@typing.final
+class JobRescale(google.protobuf.message.Message):
+    """One change of a job's parallelism, made or refused."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_MS_FIELD_NUMBER: builtins.int
+    END_MS_FIELD_NUMBER: builtins.int
+    AUTOMATIC_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    PAUSE_MS_FIELD_NUMBER: builtins.int
+    VERTICES_FIELD_NUMBER: builtins.int
+    start_ms: builtins.int
+    end_ms: builtins.int
+    """0: under way"""
+    automatic: builtins.bool
+    """by the adaptive scheduler; else someone asked"""
+    outcome: builtins.str
+    """IN_PROGRESS COMPLETED FAILED"""
+    reason: builtins.str
+    """why it failed"""
+    pause_ms: builtins.int
+    """of the records, when it was completed"""
+    @property
+    def vertices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___VertexRescale]: ...
+    def __init__(
+        self,
+        *,
+        start_ms: builtins.int = ...,
+        end_ms: builtins.int = ...,
+        automatic: builtins.bool = ...,
+        outcome: builtins.str = ...,
+        reason: builtins.str = ...,
+        pause_ms: builtins.int = ...,
+        vertices: collections.abc.Iterable[Global___VertexRescale] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["automatic", b"automatic", "end_ms", b"end_ms", "outcome", b"outcome", "pause_ms", b"pause_ms", "reason", b"reason", "start_ms", b"start_ms", "vertices", b"vertices"]) -> None: ...
+
+Global___JobRescale: typing_extensions.TypeAlias = JobRescale
+
+@typing.final
+class VertexRescale(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERTEX_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    SLOT_SHARING_GROUP_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    LOWER_FIELD_NUMBER: builtins.int
+    UPPER_FIELD_NUMBER: builtins.int
+    vertex_id: builtins.str
+    name: builtins.str
+    slot_sharing_group: builtins.str
+    before: builtins.int
+    after: builtins.int
+    lower: builtins.int
+    upper: builtins.int
+    """bounds that were asked for"""
+    def __init__(
+        self,
+        *,
+        vertex_id: builtins.str = ...,
+        name: builtins.str = ...,
+        slot_sharing_group: builtins.str = ...,
+        before: builtins.int = ...,
+        after: builtins.int = ...,
+        lower: builtins.int = ...,
+        upper: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "before", b"before", "lower", b"lower", "name", b"name", "slot_sharing_group", b"slot_sharing_group", "upper", b"upper", "vertex_id", b"vertex_id"]) -> None: ...
+
+Global___VertexRescale: typing_extensions.TypeAlias = VertexRescale
 
 @typing.final
 class JobEvent(google.protobuf.message.Message):
