@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lesto.jobmanager.core.execution_graph import ExecutionVertex
 from lesto.jobmanager.core.job_master import JobMaster
 from lesto.jobmanager.core.states import TaskState
@@ -14,6 +16,7 @@ NO_WATERMARK = -(1 << 63)
 def job_summary(master: JobMaster, *, collapsed: bool = False) -> client_pb2.JobSummary:
     """One line about a job. ``collapsed``: its master itself has failed."""
     states = [vertex.states.state for vertex in master.execution]
+    story = master.states.story
     return client_pb2.JobSummary(
         job_id=master.graph.job_id,
         name=master.graph.name,
@@ -23,6 +26,8 @@ def job_summary(master: JobMaster, *, collapsed: bool = False) -> client_pb2.Job
         tasks_total=len(states),
         tasks_running=sum(state is TaskState.RUNNING for state in states),
         restarts=master.restarts,
+        tasks_by_state=Counter(state.name for state in states),
+        last_modified_ms=story[-1].at_ms if story else master.start_ms,
     )
 
 

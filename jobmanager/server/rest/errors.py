@@ -69,6 +69,45 @@ class ForbiddenTargetError(LestoError):
     retryable = False
 
 
+class BodyTooLargeError(LestoError):
+    """A request's body is longer than its endpoint takes."""
+
+    code = "LESTO-4309"
+    domain = Domain.USER
+    retryable = False
+
+
+class ServerBusyError(LestoError):
+    """More requests wait for an answer than the server keeps."""
+
+    code = "LESTO-4310"
+    domain = Domain.EXTERNAL
+
+
+class RouteNotFoundError(LestoError):
+    """The REST server has no such path."""
+
+    code = "LESTO-4311"
+    domain = Domain.USER
+    retryable = False
+
+
+class MethodNotAllowedError(LestoError):
+    """The path does not take this method."""
+
+    code = "LESTO-4312"
+    domain = Domain.USER
+    retryable = False
+
+
+class SwitchedOffError(LestoError):
+    """The cluster's configuration does not allow this over REST."""
+
+    code = "LESTO-4313"
+    domain = Domain.USER
+    retryable = False
+
+
 _STATUS = {
     "LESTO-1101": 503,
     "LESTO-1102": 504,
@@ -83,6 +122,11 @@ _STATUS = {
     "LESTO-4306": 403,
     "LESTO-4307": 401,
     "LESTO-4308": 403,
+    "LESTO-4309": 413,
+    "LESTO-4310": 503,
+    "LESTO-4311": 404,
+    "LESTO-4312": 405,
+    "LESTO-4313": 403,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,11 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lesto.common.errors import LestoError
+from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.errors import TooManyOperationsError, UnknownOperationError
+from lesto.jobmanager.server.rest.routing import Call, Schema
 
 MAX_REMEMBERED = 300
 MAX_IN_PROGRESS = 16
 
+#: A client's own id of an operation, so that a repeated request does not start it again.
+TRIGGER_ID: Schema = {"type": ["string", "null"], "pattern": "^[0-9a-f]{32}$"}
 
 #: What Flink's JSON says of an operation that has succeeded.
 Outcome = dict[str, Any]
@@ -92,3 +97,20 @@ class Operations:
 def _failure(error: BaseException) -> dict[str, str]:
     name = error.code if isinstance(error, LestoError) else type(error).__name__
     return {"class": name, "stack-trace": str(error)}
+
+
+def start(
+    operations: Operations, api: JobManagerApi, call: Call, work: Callable[[], Outcome]
+) -> dict[str, str]:
+    """Start an operation on the job of a request.
+
+    Raises:
+        LestoError: there is no such job: that is an error now, not the operation's outcome.
+    """
+    api.job(call.job_id)
+    return {"request-id": operations.start(call.job_id, work, call.body.get("triggerId"))}
+
+
+def now_ms() -> int:
+    """Return the time, ms since 1970."""
+    return time.time_ns() // 1_000_000

@@ -14,7 +14,9 @@ from lesto.common.config import Configuration
 from lesto.common.hosts import is_loopback_host
 from lesto.common.metrics import MetricRegistry, process_registry
 from lesto.jobmanager.server.rest.api import JobManagerApi
-from lesto.jobmanager.server.rest.app import build_app
+from lesto.jobmanager.server.rest.app import build_app, endpoints, resources
+from lesto.jobmanager.server.rest.context import Context
+from lesto.jobmanager.server.rest.dispatch import Dispatcher
 from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 
@@ -37,6 +39,8 @@ class RestServer:
     """
 
     def __init__(self, config: Configuration, metrics: MetricRegistry | None = None) -> None:
+        self._config = config
+        self._dispatcher: Dispatcher | None = None
         self._host = config.get(options.REST_BIND_ADDRESS)
         self._port = config.get(options.REST_PORT)
         token = config.get(options.SECURITY_TOKEN)
@@ -82,7 +86,9 @@ class RestServer:
             RestPortError: the port is taken.
         """
         self.bind()
-        app = build_app(api, self._metrics, self._guard, self._targets)
+        context = Context(api, self._config, self._metrics, self._targets)
+        self._dispatcher = Dispatcher(self._guard)
+        app = build_app(endpoints(resources(context)), self._dispatcher)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -131,5 +137,7 @@ class RestServer:
             thread.join(STOP_TIMEOUT_SECONDS)
             if thread.is_alive():
                 logger.error("rest.stop_timed_out")
+        if self._dispatcher is not None:
+            self._dispatcher.close()
         if listening is not None:
             listening.close()

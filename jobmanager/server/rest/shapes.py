@@ -109,10 +109,9 @@ def job_ids(jobs: Sequence[pb.JobSummary]) -> Json:
     return {"jobs": [{"id": job.job_id, "status": job_state(job.state)} for job in jobs]}
 
 
-def job_overview(details: pb.JobDetails, now_ms: int) -> Json:
+def job_overview(summary: pb.JobSummary, now_ms: int) -> Json:
     """One entry of GET /jobs/overview."""
-    summary = details.summary
-    states = [task_state(s.state) for v in details.vertices for s in v.subtasks]
+    counts = summary.tasks_by_state
     return {
         "jid": summary.job_id,
         "name": summary.name,
@@ -120,8 +119,11 @@ def job_overview(details: pb.JobDetails, now_ms: int) -> Json:
         "end-time": summary.end_time_ms or -1,
         "duration": (summary.end_time_ms or now_ms) - summary.start_time_ms,
         "state": job_state(summary.state),
-        "last-modification": _last_change(details),
-        "tasks": {"total": summary.tasks_total, **_lower(_count_states(states))},
+        "last-modification": summary.last_modified_ms or summary.start_time_ms,
+        "tasks": {
+            "total": summary.tasks_total,
+            **{state.lower(): counts.get(state, 0) for state in TASK_STATES},
+        },
         "pending-operators": 0,
     }
 
@@ -286,21 +288,9 @@ def _taskmanager(tm: pb.TaskManagerInfo, now_ms: int) -> Json:
     }
 
 
-def _last_change(details: pb.JobDetails) -> int:
-    moments = [transition.timestamp_ms for transition in details.transitions]
-    for vertex in details.vertices:
-        for subtask in vertex.subtasks:
-            moments += (subtask.start_time_ms, subtask.end_time_ms)
-    return max([*moments, details.summary.start_time_ms, details.summary.end_time_ms])
-
-
 def _count_states(states: Sequence[str]) -> dict[str, int]:
     counts = Counter(states)
     return {state: counts.get(state, 0) for state in TASK_STATES}
-
-
-def _lower(counts: dict[str, int]) -> dict[str, int]:
-    return {state.lower(): count for state, count in counts.items()}
 
 
 def accumulators(job: pb.JobDetails) -> dict[str, Any]:

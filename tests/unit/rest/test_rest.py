@@ -129,6 +129,8 @@ def details():
             start_time_ms=1_000,
             tasks_total=4,
             tasks_running=3,
+            tasks_by_state={"RUNNING": 3, "DEPLOYING": 1},
+            last_modified_ms=1_100,
         ),
         vertices=vertices(),
         failures=[
@@ -259,7 +261,7 @@ class Client:
 @pytest.fixture
 def server():
     metrics = MetricRegistry()
-    metrics.group(job="j").counter("restarts").inc()
+    metrics.group(job_id="j").counter("restarts").inc()
     values = {"rest.port": 0, "execution.checkpointing.savepoint-dir": "/sp"}
     made = RestServer(Configuration.from_dict(values), metrics)
     yield made
@@ -312,7 +314,7 @@ def test_jobs(client):
         -1,
     )
     assert job["duration"] > 0
-    assert job["last-modification"] == 1_501
+    assert job["last-modification"] == 1_100
     tasks = job["tasks"]
     assert (tasks["total"], tasks["running"], tasks["deploying"], tasks["failed"]) == (4, 3, 1, 0)
     assert client.get(f"/jobs/{JOB}/status").json() == {"status": "RUNNING"}
@@ -460,7 +462,7 @@ def test_taskmanagers_and_metrics(client):
     assert (worker["id"], worker["slotsNumber"], worker["freeSlots"]) == ("tm-1", 1, 1)
     assert worker["slots"][0]["status"] == "READY"
     metrics = client.get("/metrics")
-    assert 'lesto_restarts_total{job="j"} 1.0' in metrics.text
+    assert 'lesto_restarts_total{job_id="j"} 1.0' in metrics.text
     assert metrics.headers["content-type"].startswith("text/plain")
 
 
@@ -523,7 +525,7 @@ def test_operations_in_progress_are_bounded(client, jobmanager):
         ("POST", f"/jobs/{JOB}/savepoints", {"triggerId": "../x"}, 400),
         ("GET", f"/jobs/{JOB}/savepoints/xyz", None, 400),
         ("GET", f"/jobs/{JOB}/savepoints/{OTHER}", None, 404),
-        ("POST", f"/jobs/{JOB}/savepoints", {"x": "y" * 70_000}, 400),
+        ("POST", f"/jobs/{JOB}/savepoints", {"x": "y" * 70_000}, 413),
         ("GET", "/nowhere", None, 404),
         ("DELETE", "/jobs", None, 405),
     ],

@@ -1,0 +1,30 @@
+"""What the resources of the REST server are made over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lesto.common.config import Configuration
+from lesto.common.metrics import MetricRegistry
+from lesto.jobmanager.server.rest.api import JobManagerApi
+from lesto.jobmanager.server.rest.guard import TargetPolicy
+from lesto.jobmanager.server.rest.operations import Operations
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One server's.
+
+    Attributes:
+        api: the JobManager.
+        config: the process's.
+        metrics: what ``/metrics`` shows.
+        targets: where requests may send savepoints.
+        operations: what has been started and not been asked about yet.
+    """
+
+    api: JobManagerApi
+    config: Configuration
+    metrics: MetricRegistry
+    targets: TargetPolicy
+    operations: Operations = field(default_factory=Operations)

@@ -1,0 +1,182 @@
+"""From a request to its handler and back: guard, parameters, body, threads, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from lesto.common.errors import LestoError
+from lesto.jobmanager.server.rest import validation
+from lesto.jobmanager.server.rest.errors import (
+    BadRequestError,
+    BodyTooLargeError,
+    ServerBusyError,
+)
+from lesto.jobmanager.server.rest.guard import Guard
+from lesto.jobmanager.server.rest.problems import problem
+from lesto.jobmanager.server.rest.routing import PATH_PARAMETERS, Call, Endpoint
+
+#: Handlers that run at once: those that answer at once, and those that wait on purpose.
+QUICK_THREADS: Final = 8
+PATIENT_THREADS: Final = 16
+#: Requests that wait for a thread; beyond them the answer is 503.
+QUEUE_MAX: Final = 256
+#: Levels of nested lists and objects in a body.
+MAX_JSON_DEPTH: Final = 32
+
+#: What any JSON answer says besides its type.
+_HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Threads:
+    """Runs handlers in threads, a bounded number at once, with a bounded queue in front."""
+
+    def __init__(self, name: str, count: int, queue_max: int = QUEUE_MAX) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=f"rest-{name}")
+        self._limit = count + queue_max
+        self._under_way = 0
+
+    async def run(self, endpoint: Endpoint, call: Call) -> Any:
+        """Call the handler.
+
+        Raises:
+            ServerBusyError: too many wait.
+        """
+        if self._under_way >= self._limit:
+            msg = f"{self._limit} requests are being answered or wait"
+            raise ServerBusyError(msg, remedy="Ask again in a second.")
+        self._under_way += 1
+        future = self._pool.submit(endpoint.handler, call)
+        # Counted until the thread is through, even if the client has gone away.
+        future.add_done_callback(self._done(asyncio.get_running_loop()))
+        return await asyncio.wrap_future(future)
+
+    def _done(self, loop: asyncio.AbstractEventLoop) -> Any:
+        def told(_future: Any) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._one_less)
+
+        return told
+
+    def _one_less(self) -> None:
+        self._under_way -= 1
+
+    def close(self) -> None:
+        """Take no more; those that run end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Dispatcher:
+    """Answers requests for endpoints.
+
+    Args:
+        guard: who may ask.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._quick = Threads("quick", QUICK_THREADS)
+        self._patient = Threads("patient", PATIENT_THREADS)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._quick.close()
+        self._patient.close()
+
+    def endpoint(self, endpoints: Sequence[Endpoint]) -> Any:
+        """Return the ASGI endpoint for all methods of one path."""
+        by_method = {endpoint.method: endpoint for endpoint in endpoints}
+        if "GET" in by_method:
+            by_method["HEAD"] = by_method["GET"]
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await self._answer(by_method[request.method], request)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
+            except Exception as error:  # noqa: BLE001 - told to the caller, and logged
+                return problem(error, request.url.path)
+
+        return answer
+
+    async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
+        self._guard.check(endpoint, request)
+        path = validation.path_values(request.path_params, PATH_PARAMETERS)
+        query = validation.query_values(endpoint, request.scope["query_string"])
+        body = await _body(endpoint, request)
+        call = Call(request, path, query, body)
+        threads = self._patient if endpoint.patient else self._quick
+        result = await threads.run(endpoint, call)
+        if isinstance(result, Response):
+            return result
+        return JSONResponse(result, status_code=endpoint.status, headers=_HEADERS)
+
+
+async def _body(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request; empty when there is none, or when it is not JSON."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:19]) > endpoint.max_body_bytes:
+        raise _too_large(endpoint)
+    if endpoint.body is None:
+        return {}
+    parts, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > endpoint.max_body_bytes:
+            raise _too_large(endpoint)
+        parts.append(chunk)
+    content = b"".join(parts)
+    body = parse_object(content) if content.strip() else {}
+    validation.check(body, endpoint.body, validation.BODY)
+    return body
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BadRequestError: it is none, or is nested too deeply.
+    """
+    _check_depth(content)
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        msg = "the body is not a JSON object"
+        raise BadRequestError(msg, remedy="See /openapi.json for what is accepted.")
+    return body
+
+
+def _check_depth(content: bytes) -> None:
+    """Refuse deep nesting before the parser recurses; brackets in texts count, too."""
+    if content.count(b"[") + content.count(b"{") <= MAX_JSON_DEPTH:
+        return
+    depth = 0
+    in_text = escaped = False
+    for byte in content:
+        if in_text:
+            in_text, escaped = (byte != 0x22 or escaped), (byte == 0x5C and not escaped)
+        elif byte == 0x22:
+            in_text = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > MAX_JSON_DEPTH:
+                msg = f"the body is nested more than {MAX_JSON_DEPTH} levels deep"
+                raise BadRequestError(msg)
+        elif byte in b"]}":
+            depth -= 1
+
+
+def _too_large(endpoint: Endpoint) -> LestoError:
+    msg = f"the body is longer than {endpoint.max_body_bytes} bytes"
+    return BodyTooLargeError(msg, remedy="Send less.")

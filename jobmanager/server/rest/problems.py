@@ -1,0 +1,74 @@
+"""Errors as RFC 9457 problems, with the ``errors`` list that Flink's clients read."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import JSONResponse, Response
+
+from lesto.common.errors import InternalError, LestoError
+from lesto.jobmanager.server.rest.errors import RestUnauthenticatedError, http_status
+
+MEDIA_TYPE: Final = "application/problem+json"
+ERROR_PAGES: Final = "https://lesto.dev/errors"
+#: Characters of the path that an error repeats.
+INSTANCE_CHARACTERS_MAX: Final = 200
+#: What a 503 tells a client to wait.
+RETRY_AFTER_SECONDS: Final = 1
+logger = logging.getLogger("lesto.rest")
+
+
+def problem(
+    error: Exception,
+    instance: str,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the response for an error; what is ours to mend is logged under an id.
+
+    Args:
+        error: any; what is none of Lesto's is a defect of the server and told as one.
+        instance: the path that was asked for.
+        status: instead of what the error means.
+        headers: more of them.
+    """
+    named = error
+    if not isinstance(named, LestoError):
+        msg = "the request failed inside the server"
+        named = InternalError(msg, remedy="Look for the error_id in the JobManager's log.")
+    code = status or http_status(named)
+    content = {
+        "type": f"{ERROR_PAGES}#{named.code.lower()}",
+        "title": type(named).__name__,
+        "status": code,
+        "detail": _readable(named.message),
+        "instance": _readable(instance[:INSTANCE_CHARACTERS_MAX]),
+        "code": named.code,
+        "remedy": _readable(named.remedy),
+        "errors": [_readable(f"{named.code}: {named.message}")],
+    }
+    if code >= 500:
+        content["error_id"] = error_id = secrets.token_hex(8)
+        # A JobManager that cannot be reached is no defect of ours: one line says so.
+        unexpected = not isinstance(error, LestoError) or code == 500
+        logger.error(
+            "rest.request_failed error_id=%s path=%s error=%s",
+            error_id,
+            content["instance"],
+            f"{named.code}: {named.message}" if not unexpected else repr(error),
+            exc_info=error if unexpected else None,
+        )
+    more = dict(headers or {})
+    if isinstance(named, RestUnauthenticatedError):
+        more["WWW-Authenticate"] = 'Bearer realm="lesto"'
+    if code in {429, 503}:
+        more["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return JSONResponse(content, status_code=code, media_type=MEDIA_TYPE, headers=more)
+
+
+def _readable(text: str) -> str:
+    """Text that can be encoded: a request may have brought halves of characters."""
+    return text.encode(errors="replace").decode()

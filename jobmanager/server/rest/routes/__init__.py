@@ -1,0 +1,1 @@
+"""The resources of the REST server: a module for each, a class with its endpoints."""
