@@ -1,7 +1,7 @@
 """The lease as a Kubernetes Lease object (coordination.k8s.io/v1), by plain REST.
 
-Writes are conditional on ``metadata.resourceVersion``: the API server answers 409 to who has not
-seen the newest. ``renewTime`` is written for people and for kubectl; it is never compared with a
+Writes are merge patches conditional on ``metadata.resourceVersion``: the API server answers 409 to
+who has not seen the newest. What others have put on the object (owner, labels) stays. ``renewTime`` is written for people and for kubectl; it is never compared with a
 clock here, as clocks of machines differ.
 """
 
@@ -27,7 +27,8 @@ _PROCESS = "lesto.io/process"
 class KubernetesLeaseStore:
     """The Lease ``lesto-<cluster id>`` of a namespace.
 
-    Its service account needs the verbs get, create and update on ``leases``.
+    Its service account needs the verbs get and patch on this Lease, and create on ``leases`` unless
+    the object is made beforehand, as the Helm chart does.
 
     Args:
         config: ``high-availability.kubernetes.*``, ``kubernetes.namespace``,
@@ -62,7 +63,7 @@ class KubernetesLeaseStore:
         return _lease(answer) if status == 200 else None
 
     def acquire(self, seen: Lease | None, candidate: Candidate) -> Lease | None:
-        """Create the object, or update it if it is as it was seen."""
+        """Create the object, or change it if it is as it was seen."""
         now = _now()
         spec = {
             "holderIdentity": candidate.holder,
@@ -74,15 +75,15 @@ class KubernetesLeaseStore:
         marks = {_ADDRESS: candidate.address, _PROCESS: candidate.process}
         if seen is None:
             return self._write("POST", self._path, self._object(spec, marks, ""))
-        return self._put(spec, marks, seen.version)
+        return self._patch(spec, marks, seen.version)
 
     def renew(self, lease: Lease) -> Lease | None:
-        """Update the object if it is as this holder left it."""
-        return self._put(self._spec(lease, lease.holder), _marks(lease), lease.version, lease)
+        """Change the object if it is as this holder left it."""
+        return self._patch(self._spec(lease, lease.holder), _marks(lease), lease.version, lease)
 
     def release(self, lease: Lease) -> None:
         """Take the holder's name off, as client-go does."""
-        self._put(self._spec(lease, ""), _marks(lease), lease.version)
+        self._patch(self._spec(lease, ""), _marks(lease), lease.version)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -106,7 +107,7 @@ class KubernetesLeaseStore:
             "spec": spec,
         }
 
-    def _put(
+    def _patch(
         self,
         spec: dict[str, Any],
         marks: dict[str, str],
@@ -114,7 +115,7 @@ class KubernetesLeaseStore:
         own: Lease | None = None,
     ) -> Lease | None:
         path = f"{self._path}/{self._name}"
-        written = self._write("PUT", path, self._object(spec, marks, version))
+        written = self._write("PATCH", path, self._object(spec, marks, version))
         if written is not None or own is None:
             return written
         # The answer to an earlier renewal may have been lost: then the object is ours, one step on.
@@ -129,7 +130,7 @@ class KubernetesLeaseStore:
     def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        headers = {}
+        headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
         token = _ACCOUNT / "token"
         if token.exists():  # read each time: Kubernetes changes it
             headers["Authorization"] = f"Bearer {token.read_text(encoding='ascii').strip()}"
@@ -139,13 +140,13 @@ class KubernetesLeaseStore:
         why = answer.get("message", answer) if isinstance(answer, dict) else answer
         msg = f"Kubernetes answered {status} to {method} {path}: {str(why)[:300]}"
         raise LeaseServiceError(
-            msg, remedy="give the service account get, create and update on leases"
+            msg, remedy="give the service account get, create and patch on leases"
         )
 
 
 def _lease(found: dict[str, Any]) -> Lease:
     try:
-        spec, metadata = found["spec"], found["metadata"]
+        spec, metadata = found.get("spec") or {}, found["metadata"]
         marks = metadata.get("annotations") or {}
         holder = spec.get("holderIdentity") or ""
         version = str(metadata["resourceVersion"])

@@ -1,7 +1,7 @@
 """The Lease API of a Kubernetes API server, as far as optimistic concurrency goes.
 
-From the API's documentation: every write gives the object a new ``resourceVersion``; a PUT that
-names another than the present one is answered 409 Conflict; a POST of a name that exists 409
+From the API's documentation: every write gives the object a new ``resourceVersion``; a PUT or a
+merge patch that names another than the present one is answered 409 Conflict; a POST of a name that exists 409
 AlreadyExists; an unknown name 404; an invalid object 422.
 """
 
@@ -13,6 +13,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 _PATH = re.compile(r"/apis/coordination\.k8s\.io/v1/namespaces/([a-z0-9-]+)/leases(?:/([^/?]+))?$")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+def merged(target, patch):
+    """RFC 7396: what a merge patch makes of an object."""
+    result = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
 
 
 class FakeKubernetes:
@@ -42,6 +55,12 @@ class FakeKubernetes:
         self._thread.join()
         self._server.server_close()
 
+    @staticmethod
+    def path(namespace, name=""):
+        """Of the leases of a namespace, or of one."""
+        leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        return f"{leases}/{name}" if name else leases
+
     def answer(self, method, path, body):
         """(status, object) of a request."""
         found = _PATH.fullmatch(path)
@@ -52,6 +71,9 @@ class FakeKubernetes:
             present = self.leases.get((namespace, name))
             if method == "GET":
                 return (200, present) if present else (404, self.status(404, "NotFound", name))
+            given = body.get("metadata", {}).get("resourceVersion")
+            if method == "PATCH" and present:
+                body = merged(present, body)
             wrong = self._invalid(body)
             if wrong:
                 return 422, self.status(422, "Invalid", wrong)
@@ -62,7 +84,6 @@ class FakeKubernetes:
                 return 201, self._store(namespace, name, body)
             if present is None:
                 return 404, self.status(404, "NotFound", name)
-            given = body["metadata"].get("resourceVersion")
             if given and given != present["metadata"]["resourceVersion"]:
                 return 409, self.status(409, "Conflict", "the object has been modified")
             return 200, self._store(namespace, name, body)
@@ -112,7 +133,7 @@ class FakeKubernetes:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = handle_one
+            do_GET = do_POST = do_PUT = do_PATCH = handle_one
 
             def log_message(self, *_):
                 pass

@@ -119,7 +119,40 @@ def test_kubernetes_a_renewal_whose_answer_is_lost_is_not_the_end(tmp_path):
         with pytest.raises(LeaseServiceError):
             store.renew(mine)
         assert store.renew(mine).holder == A.holder
-        assert ("PUT", 409) in fake.calls
+        assert ("PATCH", 409) in fake.calls
+
+
+def test_kubernetes_what_others_put_on_the_lease_stays():
+    """A chart or an operator makes the object, owns it, and lets JobManagers change only it."""
+    with FakeKubernetes() as fake:
+        made = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": "lesto-default",
+                "labels": {"app.kubernetes.io/instance": "mine"},
+                "ownerReferences": [{"name": "owner"}],
+            },
+        }
+        assert fake.answer("POST", fake.path("default"), made)[0] == 201
+        config = Configuration.from_dict(
+            {
+                "high-availability.type": "kubernetes",
+                "high-availability.kubernetes.api-server": fake.url,
+            }
+        )
+        store = open_lease_store(config)
+        seen = store.read()
+        assert seen.released
+        mine = store.acquire(seen, A)
+        assert mine.term > seen.term
+        assert store.acquire(seen, B) is None
+        mine = store.renew(mine)
+        store.release(mine)
+        metadata = fake.leases["default", "lesto-default"]["metadata"]
+        assert metadata["labels"] == {"app.kubernetes.io/instance": "mine"}
+        assert metadata["ownerReferences"] == [{"name": "owner"}]
+        assert {method for method, _ in fake.calls} == {"GET", "PATCH"}
 
 
 @pytest.mark.parametrize(
