@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from lesto.common.errors import LestoError
 from lesto.jobmanager.server.rest import validation
 from lesto.jobmanager.server.rest.errors import (
     BadRequestError,
@@ -27,6 +28,11 @@ QUICK_THREADS: Final = 8
 PATIENT_THREADS: Final = 16
 #: Requests that wait for a thread; beyond them the answer is 503.
 QUEUE_MAX: Final = 256
+#: Bodies that are no JSON and come in at once; each may take its endpoint's bytes of disk.
+UPLOADS_MAX: Final = 4
+#: What of such a body is kept in memory; a longer one goes to a temporary file.
+IN_MEMORY_BYTES: Final = 1024 * 1024
+JSON: Final = "application/json"
 #: Levels of nested lists and objects in a body.
 MAX_JSON_DEPTH: Final = 32
 
@@ -86,6 +92,7 @@ class Dispatcher:
         self._guard = guard
         self._quick = Threads("quick", QUICK_THREADS)
         self._patient = Threads("patient", PATIENT_THREADS)
+        self._uploads = Uploads()
 
     def close(self) -> None:
         """End the threads."""
@@ -112,32 +119,79 @@ class Dispatcher:
         self._guard.check(endpoint, request)
         path = validation.path_values(request.path_params, PATH_PARAMETERS)
         query = validation.query_values(endpoint, request.scope["query_string"])
-        body = await _body(endpoint, request)
-        call = Call(request, path, query, body)
         threads = self._patient if endpoint.patient else self._quick
-        result = await threads.run(endpoint, call)
+        if endpoint.body_media_type == JSON:
+            body = await _body(endpoint, request)
+            result = await threads.run(endpoint, Call(request, path, query, body))
+        else:
+            async with self._uploads.content(endpoint, request) as content:
+                result = await threads.run(endpoint, Call(request, path, query, {}, content))
         if isinstance(result, Response):
             return result
         return JSONResponse(result, status_code=endpoint.status, headers=_HEADERS)
 
 
 async def _body(endpoint: Endpoint, request: Request) -> dict[str, Any]:
-    """Return the JSON object of a request; empty when there is none, or when it is not JSON."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:19]) > endpoint.max_body_bytes:
-        raise _too_large(endpoint)
+    """Return the JSON object of a request; empty when there is none."""
     if endpoint.body is None:
+        _check_length(endpoint, request)
         return {}
-    parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > endpoint.max_body_bytes:
-            raise _too_large(endpoint)
-        parts.append(chunk)
-    content = b"".join(parts)
+    content = b"".join([chunk async for chunk in _chunks(endpoint, request)])
     body = parse_object(content) if content.strip() else {}
     validation.check(body, endpoint.body, validation.BODY)
     return body
+
+
+def _check_length(endpoint: Endpoint, request: Request) -> None:
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:19]) > endpoint.max_body_bytes:
+        msg = f"the body is longer than {endpoint.max_body_bytes} bytes"
+        raise BodyTooLargeError(msg, remedy="Send less.")
+
+
+async def _chunks(endpoint: Endpoint, request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in pieces, up to what the endpoint takes.
+
+    Raises:
+        BodyTooLargeError: it is longer; as soon as that is known.
+    """
+    _check_length(endpoint, request)
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > endpoint.max_body_bytes:
+            msg = f"the body is longer than {endpoint.max_body_bytes} bytes"
+            raise BodyTooLargeError(msg, remedy="Send less.")
+        yield chunk
+
+
+class Uploads:
+    """Takes bodies that are no JSON into files, a bounded number at once."""
+
+    def __init__(self, limit: int = UPLOADS_MAX) -> None:
+        self._limit = limit
+        self._under_way = 0
+
+    @contextlib.asynccontextmanager
+    async def content(self, endpoint: Endpoint, request: Request) -> AsyncIterator[IO[bytes]]:
+        """Yield a file with the body, at its start.
+
+        Raises:
+            ServerBusyError: too many are under way.
+            BodyTooLargeError: it is longer than the endpoint takes.
+        """
+        if self._under_way >= self._limit:
+            msg = f"{self._limit} uploads are under way"
+            raise ServerBusyError(msg, remedy="Wait for one to end.")
+        self._under_way += 1
+        try:
+            with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
+                async for chunk in _chunks(endpoint, request):
+                    await asyncio.to_thread(file.write, chunk)
+                file.seek(0)
+                yield file
+        finally:
+            self._under_way -= 1
 
 
 def parse_object(content: bytes) -> dict[str, Any]:
@@ -175,8 +229,3 @@ def _check_depth(content: bytes) -> None:
                 raise BadRequestError(msg)
         elif byte in b"]}":
             depth -= 1
-
-
-def _too_large(endpoint: Endpoint) -> LestoError:
-    msg = f"the body is longer than {endpoint.max_body_bytes} bytes"
-    return BodyTooLargeError(msg, remedy="Send less.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 from starlette.requests import Request
 
@@ -89,13 +89,16 @@ class Call:
         path: values by name.
         query: values by name, parsed; those that are missing have their default.
         body: the JSON object; empty when there is none.
+        content: of an endpoint with another kind of body.
 
     Attributes:
-        request: as it came.
+        request: as it came; its headers, not its body.
         body: the JSON object; empty when there is none.
+        content: the whole body of an endpoint whose ``body_media_type`` is not JSON, as a file at
+            its start, deleted behind the handler; None for others.
     """
 
-    __slots__ = ("_path", "_query", "body", "request")
+    __slots__ = ("_path", "_query", "body", "content", "request")
 
     def __init__(
         self,
@@ -103,9 +106,11 @@ class Call:
         path: Mapping[str, str],
         query: Mapping[str, Any],
         body: dict[str, Any],
+        content: IO[bytes] | None = None,
     ) -> None:
         self.request = request
         self.body = body
+        self.content = content
         self._path = path
         self._query = query
 
@@ -140,7 +145,7 @@ class Endpoint:
         max_body_bytes: a longer body is refused before it is read.
         tag: chapter of the document.
         media_type: of the answer.
-        body_media_type: of the body; the handler reads any but JSON from ``call.request``.
+        body_media_type: of the body; any but JSON comes to the handler as ``call.content``.
         patient: the handler waits on purpose (a sample, a savepoint): it runs apart from the quick
             ones, so that it does not take their threads.
         open: needs no token: static files, and what asks whether the process is well.
