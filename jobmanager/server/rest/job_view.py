@@ -56,6 +56,23 @@ def of_vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph) -> Json:
     }
 
 
+def of_failure(info: pb.FailureInfo) -> Json:
+    """What the parts of a failure are, so that a page need not guess them from one text."""
+    failure = info.failure
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "remedy": failure.remedy,
+        "operator": failure.operator_name,
+        "code-location": failure.location,
+        "user-traceback": failure.user_traceback,
+        "full-traceback": failure.full_traceback,
+        "record-digest": failure.record_digest,
+        "taskManagerId": info.taskmanager_id,
+        "concurrent": info.concurrent,
+    }
+
+
 def of_edge(edge: job_pb2.JobEdge) -> Json:
     """Where in the source vertex's chain an edge begins, and by what it is keyed."""
     return {
