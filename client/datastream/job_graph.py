@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -27,6 +28,8 @@ from lesto.client.datastream.transformations import (
     Transformation,
     Upstream,
 )
+from lesto.common import options
+from lesto.common.config import InvalidOptionError
 from lesto.common.identity import digest, operator_uid
 from lesto.proto import job_pb2 as pb
 
@@ -241,7 +244,7 @@ def build_job_graph(nodes: Sequence[PlannedNode], settings: GraphSettings) -> pb
         JobTooLargeError: names the operator that holds most.
     """
     graph = pb.JobGraph(
-        job_id=uuid.uuid4().hex,
+        job_id=_job_id(settings.config),
         name=settings.job_name,
         config=settings.config,
         python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -274,6 +277,17 @@ def build_job_graph(nodes: Sequence[PlannedNode], settings: GraphSettings) -> pb
             )
     _check_size(graph)
     return graph
+
+
+def _job_id(config: Mapping[str, str]) -> str:
+    """A new id, unless the configuration says which."""
+    fixed = config.get(options.FIXED_JOB_ID.key)
+    if fixed is None:
+        return uuid.uuid4().hex
+    if not re.fullmatch("[0-9a-f]{32}", fixed):
+        msg = f"{options.FIXED_JOB_ID.key} is '{fixed:.40}', not 32 hexadecimal digits"
+        raise InvalidOptionError(msg, remedy="Leave it out for a new id.")
+    return fixed
 
 
 def _check_size(graph: pb.JobGraph) -> None:

@@ -24,6 +24,14 @@ MAX_PARALLELISM = ConfigOption(
 PIPELINE_NAME: ConfigOption[str | None] = ConfigOption(
     "pipeline.name", str, None, "Name of the job where execute() gives none."
 )
+FIXED_JOB_ID: ConfigOption[str | None] = ConfigOption(
+    "pipeline.fixed-job-id",
+    str,
+    None,
+    "Id of the job, 32 hexadecimal digits, so that a submission that is tried again is the same "
+    "job. By default each submission has a new one.",
+    aliases=("$internal.pipeline.job-id",),
+)
 OPERATOR_CHAINING = ConfigOption(
     "pipeline.operator-chaining.enabled",
     bool,
