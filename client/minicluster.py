@@ -25,6 +25,7 @@ from lesto.client.errors import ClusterStartError
 from lesto.client.local_token import new_token
 from lesto.common import options
 from lesto.common.config import Configuration
+from lesto.common.logs import is_configured
 from lesto.common.scratch import ScratchDirectory
 
 T = TypeVar("T")
@@ -181,7 +182,7 @@ class MiniCluster:
         """Keep to this cluster's level: the program may log everything of its own on its terminal,
         as Flink's examples do.
         """
-        if _ENGINE_LOGGER.level == logging.NOTSET:
+        if _ENGINE_LOGGER.level == logging.NOTSET and not is_configured():
             _ENGINE_LOGGER.setLevel(self.config.get(options.LOG_LEVEL))
             self._is_quiet = True
 

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -94,18 +94,59 @@ def configure_logging(
     _state.chain = shared
 
 
+def is_configured() -> bool:
+    """Return whether this process's logs are ours: ``configure_logging`` was called."""
+    return _state.chain is not None
+
+
+def attach_handler(handler: logging.Handler, level: str = "INFO") -> Callable[[], None]:
+    """Send this process's lines, as text, to another handler too; return what ends that.
+
+    Where ``configure_logging`` was not called the logs are the program's own, and nothing happens.
+
+    Args:
+        handler: takes the lines.
+        level: least severe level it gets, also when the standard stream gets less.
+    """
+    chain = _state.chain
+    if chain is None:
+        return lambda: None
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=_steps(_AS_TEXT))
+    )
+    root = logging.getLogger()
+    for other in root.handlers:
+        if getattr(other, "_lesto", False) and other.level == logging.NOTSET:
+            other.setLevel(root.level)  # what it was asked for, though the root lets more through
+    root.setLevel(min(root.level, logging.getLevelName(level)))
+    root.addHandler(handler)
+
+    def end() -> None:
+        root.removeHandler(handler)
+        handler.close()
+
+    return end
+
+
 def _final(json: bool, stream: TextIO) -> list[Any]:
     """Return the last steps: tracebacks to text, secrets out, one line."""
-    head = [
+    if json:
+        return _steps(structlog.processors.JSONRenderer(default=str))
+    colors = stream.isatty() and "NO_COLOR" not in os.environ
+    return _steps(structlog.dev.ConsoleRenderer(colors=colors))
+
+
+def _steps(renderer: Any) -> list[Any]:
+    return [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         redact_secrets,
+        renderer,
     ]
-    if json:
-        return [*head, structlog.processors.JSONRenderer(default=str)]
-    colors = stream.isatty() and "NO_COLOR" not in os.environ
-    return [*head, structlog.dev.ConsoleRenderer(colors=colors)]
+
+
+_AS_TEXT = structlog.dev.ConsoleRenderer(colors=False)
 
 
 class _State:

@@ -48,6 +48,13 @@ METRICS_PORT = ConfigOption(
 METRICS_BIND_HOST = ConfigOption(
     "metrics.bind-host", str, "127.0.0.1", "Address that Prometheus endpoints listen on."
 )
+LOG_DIR: ConfigOption[str | None] = ConfigOption(
+    "env.log.dir",
+    str,
+    None,
+    "Folder below which each process keeps its log files, besides what it writes to standard "
+    "error. Without it they are in a temporary folder and go with the process.",
+)
 LOG_LEVEL = ConfigOption(
     "log.level",
     str,

@@ -20,7 +20,7 @@ from lesto.jobmanager.errors import (
 )
 from lesto.jobmanager.server.auth import abort
 from lesto.jobmanager.server.cluster import Cluster
-from lesto.proto import client_pb2, client_pb2_grpc
+from lesto.proto import client_pb2, client_pb2_grpc, runtime_pb2
 from lesto.state.paths import checkpoint_number
 
 logger = get_logger("lesto.jobmanager.client_service")
@@ -76,6 +76,14 @@ class ServingJobManager(Protocol):
 
     def info(self) -> client_pb2.ClusterInfo:
         """Counts, versions, TaskManagers and the leader."""
+        ...
+
+    async def inspect(self, request: client_pb2.InspectRequest) -> runtime_pb2.Answer:
+        """Ask a process.
+
+        Raises:
+            LestoError: there is none, it is silent, or it cannot answer.
+        """
         ...
 
     def leading_cluster(self) -> Cluster:
@@ -174,6 +182,11 @@ class ClientService(client_pb2_grpc.JobManagerServiceServicer):
         """Delete a savepoint."""
         files = await self._cluster.dispatcher.dispose(request.path)
         return client_pb2.DisposeSavepointResponse(files=files)
+
+    @_answered
+    async def Inspect(self, request: Any, _context: Any) -> runtime_pb2.Answer:
+        """Ask a running process; an error of it is an error of the call."""
+        return await self._jobmanager.inspect(request)
 
     async def FetchResults(
         self, request: Any, context: Any

@@ -126,6 +126,8 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
                         taskmanagers.report_slots(session, message.slots.slots)
                     case "task":
                         await self._jobmanager.task_event(message.slot_id, message.task)
+                    case "inspected":
+                        taskmanagers.questions.answered(message.inspected)
                     case "heartbeat" | "register" | None:
                         pass
             session.close("its connection ended")

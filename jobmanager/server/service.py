@@ -10,6 +10,7 @@ import random
 import secrets
 import shutil
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,8 @@ from lesto.common import options
 from lesto.common.clock import Clock, SystemClock
 from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
-from lesto.common.logs import get_logger
+from lesto.common.log_files import LogFolder, rotating_handler
+from lesto.common.logs import attach_handler, get_logger
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.errors import ElectionError, NotLeaderError, PortInUseError
 from lesto.jobmanager.server.auth import TokenInterceptor, check_bind
@@ -43,6 +45,7 @@ from lesto.jobmanager.server.metrics import ClusterMetrics
 from lesto.jobmanager.server.settings import milliseconds
 from lesto.jobmanager.server.taskmanagers import TaskManagers
 from lesto.proto import client_pb2, client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from lesto.proto.inspecting import ProcessInspector, refused
 from lesto.state import storage_settings
 
 logger = get_logger("lesto.jobmanager")
@@ -51,6 +54,8 @@ logger = get_logger("lesto.jobmanager")
 MESSAGE_BYTES_MAX = 64 << 20
 #: Threads that read and write checkpoint storage.
 IO_THREADS = 4
+#: Threads that answer questions about this process.
+INSPECTION_THREADS = 2
 #: Time that calls under way get when the JobManager stops.
 STOP_GRACE_SECONDS = 0.5
 #: Time that jobs get to end when the whole cluster stops.
@@ -104,6 +109,9 @@ class JobManager:
         self._temporary: Path | None = None
         self._server: grpc.aio.Server | None = None
         self._io: ThreadPoolExecutor | None = None
+        self._inspecting: ThreadPoolExecutor | None = None
+        self._logs: LogFolder | None = None
+        self._stop_log: Callable[[], None] = lambda: None
         self._heartbeats: asyncio.Task[None] | None = None
         self._metrics: ClusterMetrics | None = None
         self._ha: HighAvailability | None = None
@@ -163,10 +171,15 @@ class JobManager:
             self._metrics.close()
         if self._io is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)
+        if self._inspecting is not None:
+            self._inspecting.shutdown(wait=False, cancel_futures=True)
         if self._temporary is not None:
             shutil.rmtree(self._temporary)
             self._temporary = None
         logger.info("jobmanager.stopped", address=self.address)
+        self._stop_log()
+        if self._logs is not None:
+            self._logs.close()
 
     async def cancel_all(self, timeout_seconds: float = CANCEL_ALL_SECONDS) -> None:
         """Cancel every job and wait for their ends: the cluster is about to stop."""
@@ -216,6 +229,13 @@ class JobManager:
             self._temporary = Path(tempfile.mkdtemp(prefix="lesto-jobmanager-", dir=parent))
             self._checkpoint_dir = str(self._temporary / "checkpoints")
         self._io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="jobmanager-io")
+        self._inspecting = ThreadPoolExecutor(INSPECTION_THREADS, thread_name_prefix="inspector")
+        self._logs = LogFolder(
+            f"jobmanager-{self.jobmanager_id}",
+            config.get(options.LOG_DIR),
+            config.get(options.TMP_DIRS),
+        )
+        self._stop_log = attach_handler(rotating_handler(self._logs.file("jobmanager.log")))
         self.cluster = self._new_cluster(0)
         gateway = Gateway(
             self,
@@ -305,6 +325,26 @@ class JobManager:
             found.leader_id, found.leader_address = lease.holder, lease.address
             found.leader_epoch = lease.term
         return found
+
+    async def inspect(self, request: client_pb2.InspectRequest) -> runtime_pb2.Answer:
+        """Ask this process, also a standby's, or one of the cluster.
+
+        Raises:
+            LestoError: there is no such process, it is silent, or it cannot answer.
+        """
+        if not request.taskmanager_id:
+            assert self._inspecting is not None, "questions before start"
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._inspecting, ProcessInspector(self._logs).answer, request.question
+            )
+        else:
+            taskmanagers = self.leading_cluster().taskmanagers
+            answer = await taskmanagers.ask(
+                request.taskmanager_id, request.slot_id, request.question
+            )
+        if answer.error_code:
+            raise refused(answer)
+        return answer
 
     def _reachable(self) -> str:
         return reachable_address(self.config, self.host, self.port)

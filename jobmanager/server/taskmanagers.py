@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from lesto.common.clock import Clock
+from lesto.common.inspection import ProcessNotFoundError
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core.slots import Allocated, Slot, SlotPool
+from lesto.jobmanager.server.questions import Questions
 from lesto.proto import client_pb2, runtime_pb2
 
 logger = get_logger("lesto.jobmanager.taskmanagers")
@@ -92,6 +94,7 @@ class TaskManagers:
         self._jobs: dict[str, JobListener] = {}
         self._adaptive: dict[str, JobListener] = {}
         self._free = 0
+        self.questions = Questions()
         self.stopping = False  # the whole cluster ends: a lost connection is no news
         self._timer: asyncio.TimerHandle | None = None
         self.on_change: Callable[[], None] = lambda: None
@@ -135,6 +138,7 @@ class TaskManagers:
     def disconnected(self, session: Session, reason: str) -> None:
         """A connection is over: its slots are lost at once."""
         session.close(reason)
+        self.questions.lost(session, reason)
         if self.sessions.get(session.taskmanager_id) is not session:
             return
         del self.sessions[session.taskmanager_id]
@@ -163,6 +167,7 @@ class TaskManagers:
             self._timer.cancel()
         for session in self.sessions.values():
             session.close(reason)
+            self.questions.lost(session, reason)
         self.sessions.clear()
 
     # ---------------------------------------------------------------------------------------- jobs
@@ -216,6 +221,22 @@ class TaskManagers:
         if session is not None:
             kill = runtime_pb2.KillSlot(slot_id=slot_id, reason=reason)
             session.send(runtime_pb2.ToTaskManager(kill_slot=kill))
+
+    async def ask(
+        self, taskmanager_id: str, slot_id: str, question: runtime_pb2.Question
+    ) -> runtime_pb2.Answer:
+        """Ask a TaskManager or one of its slots.
+
+        Raises:
+            ProcessNotFoundError: there is none of that id, or it was lost meanwhile.
+            ProcessSilentError: it has not answered in time.
+        """
+        session = self.sessions.get(taskmanager_id)
+        if session is None or (slot_id and slot_id not in session.slots):
+            what = "slot" if session is not None else "TaskManager"
+            msg = f"there is no {what} of that id"
+            raise ProcessNotFoundError(msg, remedy="GET /taskmanagers lists them")
+        return await self.questions.ask(session, slot_id, question)
 
     def info(self) -> list[client_pb2.TaskManagerInfo]:
         """As the client is told."""

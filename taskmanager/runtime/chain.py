@@ -43,6 +43,8 @@ class OperatorStats:
 
     records_in: int = 0
     records_out: int = 0
+    batches_in: int = 0
+    batches_out: int = 0
     bytes_in: int = 0
     watermark: int = MIN_TIMESTAMP
 
@@ -106,6 +108,7 @@ class ChainedOperator:
     def process(self, batch: Batch, input_index: int) -> None:
         """Hand over a batch that is in the operator's form."""
         self.stats.records_in += len(batch)
+        self.stats.batches_in += 1
         try:
             self.operator.process_batch(batch, input_index)
         except BaseException as error:
@@ -142,6 +145,8 @@ class OperatorOutput:
         self._watermark = MIN_TIMESTAMP
         self._idle = False
         self.stats = OperatorStats()
+        #: Who looks at what passes, by tag; nobody but for a moment (see record_sample).
+        self.taps: tuple[Callable[[str, Batch], None], ...] = ()
 
     @property
     def bytes_out(self) -> int:
@@ -165,13 +170,22 @@ class OperatorOutput:
         """A batch on the main output."""
         if len(batch):
             self.stats.records_out += len(batch)
+            self.stats.batches_out += 1
+            if self.taps:
+                self._show("", batch)
             _deliver(batch, self._main)
 
     def emit_side(self, tag: str, batch: Batch) -> None:
         """A batch on a side output."""
         receivers = self._sides.get(tag)
         if receivers is not None and len(batch):
+            if self.taps:
+                self._show(tag, batch)
             _deliver(batch, receivers)
+
+    def _show(self, tag: str, batch: Batch) -> None:
+        for tap in self.taps:
+            tap(tag, batch)
 
     def emit_watermark(self, timestamp: int) -> None:
         """Event time has advanced."""

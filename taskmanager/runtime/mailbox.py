@@ -80,6 +80,7 @@ class Mailbox:
         wall: timers of the wall clock (users' processing-time timers).
         mono: timers of the monotonic clock (the engine's own).
         beat_ms: monotonic ms of the last turn; read by the watchdog's thread.
+        running: the tasklet that is being polled; read by who samples stacks.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -87,6 +88,7 @@ class Mailbox:
         self.wall = Timers(clock.now_ms)
         self.mono = Timers(clock.monotonic_ms)
         self.beat_ms = clock.monotonic_ms()
+        self.running: Tasklet | None = None
         self._mail: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._tasklets: tuple[Tasklet, ...] = ()
         self._signal = False
@@ -135,11 +137,18 @@ class Mailbox:
         progress |= self.wall.fire()
         progress |= self.mono.fire()
         for tasklet in self._tasklets:
+            self.running = tasklet
             progress |= tasklet.poll()
+            self.running = None
             # A barrier should wait for one step, not for one of each task.
             progress |= self._read_mail()
         if not progress:
             self._sleep()
+
+    @property
+    def waiting(self) -> int:
+        """Mails that wait; on any thread."""
+        return self._mail.qsize()
 
     def _read_mail(self) -> bool:
         if self._mail.empty():

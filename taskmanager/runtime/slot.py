@@ -18,6 +18,7 @@ from lesto.taskmanager.runtime.environment import SlotEnvironment
 from lesto.taskmanager.runtime.garbage import LOOK_DELAY_MS, CycleCollector
 from lesto.taskmanager.runtime.reports import TaskReporter
 from lesto.taskmanager.runtime.task import Task, TaskKey, task_key
+from lesto.taskmanager.runtime.task_metrics import SlotMetrics
 
 #: A failed task keeps its channels open this long, unless its job is cancelled here before: the
 #: failure must reach the JobManager before the neighbours report broken channels.
@@ -51,6 +52,9 @@ class Slot:
         self._reporters: dict[TaskKey, TaskReporter] = {}
         self._collecting = False
         self._garbage = CycleCollector()
+        self._metrics = SlotMetrics(
+            environment.slot_id, lambda: len(self._tasks), lambda: environment.mailbox.waiting
+        )
         self._log = get_logger("lesto.slot", slot=environment.slot_id)
         environment.mailbox.mono.add(
             environment.clock.monotonic_ms() + REPORT_INTERVAL_MS, self._report
@@ -74,6 +78,10 @@ class Slot:
             case other:
                 msg = f"unknown task command {other!r}"
                 raise InternalError(msg)
+
+    def tasks(self) -> list[Task]:
+        """Return the tasks that are here."""
+        return list(self._tasks.values())
 
     def cancel_all(self) -> None:
         """The JobManager is gone: stop everything."""
@@ -106,7 +114,9 @@ class Slot:
                 task.open()
             except BaseException as error:  # noqa: BLE001 - user code runs in here
                 task.fail(error)
-            self._log.info("task.deployed", task=task.name, state=task.state.name)
+            self._log.info(
+                "task.deployed", job=task.ref.job_id, task=task.name, state=task.state.name
+            )
         self._sweep()
 
     def _build(self, deployment: runtime_pb2.TaskDeployment) -> Task | None:
@@ -272,6 +282,7 @@ class Slot:
     def _report(self, due_ms: int) -> None:
         now_ms = self._environment.clock.monotonic_ms()
         self._environment.mailbox.mono.add(now_ms + REPORT_INTERVAL_MS, self._report)
+        self._metrics.late(now_ms - due_ms)
         for key, task in list(self._tasks.items()):
             if task.state is TaskState.RUNNING and key in self._reporters:
                 self._reporters[key].report()

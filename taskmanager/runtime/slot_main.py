@@ -85,6 +85,7 @@ def _run(setup: dict[str, Any]) -> None:
     from lesto.state import storage_settings
     from lesto.taskmanager.runtime.environment import SlotEnvironment
     from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
+    from lesto.taskmanager.runtime.inspector import SlotInspector
     from lesto.taskmanager.runtime.mailbox import Mailbox
     from lesto.taskmanager.runtime.slot import Slot
     from lesto.taskmanager.runtime.supervisor_link import SupervisorLink
@@ -111,7 +112,8 @@ def _run(setup: dict[str, Any]) -> None:
     )
     warmer = KernelWarmer()
     slot = Slot(environment, config, warmer.wait)
-    link.start(slot.handle, connected=warmer.start)
+    inspector = SlotInspector(mailbox, slot.tasks, link.answer)
+    link.start(slot.handle, connected=warmer.start, inspect=inspector.ask)
     try:
         mailbox.run()
     finally:
@@ -143,6 +145,21 @@ def _tune_collector() -> None:
     gc.set_threshold(GC_ALLOCATIONS, GC_YOUNG_RUNS, GC_MIDDLE_RUNS)
 
 
+def _keep_logs(name: str) -> None:
+    """Write the log, and what user code prints, to files too.
+
+    Args:
+        name: of the files, without ``.log`` and ``.out``.
+    """
+    from pathlib import Path
+
+    from lesto.common.log_files import copy_output, rotating_handler
+    from lesto.common.logs import attach_handler
+
+    attach_handler(rotating_handler(Path(f"{name}.log")))
+    copy_output(Path(f"{name}.out"))
+
+
 def main() -> None:
     """Read the set-up, run the slot, end the process without waiting for I/O threads."""
     _ignore_interrupts()
@@ -157,6 +174,8 @@ def main() -> None:
     from lesto.common.logs import configure_logging
 
     configure_logging("slot", setup["log_level"])
+    if setup["log_file"]:
+        _keep_logs(setup["log_file"])
     code = 0
     try:
         _run(setup)

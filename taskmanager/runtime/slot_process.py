@@ -35,6 +35,7 @@ class SlotSetup:
         config: the configuration as texts, secrets left out.
         local_dir: parent of the slots' working directories.
         log_level: least severe level logged.
+        log_dir: folder of the slots' log files.
     """
 
     gateway: str
@@ -44,6 +45,7 @@ class SlotSetup:
     config: dict[str, str]
     local_dir: str
     log_level: str
+    log_dir: str
 
 
 class SlotProcess:
@@ -97,6 +99,7 @@ class SlotProcess:
             "config": self._setup.config,
             "local_dir": str(self.local_dir),
             "log_level": self._setup.log_level,
+            "log_file": str(Path(self._setup.log_dir) / f"slot-{self.index}"),
         }
         assert self._process.stdin is not None, "stdin is a pipe"
         with contextlib.suppress(ConnectionError):  # it has died: its exit status will tell

@@ -15,6 +15,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import grpc
@@ -22,12 +23,15 @@ import grpc
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
-from lesto.common.logs import get_logger
+from lesto.common.inspection import ProcessNotFoundError
+from lesto.common.log_files import LogFolder, rotating_handler
+from lesto.common.logs import attach_handler, get_logger
 from lesto.common.metrics import process_registry
 from lesto.common.metrics_server import serve_metrics
 from lesto.common.rpc import is_authorized
 from lesto.common.scratch import ScratchDirectory
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
+from lesto.proto.inspecting import ProcessInspector, refusal
 from lesto.taskmanager.runtime.errors import SlotStartError
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
 from lesto.taskmanager.runtime.slot_process import SlotProcess, SlotSetup
@@ -90,6 +94,9 @@ class TaskManager:
         self._stopping = False
         self._fatal: asyncio.Future[None] | None = None
         self._ledger = TaskLedger()
+        self._logs: LogFolder | None = None
+        self._stop_log: Callable[[], None] = lambda: None
+        self._inspecting: ThreadPoolExecutor | None = None
         self._link = JobManagerLink(
             jobmanager_address,
             config,
@@ -115,6 +122,14 @@ class TaskManager:
         self.metrics_address, self._stop_metrics = serve_metrics(
             process_registry(), metrics_host, self._metrics_port
         )
+        self._logs = await asyncio.to_thread(
+            LogFolder,
+            self.taskmanager_id,
+            config.get(options.LOG_DIR),
+            config.get(options.TMP_DIRS),
+        )
+        self._stop_log = attach_handler(rotating_handler(self._logs.file("taskmanager.log")))
+        self._inspecting = ThreadPoolExecutor(2, thread_name_prefix="inspector")
         parent = config.get(options.STATE_LOCAL_DIR) or config.get(options.TMP_DIRS)
         self._working = await asyncio.to_thread(ScratchDirectory, "tm", parent)
         public = Configuration(config)
@@ -129,6 +144,7 @@ class TaskManager:
             log_level=str(
                 getattr(config.get(options.LOG_LEVEL), "value", config.get(options.LOG_LEVEL))
             ),
+            log_dir=str(self._logs.path),
         )
         for index in range(self._slot_count):
             self._spawn(self._keep_slot(index), f"slot-{index}")
@@ -153,6 +169,11 @@ class TaskManager:
         if self._stop_metrics is not None:
             await asyncio.to_thread(self._stop_metrics)
         self._metrics.close()
+        if self._inspecting is not None:
+            self._inspecting.shutdown(wait=False, cancel_futures=True)
+        self._stop_log()
+        if self._logs is not None:
+            await asyncio.to_thread(self._logs.close)
         if self._working is not None:
             await asyncio.to_thread(self._working.close)
         if self._fatal is not None and not self._fatal.done():
@@ -314,8 +335,36 @@ class TaskManager:
                 slot = self._slots.get(message.kill_slot.slot_id)
                 if slot is not None:
                     slot.kill(f"killed by the JobManager: {message.kill_slot.reason}")
+            case "inspect":
+                self._inspect(message.inspect)
             case _:  # a heartbeat
                 pass
+
+    def _inspect(self, inspect: runtime_pb2.Inspect) -> None:
+        """Answer a question about this process, or hand it to the slot."""
+        if inspect.slot_id:
+            slot = self._slots.get(inspect.slot_id)
+            if slot is not None and slot.ready:
+                slot.send(runtime_pb2.ToSlot(inspect=inspect))
+                return
+            gone = ProcessNotFoundError("the slot has ended", remedy="ask where the task runs now")
+            self.answer(runtime_pb2.Inspected(id=inspect.id, answer=refusal(gone)))
+            return
+        assert self._inspecting is not None, "questions before start"
+        inspector, loop = ProcessInspector(self._logs), asyncio.get_running_loop()
+
+        def work() -> None:
+            inspected = runtime_pb2.Inspected(
+                id=inspect.id, answer=inspector.answer(inspect.question)
+            )
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self.answer, inspected)
+
+        self._inspecting.submit(work)
+
+    def answer(self, inspected: runtime_pb2.Inspected) -> None:
+        """Pass an answer on, if its asker is still there."""
+        self._link.send(runtime_pb2.FromTaskManager(inspected=inspected))
 
     def _on_jobmanager_lost(self, reason: str) -> None:
         """Nobody coordinates the tasks any more: they stop, the slots stay for the next
@@ -365,8 +414,11 @@ class _Gateway(runtime_pb2_grpc.SlotGatewayServicer):
         try:
             while (message := await context.read()) is not grpc.aio.EOF:
                 slot.heard = time.monotonic()
-                if message.WhichOneof("message") == "task":
-                    taskmanager.slot_event(slot, message.task)
+                match message.WhichOneof("message"):
+                    case "task":
+                        taskmanager.slot_event(slot, message.task)
+                    case "inspected":
+                        taskmanager.answer(message.inspected)
         finally:
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):

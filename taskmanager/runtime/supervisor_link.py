@@ -75,12 +75,24 @@ class SupervisorLink:
         """Send an event; thread-safe, in order."""
         self._out.put(runtime_pb2.FromSlot(task=event))
 
+    def answer(self, inspected: runtime_pb2.Inspected) -> None:
+        """Send the answer to a question; thread-safe."""
+        self._out.put(runtime_pb2.FromSlot(inspected=inspected))
+
     def start(
         self,
         handle: Callable[[runtime_pb2.TaskCommand], None],
         connected: Callable[[], None],
+        inspect: Callable[[runtime_pb2.Inspect], None],
     ) -> None:
-        """Connect and serve; ``connected`` is called once, when the supervisor has answered."""
+        """Connect and serve.
+
+        Args:
+            handle: takes commands, on the mailbox thread.
+            connected: called once, when the supervisor has answered.
+            inspect: takes questions, on the stream's thread: it must return at once.
+        """
+        self._inspect = inspect
         for target, name in (
             (lambda: self._serve(handle, connected), "supervisor-stream"),
             (self._beat, "supervisor-heartbeat"),
@@ -109,8 +121,11 @@ class SupervisorLink:
                 if not answered:
                     answered = True
                     connected()
-                if message.WhichOneof("message") == "command":
-                    self._mailbox.post(self._mail(handle, message.command))
+                match message.WhichOneof("message"):
+                    case "command":
+                        self._mailbox.post(self._mail(handle, message.command))
+                    case "inspect":
+                        self._inspect(message.inspect)
             reason = "the supervisor has closed the stream"
         except grpc.RpcError as error:
             reason = f"the stream to the supervisor broke: {error}"

@@ -171,7 +171,7 @@ def _slot_main(process, parent, setup):
                 world.on_deploy(deployment)
         slot.handle(command)
 
-    link.start(handle, connected=lambda: None)
+    link.start(handle, connected=lambda: None, inspect=lambda _: None)
     turn_us = k.attic_cluster.options.turn_us
     while not mailbox._stopping:
         mailbox.run_once()
