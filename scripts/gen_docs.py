@@ -22,6 +22,8 @@ from lesto.connectors.tables.factory import CONNECTORS
 from lesto.connectors.tables.factory import connector as table_connector
 from lesto.connectors.tables.formats import FORMATS, table_format
 from lesto.connectors.tables.options import PLANNER, rows_of_documentation
+from lesto.jobmanager.server.rest.app import described
+from lesto.jobmanager.server.rest.openapi import document
 from lesto.sql.aggregates.ranking import RANKING
 from lesto.sql.aggregates.table import EXAMPLE_ROWS, aggregates
 from lesto.sql.functions import table as functions_table
@@ -344,12 +346,17 @@ def _option_rows(described):
     return lines
 
 
+def openapi_document():
+    return json.dumps(document(described()), indent=1) + "\n"
+
+
 PAGES = {
     "functions.md": functions_page,
     "connectors.md": connectors_page,
     "configuration.md": configuration_page,
     "errors.md": errors_page,
     "cli.md": cli_page,
+    "openapi.json": openapi_document,
 }
 
 

@@ -6,6 +6,7 @@ Every path is served with and without Flink's ``/v1`` prefix.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,7 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
+from lesto.common.metrics import MetricRegistry
+from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.context import Context
 from lesto.jobmanager.server.rest.dispatch import Dispatcher
 from lesto.jobmanager.server.rest.errors import (
@@ -21,9 +25,11 @@ from lesto.jobmanager.server.rest.errors import (
     MethodNotAllowedError,
     RouteNotFoundError,
 )
+from lesto.jobmanager.server.rest.guard import TargetPolicy
 from lesto.jobmanager.server.rest.problems import problem
 from lesto.jobmanager.server.rest.routes.checkpoints import CheckpointsResource
 from lesto.jobmanager.server.rest.routes.cluster import ClusterResource
+from lesto.jobmanager.server.rest.routes.document import DocumentResource
 from lesto.jobmanager.server.rest.routes.jobs import JobsResource
 from lesto.jobmanager.server.rest.routes.savepoints import SavepointsResource
 from lesto.jobmanager.server.rest.routing import Endpoint, Resource
@@ -33,12 +39,14 @@ PREFIXES = ("", "/v1")
 
 def resources(context: Context) -> list[Resource]:
     """Return all parts of the server."""
-    return [
+    parts: list[Resource] = [
         ClusterResource(context),
         JobsResource(context),
         CheckpointsResource(context),
         SavepointsResource(context),
     ]
+    parts.append(DocumentResource(lambda: endpoints(parts)))
+    return parts
 
 
 def endpoints(parts: Iterable[Resource]) -> list[Endpoint]:
@@ -56,6 +64,21 @@ def endpoints(parts: Iterable[Resource]) -> list[Endpoint]:
         msg = f"two endpoints are {twice}"
         raise ValueError(msg)
     return sorted(found, key=lambda endpoint: _order(endpoint.path))
+
+
+class _Nobody:
+    """A JobManager that cannot be asked: the document needs none."""
+
+
+def described() -> list[Endpoint]:
+    """Return the endpoints for their description alone: their handlers do not work."""
+    context = Context(
+        api=cast(JobManagerApi, _Nobody()),
+        config=Configuration(),
+        metrics=MetricRegistry(),
+        targets=TargetPolicy(trusted=False, root=None),
+    )
+    return endpoints(resources(context))
 
 
 def _order(path: str) -> list[tuple[bool, str]]:

@@ -243,6 +243,7 @@ def _exception(info: pb.FailureInfo) -> Json:
         "timestamp": info.timestamp_ms,
         "failureLabels": {"retryable": "true" if failure.retryable else "false"},
         "concurrentExceptions": [],
+        **job_view.of_failure(info),
     }
     if info.task_name:
         entry["taskName"] = info.task_name

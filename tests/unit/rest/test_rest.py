@@ -17,6 +17,7 @@ from lesto.jobmanager.server.rest.operations import MAX_IN_PROGRESS
 from lesto.jobmanager.server.rest.server import RestServer
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
 from lesto.proto import client_pb2 as pb
+from tests.unit.rest.conformance import check_answer
 
 JOB = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -244,7 +245,10 @@ class Client:
         try:
             body = None if json is None else dumps(json)
             connection.request(method, path, body=body, headers=headers or {})
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
+            kind = answer.headers.get("content-type", "")
+            check_answer(method, path, answer.status_code, kind, answer.text)
+            return answer
         finally:
             connection.close()
 
