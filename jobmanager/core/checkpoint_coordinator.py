@@ -16,6 +16,7 @@ from lesto.jobmanager.core.checkpoint_requests import WAITING_REQUESTS_MAX, Requ
 from lesto.jobmanager.core.checkpoint_schedule import FINAL_RETRY_PAUSE_MS, CheckpointSchedule
 from lesto.jobmanager.core.checkpoint_settings import CheckpointSettings, ClaimMode
 from lesto.jobmanager.core.checkpoint_stats import CheckpointStatistics
+from lesto.jobmanager.core.checkpoint_story import tell_completed, tell_failed
 from lesto.jobmanager.core.completed_checkpoints import CompletedCheckpoints
 from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import TaskKey
@@ -29,6 +30,7 @@ from lesto.jobmanager.core.instructions import (
     TriggerBarriers,
     WriteMetadata,
 )
+from lesto.jobmanager.core.journal import Journal
 from lesto.jobmanager.core.pending_checkpoint import (
     CheckpointRequest,
     CompletedCheckpoint,
@@ -69,9 +71,11 @@ class CheckpointCoordinator:
         settings: CheckpointSettings,
         checkpoint_root: str,
         version: str,
+        journal: Journal | None = None,
     ) -> None:
         self.settings = settings
         self.statistics = CheckpointStatistics()
+        self._journal = journal if journal is not None else Journal()
         self.completed = CompletedCheckpoints(settings.retained, checkpoint_root, epoch)
         self.under_way: dict[int, PendingCheckpoint] = {}
         self.running = False
@@ -433,6 +437,7 @@ class CheckpointCoordinator:
         if not pending.is_savepoint:
             self._full_wanted = False
         self.statistics.done(pending, now.mono_ms, path)
+        tell_completed(self._journal, pending, path, now)
         self._schedule.ended(now.mono_ms)
         told = self._tell(pending, done)
         out = [*told, *out, *self.completed.release(self.under_way)]
@@ -511,6 +516,7 @@ class CheckpointCoordinator:
         """
         del self.under_way[pending.checkpoint_id]
         self.statistics.aborted(pending, now.mono_ms, reason)
+        tell_failed(self._journal, pending, reason, now, counts=counts)
         if pending.phase is Phase.WRITING:
             self._abandoned[pending.checkpoint_id] = pending
         else:

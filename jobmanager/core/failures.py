@@ -32,11 +32,31 @@ def blamed(failure: runtime_pb2.TaskFailure, error: LestoError) -> runtime_pb2.T
 
 
 def failure_info(
-    failure: runtime_pb2.TaskFailure, task_name: str, slot: str, at_ms: int
+    failure: runtime_pb2.TaskFailure,
+    task_name: str,
+    slot: str,
+    at_ms: int,
+    *,
+    taskmanager: str = "",
+    concurrent: bool = False,
 ) -> client_pb2.FailureInfo:
-    """The entry of a job's history. ``at_ms`` is the wall clock."""
+    """The entry of a job's history.
+
+    Args:
+        failure: what.
+        task_name: of whom.
+        slot: where.
+        at_ms: wall clock.
+        taskmanager: whose slot that is.
+        concurrent: it came while the job went down or restarted because of an older one.
+    """
     return client_pb2.FailureInfo(
-        timestamp_ms=at_ms, failure=failure, task_name=task_name, location=slot
+        timestamp_ms=at_ms,
+        failure=failure,
+        task_name=task_name,
+        location=slot,
+        taskmanager_id=taskmanager,
+        concurrent=concurrent,
     )
 
 

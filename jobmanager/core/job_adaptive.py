@@ -56,14 +56,14 @@ class Adapting(JobBase):
         bounds = {key: Bounds(min(current[key], width), width) for key, width in widths.items()}
         return self._begin_rescale(AUTOMATIC, bounds, now)
 
-    def _first_widths(self) -> None:
+    def _first_widths(self, now: Moment) -> None:
         """In reactive mode a job starts with all slots there are."""
         adaptive = self.settings.adaptive
         if adaptive is None or not adaptive.reactive or self.state is not JobState.CREATED:
             return
         widths = fit(self.graph, self._bounds, len(self.slots) + self._free)
         if self._rescale is None and widths is not None and widths != widths_of(self.graph):
-            self._replan(widths)
+            self._replan(widths, now)
 
     def _shrink(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction] | None:
         """Slots that the job lacks did not come: go on with fewer. None: that is not possible."""
@@ -77,19 +77,24 @@ class Adapting(JobBase):
             least = {key: bounds.lower for key, bounds in self._bounds.items()}
             self._slots_requested = slots_for(self.graph, least) - len(self.slots)
             return [do.RequestSlots(self._slots_requested)]
-        out = self._replan(widths)
+        out = self._replan(widths, now)
         if self.state is JobState.RESTARTING:  # a region alone cannot become narrower
             out += self._include(None, "there are fewer slots", now)
         return out if self._ending() else out + self._acquire(now)
 
-    def _replan(self, widths: Widths) -> list[Instruction]:
+    def _replan(self, widths: Widths, now: Moment) -> list[Instruction]:
         """The parallelism changes before the next deployment."""
         self._waited_for_any = False
         before, out = self._rescale, list[Instruction]()
+        msg = "slots were lost while the job was rescaled; it takes what there is"
+        if before is not None:
+            self.journal.rescale_ended(now.wall_ms, reason=msg)
         if before is not None and before.request_id != AUTOMATIC:
-            msg = "slots were lost while the job was rescaled; it takes what there is"
             out.append(do.RequestFailed(before.request_id, RescaleRefusedError(msg)))
         bounds = {key: Bounds(width, width) for key, width in widths.items()}
         self._rescale = Rescale(AUTOMATIC, bounds, widths, widths_of(self.graph))
         self._rescale.phase = RescalePhase.STOPPING
+        since = self._down_since_ms
+        self._rescale.stopped_ms = now.mono_ms if since is None else since
+        self._tell_rescale(self._rescale, now)
         return out

@@ -21,6 +21,7 @@ from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.execution_graph import ExecutionGraph, ExecutionVertex
 from lesto.jobmanager.core.failures import FAILURES_MAX
 from lesto.jobmanager.core.instructions import Instruction
+from lesto.jobmanager.core.journal import Journal
 from lesto.jobmanager.core.poison import PoisonRecords
 from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.rescaling import Bounds
@@ -129,8 +130,9 @@ class JobBase(abc.ABC):
         self.graph = graph
         self.settings = settings
         self.execution = ExecutionGraph(graph, epoch, now.wall_ms)
+        self.journal = Journal()
         self.coordinator = CheckpointCoordinator(
-            graph, epoch, settings.checkpoints, checkpoint_root, version
+            graph, epoch, settings.checkpoints, checkpoint_root, version, self.journal
         )
         self.states = StateMachine(
             f"job {graph.name} ({graph.job_id})", JOB_TRANSITIONS, JobState.CREATED, now.wall_ms
@@ -161,6 +163,8 @@ class JobBase(abc.ABC):
         self._waited_for_any = False
         #: The restart under way is because of a failure.
         self._failed = False
+        #: Monotonic ms from which on not all tasks have run; None: all run.
+        self._down_since_ms: int | None = now.mono_ms
         self._poison = PoisonRecords(settings.max_failures_per_record)
         #: Of the checkpoint that the newest deployment started from.
         self._positions: frozenset[bytes] = frozenset()
@@ -223,7 +227,7 @@ class JobBase(abc.ABC):
         """Take a larger parallelism if the wait for it is over."""
 
     @abc.abstractmethod
-    def _first_widths(self) -> None:
+    def _first_widths(self, now: Moment) -> None:
         """Before the first deployment: what the cluster has, if that decides."""
 
     @abc.abstractmethod
@@ -239,6 +243,10 @@ class JobBase(abc.ABC):
         self, request_id: str, bounds: Mapping[str, Bounds], now: Moment
     ) -> list[Instruction]:
         """Change the parallelism."""
+
+    @abc.abstractmethod
+    def _tell_rescale(self, rescale: Rescale, now: Moment) -> None:
+        """Note in the journal that a rescale begins."""
 
     @abc.abstractmethod
     def _rescale_slots(self, now: Moment) -> list[Instruction]:
@@ -265,7 +273,7 @@ class JobBase(abc.ABC):
         """All tasks run: answer who asked."""
 
     @abc.abstractmethod
-    def _rescale_interrupted(self) -> list[Instruction]:
+    def _rescale_interrupted(self, now: Moment) -> list[Instruction]:
         """Tasks are stopped for another reason than a rescale."""
 
     @abc.abstractmethod

@@ -12,6 +12,8 @@ from lesto.jobmanager.core.events import Moment
 from lesto.jobmanager.core.failures import failure_of
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import DEPLOYED, RESCALE_PREFIX, JobBase
+from lesto.jobmanager.core.journal import Kind
+from lesto.jobmanager.core.journal_words import counted, seconds
 from lesto.jobmanager.core.pending_checkpoint import CheckpointRequest, SavepointRequest
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.proto import runtime_pb2
@@ -24,6 +26,16 @@ class Checkpoints(JobBase):
         if self.state is not JobState.RUNNING or not self.execution.all_in(TaskState.RUNNING):
             return []
         # The enumerators may be older than tasks: those of a region that restarted alone.
+        if self._down_since_ms is not None:
+            self.journal.record(
+                now.wall_ms,
+                Kind.TASKS_RUNNING,
+                f"all {counted(len(self.execution.subtasks), 'task')}",
+                f"running again after {seconds(now.mono_ms - self._down_since_ms)}"
+                if self.execution.attempt > 1
+                else f"running {seconds(now.mono_ms - self._down_since_ms)} after the start",
+            )
+            self._down_since_ms = None
         out = self._expand(self.coordinator.start(self._enumerators, now), now)
         out = self._rescale_done(now) + out + self._maybe_finish(now)
         self._plan_growth(now)
@@ -112,6 +124,9 @@ class Checkpoints(JobBase):
 
     def _on_savepoint(self, event: ev.SavepointRequested, now: Moment) -> list[Instruction]:
         request = SavepointRequest(event.request_id, event.target, event.stop, event.drain)
+        ends = "by request; the job stops with it" if event.stop else "by request"
+        drains = ", after event time has gone to its end" if event.drain else ""
+        self.journal.record(now.wall_ms, Kind.SAVEPOINT_REQUESTED, event.target, f"{ends}{drains}")
         return self._expand(self.coordinator.request_savepoint(request, now), now)
 
     def _on_checkpoint(self, event: ev.CheckpointRequested, now: Moment) -> list[Instruction]:

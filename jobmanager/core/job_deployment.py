@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lesto.common.errors import LestoError
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
 from lesto.jobmanager.core.events import Moment
-from lesto.jobmanager.core.execution_graph import DeploymentContext
+from lesto.jobmanager.core.execution_graph import DeploymentContext, ExecutionVertex
 from lesto.jobmanager.core.failures import failure_of
 from lesto.jobmanager.core.in_flight import redistribute_in_flight
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import JobBase
+from lesto.jobmanager.core.journal import Kind, Severity
+from lesto.jobmanager.core.journal_words import counted, names, seconds
 from lesto.jobmanager.core.pending_checkpoint import CompletedCheckpoint
 from lesto.jobmanager.core.poison import source_positions
 from lesto.jobmanager.core.redistribution import (
@@ -21,7 +25,14 @@ from lesto.jobmanager.core.redistribution import (
 from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.jobmanager.errors import SlotLostError
-from lesto.proto import runtime_pb2
+from lesto.proto import checkpoint_pb2, runtime_pb2
+
+
+def _ran(victims: Sequence[ExecutionVertex]) -> str:
+    """What a lost slot was doing, for people."""
+    if not victims:
+        return "nothing ran there"
+    return f"{names([victim.name for victim in victims])} ran there"
 
 
 class Deployment(JobBase):
@@ -30,6 +41,9 @@ class Deployment(JobBase):
     def _on_started(self, event: ev.JobStarted, now: Moment) -> list[Instruction]:
         if event.recovered is not None:
             return self._recover(event.recovered, now)
+        origin = f"submitted, to go on from {self.graph.restore_path}"
+        text = origin if self.graph.restore_path else "submitted"
+        self.journal.record(now.wall_ms, Kind.STATE, self.state.name, text)
         return self._begin(now)
 
     def _begin(self, now: Moment) -> list[Instruction]:
@@ -40,11 +54,27 @@ class Deployment(JobBase):
     def _recover(self, found: ev.Recovered, now: Moment) -> list[Instruction]:
         """Go on where the job was under another leader."""
         self.restarts, self.start_ms = found.restarts, found.start_ms
+        self._tell_recovery(found, now)
         if found.failure is not None:
             return self._fail(failure_of(found.failure), "recovery", "", now)
         given = [CompletedCheckpoint(c.metadata, c.path, c.root) for c in found.checkpoints]
         self.coordinator.recover(given, found.first_id)
         return self._acquire(now) if given else self._begin(now)
+
+    def _tell_recovery(self, found: ev.Recovered, now: Moment) -> None:
+        self.journal.record(found.start_ms, Kind.STATE, self.state.name, "submitted")
+        text = "another JobManager ran the job until now; what it went through there is in its log"
+        if found.checkpoints:
+            newest = found.checkpoints[-1].metadata
+            age = seconds(now.wall_ms - newest.timestamp_ms)
+            text += f"; it goes on from checkpoint {newest.checkpoint_id} ({age} old)"
+        self.journal.record(
+            now.wall_ms,
+            Kind.LEADER_CHANGED,
+            f"epoch {self.execution.epoch}",
+            text,
+            Severity.WARNING,
+        )
 
     def _on_loaded(self, event: ev.CheckpointLoaded, now: Moment) -> list[Instruction]:
         if self.state is not JobState.CREATED:
@@ -70,7 +100,7 @@ class Deployment(JobBase):
     def _acquire(self, now: Moment) -> list[Instruction]:
         """Get the slots that are missing, then deploy."""
         self._acquiring = True
-        self._first_widths()
+        self._first_widths(now)
         before = self._rescale_record()
         if before is not None:
             return before
@@ -81,7 +111,16 @@ class Deployment(JobBase):
             return []
         self._slots_requested = missing
         adaptive = self.settings.adaptive
-        return [do.RequestSlots(missing, adaptive.wait_ms if adaptive else 0)]
+        wait_ms = adaptive.wait_ms if adaptive else 0
+        self.journal.record(
+            now.wall_ms,
+            Kind.SLOTS_WANTED,
+            counted(missing, "slot"),
+            f"the job needs {counted(self.execution.slots_required, 'slot')} and has "
+            f"{len(self.slots)}; it waits for at most "
+            f"{seconds(wait_ms or self.settings.slot_timeout_ms)}",
+        )
+        return [do.RequestSlots(missing, wait_ms)]
 
     def _release_surplus(self) -> list[Instruction]:
         """Give back slots that are not needed."""
@@ -123,11 +162,19 @@ class Deployment(JobBase):
         if slot is None:
             return []
         victims = self.execution.live_in(event.slot_id)
+        killed = event.slot_id in self._killed
+        self.journal.record(
+            now.wall_ms,
+            Kind.SLOT_LOST,
+            f"slot {event.slot_id} of TaskManager {slot.taskmanager_id}",
+            f"{event.reason}; {_ran(victims)}",
+            Severity.INFO if killed else Severity.WARNING,
+        )
         for victim in victims:
             victim.advance(TaskState.FAILED, now.wall_ms, event.reason)
         if not victims:
             return self._acquire(now) if self._acquiring else []
-        if event.slot_id in self._killed:
+        if killed:
             out: list[Instruction] = []
             if self.state is JobState.RESTARTING:  # others there were not meant, but are gone too
                 out += self._include([v.key for v in victims], event.reason, now)
@@ -161,6 +208,7 @@ class Deployment(JobBase):
             self.coordinator.statistics.restored_from(
                 latest.checkpoint_id, latest.path, now.wall_ms, latest.metadata.type
             )
+            self._tell_restore(latest, now)
         self._positions = source_positions(latest)
         whole = not self._scope or len(self._scope) == len(self.execution.subtasks)
         keys = set(self.execution.subtasks) if whole else set(self._scope)
@@ -180,6 +228,17 @@ class Deployment(JobBase):
         for slot_id, batch in batches.items():
             out.append(do.SendCommand(slot_id, runtime_pb2.TaskCommand(deploy=batch)))
         return out
+
+    def _tell_restore(self, latest: CompletedCheckpoint, now: Moment) -> None:
+        savepoint = latest.metadata.type == checkpoint_pb2.CHECKPOINT_TYPE_SAVEPOINT
+        count = len(self._scope or self.execution.subtasks)
+        age = seconds(now.wall_ms - latest.metadata.timestamp_ms)
+        self.journal.record(
+            now.wall_ms,
+            Kind.RESTORED,
+            f"{'savepoint' if savepoint else 'checkpoint'} {latest.checkpoint_id}",
+            f"{counted(count, 'task')} go back to it: {age} old, {latest.path}",
+        )
 
     def _reset_readers(self, keys: set[TaskKey], restored_id: int) -> do.ResetReaders:
         readers = tuple(

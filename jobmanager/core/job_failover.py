@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core import instructions as do
@@ -18,10 +18,19 @@ from lesto.jobmanager.core.failures import (
 )
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import KILL_GRACE_MS, JobBase
+from lesto.jobmanager.core.journal import Kind, Severity
+from lesto.jobmanager.core.journal_words import counted, seconds
 from lesto.jobmanager.core.regions import TaskKey
-from lesto.jobmanager.core.restart_strategy import GiveUp
+from lesto.jobmanager.core.restart_strategy import GiveUp, Restart
 from lesto.jobmanager.core.states import JobState, TaskState
+from lesto.jobmanager.errors import SlotLostError
 from lesto.proto import runtime_pb2
+
+
+def _why(failure: runtime_pb2.TaskFailure, cause: str) -> str:
+    """The cause of a restart, in as few words as say it."""
+    lost = failure.code == SlotLostError.code
+    return failure.message.splitlines()[0] if lost and failure.message else cause
 
 
 class Failover(JobBase):
@@ -49,7 +58,7 @@ class Failover(JobBase):
         poison = self._poison.failed(failure, self._positions)
         if poison is not None:
             failure = blamed(failure, poison)
-        self.failures.appendleft(failure_info(failure, task_name, slot, now.wall_ms))
+        self._remember(failure, task_name, slot, now)
         cause = f"{task_name}: {one_line(failure)}"
         if self.state in {JobState.FAILING, JobState.CANCELLING}:
             return self._task_ended(now)
@@ -68,10 +77,52 @@ class Failover(JobBase):
             return self._go(JobState.FAILING, f"{cause} ({decision.reason})", now)
         self._failed = True
         self._restart_at_ms = max(self._restart_at_ms or 0, now.mono_ms + decision.delay_ms)
+        self._tell_restart(_why(failure, cause), scope, decision, now)
         if self.state is JobState.RESTARTING:
             return self._include(scope, cause, now) + self._maybe_redeploy(now)
         self._scope = scope
         return self._go(JobState.RESTARTING, cause, now)
+
+    def _remember(
+        self, failure: runtime_pb2.TaskFailure, task_name: str, slot_id: str, now: Moment
+    ) -> None:
+        """Put a failure where people look."""
+        known = [*self.slots.values(), *self.execution.assignment.values()]
+        home = next((slot.taskmanager_id for slot in known if slot.slot_id == slot_id), "")
+        self.failures.appendleft(
+            failure_info(
+                failure,
+                task_name,
+                slot_id,
+                now.wall_ms,
+                taskmanager=home,
+                concurrent=self._failed or self.state is JobState.FAILING,
+            )
+        )
+        if failure.code == SlotLostError.code:
+            return  # its loss is told
+        where = f" at {failure.location}" if failure.location else ""
+        slot = f" (slot {slot_id} of TaskManager {home})" if home else ""
+        text = f"{one_line(failure)}{where}{slot}"
+        self.journal.record(now.wall_ms, Kind.TASK_FAILED, task_name, text, Severity.ERROR)
+
+    def _tell_restart(
+        self, cause: str, scope: Collection[TaskKey], decision: Restart, now: Moment
+    ) -> None:
+        total = len(self.execution.subtasks)
+        whole = len(scope) == total
+        subject = f"all {counted(total, 'task')}" if whole else f"{len(scope):,} of {total:,} tasks"
+        latest = self.coordinator.latest
+        origin = "the beginning: there is no complete checkpoint"
+        if latest is not None:
+            age = seconds(now.wall_ms - latest.metadata.timestamp_ms)
+            origin = f"checkpoint {latest.checkpoint_id} ({age} old)"
+        verb = "restarts" if len(scope) == 1 else "restart"
+        text = (
+            f"{cause} → {counted(len(scope), 'task')} {verb} from {origin} in "
+            f"{seconds(decision.delay_ms)}; {decision.told}"
+        )
+        self.journal.record(now.wall_ms, Kind.REGION_RESTARTING, subject, text, Severity.WARNING)
 
     def _restart_scope(self, tasks: Iterable[TaskKey] | None) -> set[TaskKey]:
         """Who restarts because of a failure.
@@ -117,7 +168,11 @@ class Failover(JobBase):
             self._kill_deadline_ms = now.mono_ms + KILL_GRACE_MS
             reason = f"cancellation took over {self.settings.cancel_timeout_ms / 1000:g} s"
             self._killed = {v.attempt.slot.slot_id for v in self._ending() if v.attempt}
-            out += [do.KillSlot(slot_id, reason) for slot_id in sorted(self._killed)]
+            for slot_id in sorted(self._killed):
+                out.append(do.KillSlot(slot_id, reason))
+                self.journal.record(
+                    now.wall_ms, Kind.SLOT_KILLED, f"slot {slot_id}", reason, Severity.WARNING
+                )
         if self.state is JobState.RESTARTING:
             out += self._maybe_redeploy(now)
         return out
@@ -162,7 +217,9 @@ class Failover(JobBase):
         whole = self.state is not JobState.RESTARTING or len(self._scope) == len(
             self.execution.subtasks
         )
-        out = self._rescale_interrupted()
+        if self.state is JobState.RESTARTING and self._down_since_ms is None:
+            self._down_since_ms = now.mono_ms
+        out = self._rescale_interrupted(now)
         out += self._expand(self.coordinator.stop(cause, now, tasks_stay=not whole), now)
         if whole:
             self._enumerators = 0
@@ -189,7 +246,7 @@ class Failover(JobBase):
     def _end(self, _cause: str, now: Moment) -> list[Instruction]:
         self.end_ms = now.wall_ms
         self.slots.clear()
-        rescale = self._rescale_interrupted()
+        rescale = self._rescale_interrupted(now)
         match self.state:
             case JobState.CANCELED:
                 discard = not self.settings.retain_on_cancel

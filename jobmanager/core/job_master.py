@@ -22,6 +22,7 @@ from lesto.jobmanager.core.job_deployment import Deployment
 from lesto.jobmanager.core.job_failover import Failover
 from lesto.jobmanager.core.job_rescale import Rescaling
 from lesto.jobmanager.core.job_tasks import TaskMessages
+from lesto.jobmanager.core.journal import Kind, Severity
 from lesto.jobmanager.core.rescaling import slots_for
 from lesto.jobmanager.core.states import JobState
 from lesto.jobmanager.errors import JobStateError
@@ -92,6 +93,11 @@ class JobMaster(Deployment, TaskMessages, Checkpoints, Rescaling, Adapting, Fail
     def _go(self, finish: JobState, cause: str, now: Moment) -> list[Instruction]:
         start = self.state
         self.states.advance(finish, now.wall_ms, cause)
+        bad = finish in {JobState.FAILING, JobState.FAILED}
+        worth = Severity.WARNING if self._failed and not finish.terminal else Severity.INFO
+        self.journal.record(
+            now.wall_ms, Kind.STATE, finish.name, cause, Severity.ERROR if bad else worth
+        )
         return self._ON_TRANSITION[start, finish](self, cause, now)
 
     def _after_the_end(self, event: ev.Event) -> list[Instruction]:

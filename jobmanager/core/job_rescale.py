@@ -33,6 +33,7 @@ from lesto.jobmanager.core.rescaling import (
 )
 from lesto.jobmanager.core.states import JobState
 from lesto.jobmanager.errors import JobStateError, RescaleRefusedError
+from lesto.proto import client_pb2
 
 #: Request id of a rescale that nobody asked for.
 AUTOMATIC = "adaptive"
@@ -127,7 +128,24 @@ class Rescaling(JobBase):
         if widths == previous:
             return [do.Rescaled(request_id, previous, 0)]
         self._rescale = Rescale(request_id, bounds, widths, previous)
+        self._tell_rescale(self._rescale, now)
         return self._rescale_slots(now) if self.coordinator.running else []
+
+    def _tell_rescale(self, rescale: Rescale, now: Moment) -> None:
+        vertices = [
+            client_pb2.VertexRescale(
+                vertex_id=vertex.id,
+                name=vertex.name,
+                slot_sharing_group=vertex.slot_sharing_group,
+                before=rescale.previous[vertex.id],
+                after=rescale.widths[vertex.id],
+                lower=rescale.bounds[vertex.id].lower,
+                upper=rescale.bounds[vertex.id].upper,
+            )
+            for vertex in self.graph.vertices
+        ]
+        automatic = rescale.request_id == AUTOMATIC
+        self.journal.rescale_began(now.wall_ms, vertices, automatic=automatic)
 
     def _rescale_slots(self, now: Moment) -> list[Instruction]:
         """Have the slots before anything stops."""
@@ -154,7 +172,7 @@ class Rescaling(JobBase):
         error = RescaleRefusedError(
             f"{event.error.message}; the job goes on as it was", remedy=event.error.remedy
         )
-        return self._drop_rescale(error)
+        return self._drop_rescale(error, now)
 
     def _rescale_checkpoint(self, now: Moment) -> list[Instruction]:
         rescale = self._rescale
@@ -170,16 +188,16 @@ class Rescaling(JobBase):
             return []
         if self.state is not JobState.RUNNING or self.coordinator.ends_the_job:
             msg = "the job failed or ended before it was rescaled"
-            return self._drop_rescale(JobStateError(msg, remedy="ask again once it runs"))
+            return self._drop_rescale(JobStateError(msg, remedy="ask again once it runs"), now)
         if self.coordinator.latest is None:
             msg = f"there is no complete checkpoint to go on from: {error}"
-            return self._drop_rescale(RescaleRefusedError(msg, remedy="mend the cause; ask again"))
+            remedy = "mend the cause; ask again"
+            return self._drop_rescale(RescaleRefusedError(msg, remedy=remedy), now)
         try:
             check_widths(self.coordinator.latest.metadata, self.graph, rescale.widths)
         except LestoError as mismatch:
-            return self._drop_rescale(
-                RescaleRefusedError(mismatch.message, remedy=mismatch.remedy or "")
-            )
+            refused = RescaleRefusedError(mismatch.message, remedy=mismatch.remedy or "")
+            return self._drop_rescale(refused, now)
         rescale.phase, rescale.stopped_ms = RescalePhase.STOPPING, now.mono_ms
         self._scope = set(self.execution.subtasks)
         self._restart_at_ms = now.mono_ms
@@ -213,7 +231,7 @@ class Rescaling(JobBase):
         rescale = self._rescale
         if rescale is None or rescale.phase is not RescalePhase.RECORDING:
             return []
-        return self._drop_rescale(event.error) + self._acquire(now)
+        return self._drop_rescale(event.error, now) + self._acquire(now)
 
     def _rescale_back(self, event: ev.SlotsRefused, now: Moment) -> list[Instruction] | None:
         """Slots were lost while nothing ran: go on as before, if that fits. None: it does not."""
@@ -240,14 +258,16 @@ class Rescaling(JobBase):
             return []
         self._rescale = None
         if rescale.problem is not None:
+            self.journal.rescale_ended(now.wall_ms, reason=rescale.problem.message)
             return [do.RequestFailed(rescale.request_id, rescale.problem)]
         self.rescales += 1
         if self.settings.adaptive is not None and rescale.request_id != AUTOMATIC:
             self._bounds = {key: Bounds(1, b.upper) for key, b in rescale.bounds.items()}
         pause_ms = now.mono_ms - rescale.stopped_ms
+        self.journal.rescale_ended(now.wall_ms, widths=rescale.widths, pause_ms=pause_ms)
         return [do.Rescaled(rescale.request_id, rescale.widths, pause_ms)]
 
-    def _rescale_interrupted(self) -> list[Instruction]:
+    def _rescale_interrupted(self, now: Moment) -> list[Instruction]:
         """Tasks are stopped for another reason."""
         rescale = self._rescale
         if rescale is None:
@@ -255,11 +275,12 @@ class Rescaling(JobBase):
         if self.state is JobState.RESTARTING and rescale.phase not in _HARMLESS:
             return []
         msg = f"the job is {self.state.name}: it was not rescaled"
-        return self._drop_rescale(JobStateError(msg, remedy="ask again once it runs"))
+        return self._drop_rescale(JobStateError(msg, remedy="ask again once it runs"), now)
 
-    def _drop_rescale(self, error: LestoError) -> list[Instruction]:
+    def _drop_rescale(self, error: LestoError, now: Moment) -> list[Instruction]:
         rescale, self._rescale = self._rescale, None
         assert rescale is not None, "no rescale under way"
+        self.journal.rescale_ended(now.wall_ms, reason=error.message)
         out: list[Instruction] = [do.RequestFailed(rescale.request_id, error)]
         if rescale.phase is RescalePhase.SLOTS and self._slots_requested:
             self._slots_requested = 0

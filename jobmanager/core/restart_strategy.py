@@ -9,9 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Try again after ``delay_ms``."""
+    """Try again after ``delay_ms``; ``told``: the how many-th time that is, for people."""
 
     delay_ms: int
+    told: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class FixedDelay:
                 f"all {self.attempts} restarts of restart-strategy.fixed-delay are used up"
             )
         self._used += 1
-        return Restart(self.delay_ms)
+        return Restart(self.delay_ms, f"restart {self._used} of {self.attempts} (fixed-delay)")
 
 
 @dataclass(slots=True)
@@ -96,7 +97,9 @@ class ExponentialDelay:
         spread = self._backoff_ms * self.jitter_factor * jitter
         delay_ms = round(min(self._backoff_ms + spread, float(self.max_backoff_ms)))
         self._running_since_ms = now_ms + delay_ms
-        return Restart(delay_ms)
+        limit = self.attempts_before_reset
+        most = "" if limit is None else f" of {limit}"
+        return Restart(delay_ms, f"restart {self._used}{most} (exponential-delay)")
 
 
 @dataclass(slots=True)
@@ -118,4 +121,8 @@ class FailureRate:
                 f"{len(self._failures)} failures within {self.interval_ms / 1000:g} s, more than "
                 f"the {self.max_failures} of restart-strategy.failure-rate"
             )
-        return Restart(self.delay_ms)
+        told = (
+            f"failure {len(self._failures)} of at most {self.max_failures} in "
+            f"{self.interval_ms / 1000:g} s (failure-rate)"
+        )
+        return Restart(self.delay_ms, told)

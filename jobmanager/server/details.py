@@ -31,9 +31,17 @@ def job_summary(master: JobMaster, *, collapsed: bool = False) -> client_pb2.Job
     )
 
 
-def job_details(master: JobMaster, *, collapsed: bool = False) -> client_pb2.JobDetails:
-    """Everything but the graph."""
-    return client_pb2.JobDetails(
+def job_details(
+    master: JobMaster, *, collapsed: bool = False, full: bool = False
+) -> client_pb2.JobDetails:
+    """Everything but the graph.
+
+    Args:
+        master: of the job.
+        collapsed: its master itself has failed.
+        full: with what is read more rarely: its events, rescales, and the tasks' states over time.
+    """
+    details = client_pb2.JobDetails(
         summary=job_summary(master, collapsed=collapsed),
         vertices=[_vertex(vertex, master) for vertex in master.graph.vertices],
         failures=master.failures,
@@ -43,6 +51,29 @@ def job_details(master: JobMaster, *, collapsed: bool = False) -> client_pb2.Job
             for t in master.states.story
         ],
     )
+    if full:
+        details.events.extend(master.journal.events())
+        details.rescales.extend(master.journal.rescales)
+        _add_state_times(details, master)
+    return details
+
+
+def without_history(details: client_pb2.JobDetails) -> client_pb2.JobDetails:
+    """The same without what ``full`` adds."""
+    for field in ("events", "rescales", "config"):
+        details.ClearField(field)  # type: ignore[arg-type]
+    for vertex in details.vertices:
+        for subtask in vertex.subtasks:
+            subtask.ClearField("state_times_ms")
+    return details
+
+
+def _add_state_times(details: client_pb2.JobDetails, master: JobMaster) -> None:
+    for vertex in details.vertices:
+        for subtask in vertex.subtasks:
+            attempt = master.execution.subtasks[vertex.id, subtask.subtask].attempt
+            for step in attempt.states.story if attempt is not None else ():
+                subtask.state_times_ms[step.state.name] = step.at_ms
 
 
 def without_payloads(graph: job_pb2.JobGraph) -> job_pb2.JobGraph:

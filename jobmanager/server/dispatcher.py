@@ -25,13 +25,23 @@ from lesto.jobmanager.errors import (
     PythonVersionError,
 )
 from lesto.jobmanager.server.checkpoint_store import CheckpointStore
-from lesto.jobmanager.server.details import job_details, job_summary, without_payloads
+from lesto.jobmanager.server.details import (
+    job_details,
+    job_summary,
+    without_history,
+    without_payloads,
+)
 from lesto.jobmanager.server.disposal import check_unused, dispose_snapshot
 from lesto.jobmanager.server.ha.durable_jobs import DurableJobs, unrecoverable
 from lesto.jobmanager.server.ha.job_log import JobLog
 from lesto.jobmanager.server.ha.recovery import FoundJob
 from lesto.jobmanager.server.job_runner import JobRunner, Services
-from lesto.jobmanager.server.settings import checkpoint_config, job_config, job_settings
+from lesto.jobmanager.server.settings import (
+    checkpoint_config,
+    job_config,
+    job_settings,
+    shown_config,
+)
 from lesto.proto import client_pb2, job_pb2
 
 logger = get_logger("lesto.jobmanager.dispatcher")
@@ -68,13 +78,17 @@ class Job:
     def details(self, *, include_graph: bool = False) -> client_pb2.JobDetails:
         """Everything about it."""
         if self.runner is not None:
-            found = job_details(self.runner.master, collapsed=self.runner.collapsed)
+            master, collapsed = self.runner.master, self.runner.collapsed
+            found = job_details(master, collapsed=collapsed, full=include_graph)
         else:
             assert self.archived is not None
             found = client_pb2.JobDetails()
             found.CopyFrom(self.archived)
+            if not include_graph:
+                without_history(found)
         found.checkpoints.config.update(checkpoint_config(self.config))
         if include_graph:
+            found.config.update(shown_config(self.config))
             found.graph.CopyFrom(self.graph)
             now = {vertex.id: vertex.parallelism for vertex in found.vertices}
             for vertex in found.graph.vertices:
@@ -283,7 +297,8 @@ class Dispatcher:
         await job.runner.ended.wait()
         if job.runner.fenced or self._lost is not None:
             return  # it goes on under another leader
-        job.archived = job.details()
+        job.archived = job.details(include_graph=True)
+        job.archived.ClearField("graph")
         job.archived_ms = self._services.clock.monotonic_ms()
         job.runner = None
         self.jobs.move_to_end(job.graph.job_id)

@@ -102,7 +102,7 @@ class JobRunner:
             jitter=services.jitter,
             now=self._now(),
         )
-        self.metrics = JobMetrics(self.master)
+        self.metrics = JobMetrics(self.master, services.clock, store)
         self._sources = SourceCoordinator(graph, services.clock, self._post_from_thread)
         self._queue: deque[ev.Event] = deque()
         self._wake = asyncio.Event()
@@ -477,7 +477,8 @@ class JobRunner:
         if self._writes:
             await asyncio.wait(self._writes)  # nothing stands behind the end
         if self._end is None:
-            self._end = JobEndRecord(self.store.log, self.master.state, job_details(self.master))
+            details = job_details(self.master, full=True)
+            self._end = JobEndRecord(self.store.log, self.master.state, details)
         try:
             return await self._end.write(self._off_loop)
         except (LeaderFencedError, NotLeaderError) as error:
@@ -506,8 +507,7 @@ class JobRunner:
         self._over.set()
         self._sources.close()
         self._services.taskmanagers.release(self.job_id)
-        self.metrics.update()
-        self.metrics.group.close()
+        self.metrics.close()
         for request_id in list(self._requests):
             error = (
                 CheckpointFailedError(f"the job is {self.master.state.name}")

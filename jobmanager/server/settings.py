@@ -82,6 +82,13 @@ def checkpoint_config(config: Configuration) -> dict[str, str]:
     return {key: text for key, text in shown.items() if text and key.startswith(prefixes)}
 
 
+def shown_config(config: Configuration) -> dict[str, str]:
+    """What is set otherwise than by default, as texts by key; secrets replaced."""
+    defaults = {item.key: item.value for item in Configuration().resolved()}
+    given = config.to_dict(redact=True)
+    return {key: text for key, text in sorted(given.items()) if text != defaults.get(key)}
+
+
 def claim_mode(config: Configuration) -> ClaimMode:
     """Whose the snapshot is that the job starts from.
 
