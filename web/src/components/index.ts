@@ -1,0 +1,11 @@
+export { Badge, StateBadge, TaskBar, type Tone } from "./Badge";
+export { Bar, Sparkline } from "./Bar";
+export { CodeBlock } from "./CodeBlock";
+export { Empty, ErrorBox, Loading, Spinner } from "./Feedback";
+export { Icon } from "./Icon";
+export { Modal } from "./Modal";
+export { Page, Panel } from "./Page";
+export { Stat, Stats } from "./Stat";
+export { type Column, Table } from "./Table";
+export { type TabItem, Tabs } from "./Tabs";
+export { Bytes, Copy, Duration, Id, useNow, When } from "./Values";
