@@ -5,14 +5,15 @@ lock (under the GIL a scrape sees the number before or after, never half of it).
 the tree of groups into Prometheus families when someone scrapes. Labels are bounded: only
 ``LABELS`` are accepted, and all of a metric's series carry the same set.
 
-Counters end in ``_total`` on the wire; names carry base units (``_seconds``, ``_bytes``).
+Counters end in ``_total`` on the wire; names carry base units (``_seconds``, ``_bytes``). What they
+mean is in :mod:`.metric_table`.
 
 >>> registry = MetricRegistry()
->>> task = registry.group(job="flights", task="map", subtask="0")
->>> records = task.counter("records_in", "Records that arrived.")
+>>> task = registry.group(job_id="flights", task="map", subtask="0")
+>>> records = task.counter("records_in")
 >>> records.inc(1000)
 >>> print(registry.text().splitlines()[-1])
-lesto_records_in_total{job="flights",subtask="0",task="map"} 1000.0
+lesto_records_in_total{job_id="flights",subtask="0",task="map"} 1000.0
 """
 
 from __future__ import annotations
@@ -25,14 +26,28 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from lesto.common.metric_table import DESCRIPTIONS, MetricKind
+
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 logger = logging.getLogger("lesto.metrics")
 
 PREFIX = "lesto_"
+#: ``job_id`` and not ``job``, which Prometheus itself writes on every series.
 LABELS = frozenset(
-    {"job", "job_name", "task", "operator", "subtask", "taskmanager", "slot", "state", "kind"}
+    {
+        "job_id",
+        "job_name",
+        "task",
+        "operator",
+        "subtask",
+        "taskmanager",
+        "slot",
+        "state",
+        "kind",
+        "input",
+    }
 )
 MAX_SERIES = (
     100_000  # of one process; a growing label would end here with an error, not out of memory
@@ -61,6 +76,15 @@ class Counter:
 
 class Gauge:
     """A number that a function computes when it is read."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, read: Callable[[], float | None]) -> None:
+        self.read = read
+
+
+class Total:
+    """A number that only grows and that a function computes when it is read."""
 
     __slots__ = ("read",)
 
@@ -119,7 +143,13 @@ class Distribution:
         return {q: samples[min(last, int(q * len(samples)))] for q in QUANTILES}
 
 
-AnyMetric = Counter | Gauge | Meter | Distribution
+AnyMetric = Counter | Gauge | Total | Meter | Distribution
+_KINDS: dict[type, MetricKind] = {
+    Counter: MetricKind.COUNTER,
+    Total: MetricKind.COUNTER,
+    Gauge: MetricKind.GAUGE,
+    Distribution: MetricKind.SUMMARY,
+}
 
 
 class MetricGroup:
@@ -168,6 +198,15 @@ class MetricGroup:
         gauge: Gauge = self._registry.metric(self, name, lambda: Gauge(read), help, Gauge)
         gauge.read = read
         return gauge
+
+    def total(self, name: str, read: Callable[[], float | None], help: str = "") -> Total:
+        """Register a function that reads a growing number at each scrape: a counter to Prometheus.
+
+        A second call for the same name replaces the function.
+        """
+        total: Total = self._registry.metric(self, name, lambda: Total(read), help, Total)
+        total.read = read
+        return total
 
     def meter(self, name: str, help: str = "") -> Meter:
         """Return the meter of this name: ``<name>_total`` and ``<name>_per_second``."""
@@ -225,6 +264,12 @@ class MetricRegistry:
         """
         _check_name(name)
         kind = kind or make
+        described = DESCRIPTIONS.get(name)
+        if described is not None:
+            help = help or described.help
+            if _KINDS.get(kind) is not described.kind:
+                msg = f"metric '{name}' is a {described.kind.value} of Lesto's own"
+                raise ValueError(msg)
         with self._lock:
             series = self._series.setdefault(name, {})
             found = series.get(group._key)
@@ -280,12 +325,13 @@ class MetricRegistry:
                 for key, metric in series:
                     family.add_sample(full + "_total", dict(key), float(metric.value))  # type: ignore[union-attr]
                 yield family
-            case Gauge():
-                family = Family(full, text, "gauge")
+            case Gauge() | Total() as first:
+                growing = isinstance(first, Total)
+                family = Family(full, text, "counter" if growing else "gauge")
                 for key, metric in series:
                     value = self._read(name, metric)  # type: ignore[arg-type]
                     if value is not None:
-                        family.add_sample(full, dict(key), value)
+                        family.add_sample(full + "_total" * growing, dict(key), value)
                 yield family
             case Meter():
                 total = Family(full, text, "counter")
@@ -305,7 +351,7 @@ class MetricRegistry:
                     family.add_sample(full + "_sum", labels, float(metric.sum))  # type: ignore[union-attr]
                 yield family
 
-    def _read(self, name: str, gauge: Gauge) -> float | None:
+    def _read(self, name: str, gauge: Gauge | Total) -> float | None:
         try:
             value = gauge.read()
         except Exception as error:  # noqa: BLE001 - one broken gauge must not hide all the others
@@ -319,11 +365,17 @@ class MetricRegistry:
         """Return the Prometheus text exposition of everything; a process's own has its CPU time,
         memory and files too, where the system tells them (Linux).
         """
-        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+        from prometheus_client import (
+            CollectorRegistry,
+            GCCollector,
+            ProcessCollector,
+            generate_latest,
+        )
 
         registry = CollectorRegistry(auto_describe=False)
         if self is _process_registry:
             ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
         registry.register(self)
         return generate_latest(registry).decode()
 

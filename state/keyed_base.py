@@ -259,6 +259,13 @@ class KeyedBackendBase(KeyedStateBackend):
         """Whether a state or table of this name was restored or has been asked for."""
         return self.registry.get(name) is not None
 
+    def entries_in_memory(self) -> int:
+        """Keys, once a state, and rows of tables; on any thread, for metrics."""
+        spaces = [list(cells.spaces.values()) for cells in list(self._cells.values())]
+        return sum(len(space) for of_state in spaces for space in of_state) + sum(
+            len(table) for table in list(self._tables.values())
+        )
+
     # -- timers and tables
 
     def timers(self, name: str) -> HeapTimerQueue:

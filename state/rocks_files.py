@@ -73,6 +73,7 @@ class LocalDb:
         self.path = path
         self._scratch = scratch
         self._runs = 0
+        self._closed = False
         try:
             self._db = Rdict(str(path), _options())
         except Exception as error:  # rocksdict raises bare Exception
@@ -148,8 +149,15 @@ class LocalDb:
             shutil.rmtree(directory, ignore_errors=True)
             raise _failed(self.path, "checkpoint", error) from error
 
+    def number(self, name: str) -> int | None:
+        """A number that RocksDB keeps of itself, such as ``rocksdb.estimate-num-keys``; None when
+        it has none of the name, or is closed. On any thread.
+        """
+        return None if self._closed else self._db.property_int_value(name)
+
     def close(self) -> None:
         """Close; the files stay."""
+        self._closed = True
         self._db.close()
 
 

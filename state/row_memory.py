@@ -65,6 +65,12 @@ class Budget:
         self._resident_before = 0
 
     @property
+    def held_bytes(self) -> int:
+        """What tables held in memory when they last said; on any thread."""
+        with self._lock:
+            return sum(self._held.values())
+
+    @property
     def in_files(self) -> bool:
         """Whether anything lies in files."""
         return len(self._maps) > 0

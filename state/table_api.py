@@ -70,6 +70,10 @@ class TableChanges:
 class StoredTable(Protocol):
     """The backend's view of a state table."""
 
+    def __len__(self) -> int:
+        """Rows."""
+        ...
+
     def take_changes(self) -> TableChanges:
         """The changes since the last call, which become clean.
 

@@ -26,6 +26,7 @@ class CheckpointStatistics:
     """Counts and history; newest first."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self.completed = 0
         self.failed = 0
         self.restored = 0
@@ -37,6 +38,7 @@ class CheckpointStatistics:
 
     def triggered(self, pending: PendingCheckpoint) -> None:
         """A checkpoint has begun."""
+        self.begun += 1
         if len(self.history) == HISTORY_LENGTH_MAX:
             self._entries.pop(self.history[-1].checkpoint_id, None)
         entry = client_pb2.CheckpointStats(

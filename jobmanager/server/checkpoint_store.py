@@ -32,6 +32,8 @@ class CheckpointStore:
     def __init__(self, checkpoint_dir: str, job_id: str, log: JobLog | None = None) -> None:
         self.paths = CheckpointPaths(checkpoint_dir, job_id)
         self.log = log
+        #: Size of the newest metadata.
+        self.metadata_bytes: int | None = None
         self._files = Files(self.paths.root)
         self._cleaner = CheckpointCleaner(self.paths.root)
 
@@ -105,6 +107,7 @@ class CheckpointStore:
             self.log.check_leading()
         directory = target or self.paths.checkpoint(metadata.checkpoint_id)
         content = metadata_file.encode(metadata)
+        self.metadata_bytes = len(content)
         try:
             Files(directory).create(METADATA_NAME, content)
         except CheckpointExistsError:

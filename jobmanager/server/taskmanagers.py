@@ -15,6 +15,7 @@ from lesto.common.inspection import ProcessNotFoundError
 from lesto.common.logs import get_logger
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.core.slots import Allocated, Slot, SlotPool
+from lesto.jobmanager.server.metrics import count_lost_taskmanager
 from lesto.jobmanager.server.questions import Questions
 from lesto.proto import client_pb2, runtime_pb2
 
@@ -142,6 +143,8 @@ class TaskManagers:
         if self.sessions.get(session.taskmanager_id) is not session:
             return
         del self.sessions[session.taskmanager_id]
+        if not self.stopping:
+            count_lost_taskmanager()
         log = logger.info if self.stopping else logger.warning
         log("taskmanager.lost", taskmanager=session.taskmanager_id, reason=reason)
         for slot_id in list(session.slots):

@@ -103,6 +103,11 @@ class CreditReceiver:
         return self._queued
 
     @property
+    def window(self) -> int:
+        """Bytes that may be under way or queued."""
+        return self._window
+
+    @property
     def narrowed(self) -> int:
         """The window when it is less than the limit, else 0."""
         return self._window if self._window < self._limit else 0

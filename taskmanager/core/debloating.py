@@ -97,6 +97,11 @@ class Debloater:
         self._began_ns, self._bytes = now_ns, 0
         return True
 
+    @property
+    def bytes_per_second(self) -> float | None:
+        """Recent throughput while there was input; None before the first measurement."""
+        return None if self._bytes_per_ns is None else self._bytes_per_ns * 1e9
+
     def window(self, channels: int) -> int | None:
         """Bytes that may wait in each of so many channels; None: as many as was said last."""
         assert self._bytes_per_ns is not None, "a window before a measurement"

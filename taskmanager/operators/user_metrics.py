@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from lesto.common.metric_table import DESCRIPTIONS
 from lesto.common.metrics import safe_name
 
 if TYPE_CHECKING:
     from lesto.common.metrics import MetricGroup
+
+
+def users_name(name: str) -> str:
+    """A user's name for a metric as it is served; one that is Lesto's own gets ``user_`` in front.
+
+    >>> users_name("numLate"), users_name("records_in")
+    ('num_late', 'user_records_in')
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    safe = safe_name(name)
+    return f"user_{safe}" if safe in DESCRIPTIONS else safe
 
 
 class UserCounter:
@@ -80,23 +94,23 @@ class UserMetricGroup:
 
     def counter(self, name: str) -> UserCounter:
         """A counter."""
-        name = safe_name(name)
+        name = users_name(name)
         counter: UserCounter = self._get("counter", name, lambda: UserCounter(self._group, name))
         return counter
 
     def meter(self, name: str, time_span_in_seconds: int = 60) -> UserMeter:
         """A meter; ``time_span_in_seconds`` is accepted for PyFlink's sake."""
-        name = safe_name(name)
+        name = users_name(name)
         meter: UserMeter = self._get("meter", name, lambda: UserMeter(self._group, name))
         return meter
 
     def gauge(self, name: str, obj: Callable[[], Any]) -> None:
         """A value read when metrics are collected."""
-        self._group.gauge(safe_name(name), obj)
+        self._group.gauge(users_name(name), obj)
 
     def distribution(self, name: str) -> Any:
         """A distribution with ``update(value)``."""
-        name = safe_name(name)
+        name = users_name(name)
         return self._get("distribution", name, lambda: self._group.distribution(name))
 
     def add_group(self, name: str, extra: str | None = None) -> UserMetricGroup:

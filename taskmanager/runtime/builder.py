@@ -242,7 +242,7 @@ class TaskBuilder:
     def _chain(self, task: Task, edges: Sequence[tuple[EdgeWriter, int, str]]) -> OperatorChain:
         vertex = self._deployment.vertex
         ref = task.ref
-        group = process_registry().group(job=ref.job_id, task=vertex.name, subtask=ref.subtask)
+        group = process_registry().group(job_id=ref.job_id, task=vertex.name, subtask=ref.subtask)
         schemas = [schema_from_bytes(node.output_schema) for node in vertex.operators]
         input_schemas = self._input_schemas(schemas)
         chained: list[ChainedOperator] = []

@@ -72,6 +72,7 @@ class TaskSnapshots:
         self._when_idle: Callable[[], None] | None = None
         self.last_duration_us = 0
         self.last_bytes = 0
+        self.last_sync_us = self.last_start_delay_us = self.last_alignment_us = 0
         self.completed = 0
 
     @property
@@ -259,6 +260,9 @@ class TaskSnapshots:
         self.last_duration_us = upload.measured.sync_us + upload.async_us
         self.last_bytes = sum(a.state.uploaded_bytes for a in upload.acks)
         self.last_bytes += upload.measured.in_flight_bytes
+        self.last_sync_us = upload.measured.sync_us
+        self.last_start_delay_us = upload.measured.start_delay_us
+        self.last_alignment_us = upload.measured.alignment_us
         ack = runtime_pb2.CheckpointAck(
             task=self._deployment.task,
             checkpoint_id=checkpoint_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,8 @@ class TaskOperatorContext:
         self._on_timer = on_timer
         self._worker = SerialWorker(environment.io)
         self._backend: KeyedStateBackend | None = None
+        #: Time that reading keyed state took.
+        self.restore_seconds = 0.0
         self.backup: LocalBackup | None = None
         self._timers: dict[int, Callable[[], None]] = {}
         self._timer_ids = itertools.count()
@@ -157,6 +160,7 @@ class TaskOperatorContext:
         from lesto.state.factory import create_backend
         from lesto.state.local_backup import BackedStore
         from lesto.taskmanager.operators.expiry import sweep_expired
+        from lesto.taskmanager.runtime.state_metrics import register_state_metrics
 
         start, end = key_group_range(self.max_parallelism, self.parallelism, self.subtask)
         backend = create_backend(
@@ -167,13 +171,16 @@ class TaskOperatorContext:
             config=self.config,
         )
         sweep_expired(self, backend)
+        register_state_metrics(self.metrics, backend)
         try:
             backend.backup = self.backup = self._local_backup()
             if self._restore is not None and self._restore.keyed:
                 root = self._deployment.restore_root or self._deployment.checkpoint_root
                 store = BackedStore(root, epoch=self._deployment.task.epoch, attempt=self.attempt)
                 store.backup = self.backup
+                begin = time.monotonic()
                 backend.restore(list(self._restore.keyed), store)
+                self.restore_seconds += time.monotonic() - begin
         except BaseException:
             backend.close()
             raise

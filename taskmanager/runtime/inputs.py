@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from lesto.common.elements import (
+    MAX_TIMESTAMP,
     MIN_TIMESTAMP,
     Barrier,
     Batch,
@@ -257,6 +258,27 @@ class TaskInputs:
                 rest = None if c.holds else c.rest_batch()
                 total += 0 if rest is None else rest.nbytes
         return total
+
+    @property
+    def window_bytes(self) -> int:
+        """Bytes that may wait."""
+        return sum(c.channel.window_bytes for c in self._real.channels if not c.ended)
+
+    @property
+    def drain_seconds(self) -> float | None:
+        """How long the task would take for what waits; None: that was not measured."""
+        rate = None if self._debloater is None else self._debloater.bytes_per_second
+        return self.queued_bytes / rate if rate else None
+
+    def event_times(self) -> dict[int, int]:
+        """Event time (ms) of each input that has one and has not ended; idle channels apart."""
+        stage = self._stage
+        found: dict[int, int] = {}
+        for index, c in enumerate(stage.channels):
+            watermark, idle = stage.times(index)
+            if not idle and watermark != MAX_TIMESTAMP:
+                found[c.input_index] = min(found.get(c.input_index, MAX_TIMESTAMP), watermark)
+        return {i: watermark for i, watermark in found.items() if watermark != MIN_TIMESTAMP}
 
     @property
     def barriers_wait(self) -> bool:

@@ -86,6 +86,8 @@ class Task:
         self._finishing = False  # the job's last checkpoint is complete
         self._idle_told = False
         self.report: Callable[[], None] | None = None  # sends a report now
+        self._began_ns = time.monotonic_ns()
+        self.initialization_seconds: float | None = None  # until it ran
         self._released = False
         self._failed_at_ms = 0
         self._on_release: list[Callable[[], None]] = []
@@ -168,6 +170,7 @@ class Task:
         assert self.chain is not None, "open before install"
         for chained in reversed(self.chain.operators):
             chained.open()
+        self.initialization_seconds = (time.monotonic_ns() - self._began_ns) / 1e9
         self.to(TaskState.RUNNING)
         self._environment.mailbox.wake()
 

@@ -96,6 +96,11 @@ class InputChannel(ABC):
     def queued_bytes(self) -> int:
         """Bytes that have come and were not taken, and those that are held."""
 
+    @property
+    def window_bytes(self) -> int:
+        """Bytes that may wait here; 0: nothing is added any more."""
+        return 0
+
     @abstractmethod
     def _taken(self, nbytes: int) -> None:
         """Give the bytes back to the producer."""
@@ -167,6 +172,11 @@ class LocalChannel(InputChannel, OutputChannel):
     def queued_bytes(self) -> int:
         """Bytes queued."""
         return self._queued
+
+    @property
+    def window_bytes(self) -> int:
+        """Bytes at which the producer is parked."""
+        return self._window
 
     @property
     def writable(self) -> bool:

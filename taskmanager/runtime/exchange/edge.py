@@ -126,6 +126,11 @@ class EdgeWriter:
         """Bytes that a barrier would overtake, gathered pieces apart."""
         return sum(channel.held_bytes for channel in self._channels)
 
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes emitted that have not left: gathered pieces too."""
+        return self.held_bytes + sum(buffer.nbytes for buffer in self._buffers)
+
     def overtake(self, barrier: Barrier) -> list[tuple[int, list[Frozen]]]:
         """Send a barrier in front of all that has not left; what it overtook, by consumer."""
         self.flush()

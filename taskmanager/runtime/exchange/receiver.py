@@ -89,6 +89,11 @@ class RemoteInput(InputChannel):
         """Bytes queued."""
         return self._account.queued
 
+    @property
+    def window_bytes(self) -> int:
+        """Bytes that may be under way or queued."""
+        return self._account.window
+
     def connect(self, writer: Any) -> int:
         """The producer has connected; returns the first grant.
 

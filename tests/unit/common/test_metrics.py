@@ -24,21 +24,24 @@ def samples(registry):
 
 def test_each_kind_is_exposed_with_its_labels():
     registry = MetricRegistry()
-    task = registry.group(job="j", task="map", subtask=0)
+    task = registry.group(job_id="j", task="map", subtask=0)
     task.counter("records_in", "Records that arrived.").inc(7)
     task.gauge("watermark_seconds", lambda: 12.5)
     task.gauge("absent", lambda: None)
-    task.meter("bytes_out").mark(100)
-    sizes = task.distribution("checkpoint_duration_seconds")
+    task.meter("pages").mark(100)
+    grown = [5.0]
+    task.total("timers_fired", lambda: grown[0])
+    sizes = task.distribution("upload_seconds")
     for value in range(1, 101):
         sizes.update(value / 100)
-    labels = (("job", "j"), ("subtask", "0"), ("task", "map"))
+    labels = (("job_id", "j"), ("subtask", "0"), ("task", "map"))
     found = samples(registry)
     assert found["lesto_records_in_total", *labels] == 7
     assert found["lesto_watermark_seconds", *labels] == 12.5
-    assert found["lesto_bytes_out_total", *labels] == 100
-    assert found["lesto_checkpoint_duration_seconds_count", *labels] == 100
-    median = ("lesto_checkpoint_duration_seconds", *sorted([*labels, ("quantile", "0.5")]))
+    assert found["lesto_pages_total", *labels] == 100
+    assert found["lesto_timers_fired_total", *labels] == 5
+    assert found["lesto_upload_seconds_count", *labels] == 100
+    median = ("lesto_upload_seconds", *sorted([*labels, ("quantile", "0.5")]))
     assert found[median] == pytest.approx(0.5, abs=0.02)
     assert not [key for key in found if "absent" in key[0]]
 
@@ -46,31 +49,40 @@ def test_each_kind_is_exposed_with_its_labels():
 def test_a_family_with_many_series_appears_once():
     registry = MetricRegistry()
     for subtask in range(3):
-        registry.group(job="j", subtask=subtask).counter("records_in").inc(subtask)
+        registry.group(job_id="j", subtask=subtask).counter("records_in").inc(subtask)
     assert registry.text().count("# TYPE lesto_records_in_total counter") == 1
     assert len(samples(registry)) == 3
 
 
 def test_the_same_name_and_labels_are_the_same_metric():
     registry = MetricRegistry()
-    registry.group(job="j").counter("a").inc()
-    registry.group(job="j").counter("a").inc()
-    assert registry.group(job="j").counter("a").value == 2
+    registry.group(job_id="j").counter("a").inc()
+    registry.group(job_id="j").counter("a").inc()
+    assert registry.group(job_id="j").counter("a").value == 2
 
 
 @pytest.mark.parametrize("name", ["a-b", "A", "1a", "a_total", "ü", "a b"])
 def test_malformed_names_are_refused(name):
     with pytest.raises(ValueError, match="metric name"):
-        MetricRegistry().group(job="j").counter(name)
+        MetricRegistry().group(job_id="j").counter(name)
+
+
+def test_a_name_of_our_own_has_its_kind_and_its_help_text():
+    registry = MetricRegistry()
+    group = registry.group(job_id="j")
+    group.counter("records_in")
+    assert "# HELP lesto_records_in_total Records that arrived." in registry.text()
+    with pytest.raises(ValueError, match="is a gauge of Lesto's own"):
+        group.counter("watermark_seconds")
 
 
 def test_unbounded_labels_are_refused():
     with pytest.raises(ValueError, match="key"):
-        MetricRegistry().group(job="j", key="user-17")
+        MetricRegistry().group(job_id="j", key="user-17")
 
 
 def test_a_name_is_of_one_kind():
-    group = MetricRegistry().group(job="j")
+    group = MetricRegistry().group(job_id="j")
     group.counter("a")
     with pytest.raises(ValueError, match="Counter"):
         group.meter("a")
@@ -79,19 +91,19 @@ def test_a_name_is_of_one_kind():
 def test_the_number_of_series_is_bounded(monkeypatch):
     monkeypatch.setattr(metrics_module, "MAX_SERIES", 2)
     registry = MetricRegistry()
-    registry.group(job="1").counter("a")
-    registry.group(job="2").counter("a")
+    registry.group(job_id="1").counter("a")
+    registry.group(job_id="2").counter("a")
     with pytest.raises(ValueError, match="not bounded"):
-        registry.group(job="3").counter("a")
+        registry.group(job_id="3").counter("a")
 
 
 def test_a_closed_group_leaves_nothing_and_frees_its_place():
     registry = MetricRegistry()
-    job = registry.group(job="j")
+    job = registry.group(job_id="j")
     job.child(task="t").child(subtask=1).counter("records_in").inc()
-    registry.group(job="other").counter("records_in").inc()
+    registry.group(job_id="other").counter("records_in").inc()
     job.close()
-    assert list(samples(registry)) == [("lesto_records_in_total", ("job", "other"))]
+    assert list(samples(registry)) == [("lesto_records_in_total", ("job_id", "other"))]
     assert len(registry.snapshot()) == 1
 
 
@@ -101,8 +113,8 @@ def test_a_broken_gauge_hides_no_other_and_is_logged_once(caplog):
     def broken():
         raise ZeroDivisionError
 
-    registry.group(job="j").gauge("bad", broken)
-    registry.group(job="j").counter("good").inc()
+    registry.group(job_id="j").gauge("bad", broken)
+    registry.group(job_id="j").counter("good").inc()
     assert [key[0] for key in samples(registry)] == ["lesto_good_total"]
     registry.text()
     assert len([r for r in caplog.records if "bad" in r.getMessage()]) == 1
@@ -122,7 +134,7 @@ def test_a_scrape_while_metrics_come_and_go():
         number = 0
         while not stop.is_set():
             number += 1
-            group = registry.group(job="j", task=number % 50)
+            group = registry.group(job_id="j", task=number % 50)
             group.counter("records_in").inc()
             group.distribution("seconds").update(number)
             group.close()
@@ -147,7 +159,7 @@ def test_a_meter_knows_its_rate():
 
 def test_the_endpoint_serves_and_stops():
     registry = MetricRegistry()
-    registry.group(job="j").counter("records_in").inc(3)
+    registry.group(job_id="j").counter("records_in").inc(3)
     address, stop = serve_metrics(registry)
     try:
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as response:
@@ -167,11 +179,14 @@ def test_the_endpoint_serves_and_stops():
 
 def test_users_groups_and_names_become_labels_and_prometheus_names():
     registry = MetricRegistry()
-    task = registry.group(job="j", task="t", subtask=0)
+    task = registry.group(job_id="j", task="t", subtask=0)
+    task_labels = (("job_id", "j"), ("subtask", "0"), ("task", "t"))
     user = UserMetricGroup(task)
     user.add_group("all").add_group("rules").counter("numLate-Events").inc(2)
     user.add_group("day", "monday").counter("num_late_events").inc(3)
     user.gauge("queue.size", lambda: 4)
+    user.gauge("recordsIn", lambda: 5)
+    assert dict(samples(registry))["lesto_user_records_in", *task_labels] == 5, "records_in is ours"
     found = {name: value for (name, *_), value in samples(registry).items()}
     assert found["lesto_queue_size"] == 4
     late = {labels: value for (name, labels), value in freeze(samples(registry)) if "late" in name}
