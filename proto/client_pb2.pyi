@@ -254,6 +254,7 @@ class JobSummary(google.protobuf.message.Message):
     RESTARTS_FIELD_NUMBER: builtins.int
     TASKS_BY_STATE_FIELD_NUMBER: builtins.int
     LAST_MODIFIED_MS_FIELD_NUMBER: builtins.int
+    LAST_CHECKPOINT_MS_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     name: builtins.str
     state: Global___JobState.ValueType
@@ -265,6 +266,8 @@ class JobSummary(google.protobuf.message.Message):
     restarts: builtins.int
     last_modified_ms: builtins.int
     """of the job's state"""
+    last_checkpoint_ms: builtins.int
+    """when the last completed one was complete; 0: there is none"""
     @property
     def tasks_by_state(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """names of TaskState without prefix: RUNNING"""
@@ -282,8 +285,9 @@ class JobSummary(google.protobuf.message.Message):
         restarts: builtins.int = ...,
         tasks_by_state: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         last_modified_ms: builtins.int = ...,
+        last_checkpoint_ms: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["end_time_ms", b"end_time_ms", "job_id", b"job_id", "last_modified_ms", b"last_modified_ms", "name", b"name", "restarts", b"restarts", "start_time_ms", b"start_time_ms", "state", b"state", "tasks_by_state", b"tasks_by_state", "tasks_running", b"tasks_running", "tasks_total", b"tasks_total"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["end_time_ms", b"end_time_ms", "job_id", b"job_id", "last_checkpoint_ms", b"last_checkpoint_ms", "last_modified_ms", b"last_modified_ms", "name", b"name", "restarts", b"restarts", "start_time_ms", b"start_time_ms", "state", b"state", "tasks_by_state", b"tasks_by_state", "tasks_running", b"tasks_running", "tasks_total", b"tasks_total"]) -> None: ...
 
 Global___JobSummary: typing_extensions.TypeAlias = JobSummary
 

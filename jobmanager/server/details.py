@@ -28,7 +28,12 @@ def job_summary(master: JobMaster, *, collapsed: bool = False) -> client_pb2.Job
         restarts=master.restarts,
         tasks_by_state=Counter(state.name for state in states),
         last_modified_ms=story[-1].at_ms if story else master.start_ms,
+        last_checkpoint_ms=_completed_ms(master.coordinator.statistics.latest_completed),
     )
+
+
+def _completed_ms(latest: client_pb2.CheckpointStats | None) -> int:
+    return latest.trigger_timestamp_ms + latest.duration_ms if latest is not None else 0
 
 
 def job_details(

@@ -148,6 +148,8 @@ _JOBS: Mapping[str, Schema] = {
             "last-modification": MOMENT,
             "tasks": _TASKS,
             "pending-operators": COUNT,
+            "restarts": COUNT,
+            "last-checkpoint": MOMENT,
         }
     ),
     "JobsOverview": record({"jobs": listed(ref("JobOverview"))}),

@@ -125,6 +125,8 @@ def job_overview(summary: pb.JobSummary, now_ms: int) -> Json:
             **{state.lower(): counts.get(state, 0) for state in TASK_STATES},
         },
         "pending-operators": 0,
+        "restarts": summary.restarts,
+        "last-checkpoint": summary.last_checkpoint_ms,
     }
 
 
