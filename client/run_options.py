@@ -33,6 +33,9 @@ class RunOptions:
         plan_path: do not run: write the plan (JSON) to this file and end the script.
         submitted_path: append the id of each submitted job, a line each, to this file.
         python_paths: folders and archives put on ``sys.path`` where functions run (``-pyfs``).
+        graph_path: do not run: write the first job's graph (protobuf) to this file and end the
+            script.
+        code_folders: folders whose modules travel with the job, besides the script's own folder.
     """
 
     jobmanager: str = ""
@@ -45,6 +48,8 @@ class RunOptions:
     plan_path: str = ""
     submitted_path: str = ""
     python_paths: tuple[str, ...] = ()
+    graph_path: str = ""
+    code_folders: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> RunOptions:
@@ -68,7 +73,8 @@ class RunOptions:
             raise BadRunOptionsError(msg, remedy=f"unset {OPTIONS_VARIABLE}")
         jobmanager = env.get(JOBMANAGER_VARIABLE) or values.pop("jobmanager", "")
         values.pop("jobmanager", None)
-        values["python_paths"] = tuple(values.get("python_paths", ()))
+        for name in ("python_paths", "code_folders"):
+            values[name] = tuple(values.get(name, ()))
         return cls(jobmanager=jobmanager, **values)
 
     def export(self, environment: MutableMapping[str, str] | None = None) -> None:

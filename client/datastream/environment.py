@@ -554,6 +554,9 @@ class StreamExecutionEnvironment(EnvironmentSources):
             Path(self._run_options.plan_path).write_text(self.get_execution_plan(), "utf-8")
             raise PlanWrittenError
         graph = self.get_job_graph(job_name)
+        if self._run_options.graph_path:
+            Path(self._run_options.graph_path).write_bytes(graph.SerializeToString())
+            raise PlanWrittenError
         self._collected = [(self._uid_of(node), rows) for node, rows in self._collecting]
         self._collecting.clear()
         self._nodes.clear()
@@ -563,7 +566,7 @@ class StreamExecutionEnvironment(EnvironmentSources):
         """Folders whose modules are the user's own: of the script, and of the file that asks to
         run.
         """
-        folders = []
+        folders = list(self._run_options.code_folders)
         main_file = getattr(sys.modules.get("__main__"), "__file__", None)
         if main_file:
             folders.append(os.path.dirname(os.path.abspath(main_file)))

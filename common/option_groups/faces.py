@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from lesto.common.option_types import ConfigOption
 
 # ------------------------------------------------------------------------------------------- faces
@@ -68,4 +70,50 @@ LOG_FORMAT = ConfigOption(
     "auto",
     "Shape of a log line; auto: for people on a terminal, JSON elsewhere.",
     choices=("auto", "console", "json"),
+)
+
+# ------------------------------------------------------------------------------ submitting by REST
+
+WEB_SUBMIT = ConfigOption(
+    "web.submit.enable",
+    bool,
+    True,
+    "Whether programs can be uploaded and run, and SQL sessions opened, over REST.",
+)
+WEB_UPLOAD_DIR: ConfigOption[str | None] = ConfigOption(
+    "web.upload.dir",
+    str,
+    None,
+    "Folder below which uploaded programs are kept. Without it they are kept beside the jobs of "
+    "high availability if those are on a local disk, else in a temporary folder, and go with the "
+    "JobManager.",
+)
+WEB_SUBMIT_TIMEOUT = ConfigOption(
+    "web.submit.timeout",
+    timedelta,
+    timedelta(seconds=60),
+    "Time that an uploaded program gets to submit its first job.",
+)
+SQL_GATEWAY_PORT = ConfigOption(
+    "sql-gateway.endpoint.rest.port",
+    int,
+    -1,
+    "Port of a listener of its own for SQL sessions, with Flink's paths at its root; 0 takes a "
+    "free one, -1 opens none: the REST server has them below /sql.",
+    minimum=-1,
+    maximum=65535,
+)
+SQL_GATEWAY_SESSIONS = ConfigOption(
+    "sql-gateway.session.max-num",
+    int,
+    8,
+    "SQL sessions that may be open over REST; each is a process.",
+    minimum=1,
+    maximum=1_000,
+)
+SQL_GATEWAY_IDLE = ConfigOption(
+    "sql-gateway.session.idle-timeout",
+    timedelta,
+    timedelta(minutes=10),
+    "Time without a request behind which a SQL session is closed; 0: never.",
 )

@@ -24,8 +24,6 @@ IGNORED_PREFIXES = (
     "taskmanager.memory.",
     "taskmanager.network.memory.",
     "taskmanager.network.netty.",
-    "web.submit.",
-    "web.upload.",
 )
 
 

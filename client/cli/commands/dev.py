@@ -19,6 +19,7 @@ from lesto.client.minicluster import MiniCluster
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.jobmanager.server.rest.server import RestServer
+from lesto.jobmanager.server.submission.runs import Target
 
 MAX_DEFAULT_SLOTS = 4
 READY_TIMEOUT = timedelta(seconds=60)
@@ -63,7 +64,7 @@ def _serve(config: Configuration, slots: int, request: StopRequest, started_at: 
         rest.bind()
         stack.enter_context(cluster)
         client = stack.enter_context(JobManagerClient(cluster.address, cluster.token))
-        rest_address = rest.start(client)
+        rest_address = rest.start(client, Target(lambda: client.address, cluster.token))
         port = int(cluster.address.rpartition(":")[2])
         stack.enter_context(published_token(cluster.token, port))
         cluster.wait_ready(READY_TIMEOUT)

@@ -27,6 +27,7 @@ from lesto.jobmanager.server.rest.errors import (
 )
 from lesto.jobmanager.server.rest.guard import TargetPolicy
 from lesto.jobmanager.server.rest.problems import problem
+from lesto.jobmanager.server.rest.routes.artifacts import ArtifactsResource
 from lesto.jobmanager.server.rest.routes.checkpoints import CheckpointsResource
 from lesto.jobmanager.server.rest.routes.cluster import ClusterResource
 from lesto.jobmanager.server.rest.routes.document import DocumentResource
@@ -44,6 +45,7 @@ def resources(context: Context) -> list[Resource]:
         JobsResource(context),
         CheckpointsResource(context),
         SavepointsResource(context),
+        ArtifactsResource(context),
     ]
     parts.append(DocumentResource(lambda: endpoints(parts)))
     return parts

@@ -9,6 +9,7 @@ from lesto.common.metrics import MetricRegistry
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.guard import TargetPolicy
 from lesto.jobmanager.server.rest.operations import Operations
+from lesto.jobmanager.server.submission.service import Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Context:
         metrics: what ``/metrics`` shows.
         targets: where requests may send savepoints.
         operations: what has been started and not been asked about yet.
+        submission: runs what is uploaded or typed; None: nothing is.
     """
 
     api: JobManagerApi
@@ -28,3 +30,4 @@ class Context:
     metrics: MetricRegistry
     targets: TargetPolicy
     operations: Operations = field(default_factory=Operations)
+    submission: Submission | None = None

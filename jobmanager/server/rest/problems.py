@@ -50,6 +50,8 @@ def problem(
         "remedy": _readable(named.remedy),
         "errors": [_readable(f"{named.code}: {named.message}")],
     }
+    # What a user's own program did wrong: its traceback, its output.
+    content = {**getattr(named, "details", {}), **content}
     if code >= 500:
         content["error_id"] = error_id = secrets.token_hex(8)
         # A JobManager that cannot be reached is no defect of ours: one line says so.

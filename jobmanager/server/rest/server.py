@@ -19,6 +19,8 @@ from lesto.jobmanager.server.rest.context import Context
 from lesto.jobmanager.server.rest.dispatch import Dispatcher
 from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
+from lesto.jobmanager.server.submission.runs import Target
+from lesto.jobmanager.server.submission.service import Submission
 
 START_TIMEOUT_SECONDS = 10.0
 STOP_TIMEOUT_SECONDS = 5.0
@@ -41,6 +43,7 @@ class RestServer:
     def __init__(self, config: Configuration, metrics: MetricRegistry | None = None) -> None:
         self._config = config
         self._dispatcher: Dispatcher | None = None
+        self._submission: Submission | None = None
         self._host = config.get(options.REST_BIND_ADDRESS)
         self._port = config.get(options.REST_PORT)
         token = config.get(options.SECURITY_TOKEN)
@@ -76,17 +79,22 @@ class RestServer:
             self.address = f"{host}:{port}"
         return self.address
 
-    def start(self, api: JobManagerApi) -> str:
+    def start(self, api: JobManagerApi, target: Target | None = None) -> str:
         """Serve; return the address.
 
         Args:
             api: the JobManager.
+            target: where programs that are uploaded submit their jobs; None: none can be.
 
         Raises:
             RestPortError: the port is taken.
         """
         self.bind()
-        context = Context(api, self._config, self._metrics, self._targets)
+        if target is not None:
+            self._submission = Submission(self._config, target)
+        context = Context(
+            api, self._config, self._metrics, self._targets, submission=self._submission
+        )
         self._dispatcher = Dispatcher(self._guard)
         app = build_app(endpoints(resources(context)), self._dispatcher)
         self._server = uvicorn.Server(
@@ -132,6 +140,9 @@ class RestServer:
         server, thread, listening = self._server, self._thread, self._socket
         self._server = self._thread = self._socket = None
         self.address = ""
+        submission, self._submission = self._submission, None
+        if submission is not None:
+            submission.close()  # first: requests wait for what it runs
         if server is not None and thread is not None:
             server.should_exit = True
             thread.join(STOP_TIMEOUT_SECONDS)

@@ -1,0 +1,1 @@
+"""What runs in the processes that the JobManager starts for uploaded scripts and SQL sessions."""
