@@ -110,6 +110,7 @@ def attach_handler(handler: logging.Handler, level: str = "INFO") -> Callable[[]
     """
     chain = _state.chain
     if chain is None:
+        handler.close()
         return lambda: None
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=_steps(_AS_TEXT))

@@ -23,11 +23,19 @@ JOBMANAGER_PORT = ConfigOption(
 JOBMANAGER_BIND_HOST = ConfigOption(
     "jobmanager.bind-host", str, "127.0.0.1", "Address that the JobManager listens on."
 )
-TASKMANAGER_HOST = ConfigOption(
-    "taskmanager.host", str, "127.0.0.1", "Host at which other TaskManagers reach this one."
+TASKMANAGER_HOST: ConfigOption[str | None] = ConfigOption(
+    "taskmanager.host",
+    str,
+    None,
+    "Host at which other TaskManagers reach this one; by default what it listens on, behind a "
+    "wildcard the address from which it reaches the JobManager.",
 )
-TASKMANAGER_BIND_HOST = ConfigOption(
-    "taskmanager.bind-host", str, "127.0.0.1", "Address that the TaskManager's slots listen on."
+TASKMANAGER_BIND_HOST: ConfigOption[str | None] = ConfigOption(
+    "taskmanager.bind-host",
+    str,
+    None,
+    "Address that the TaskManager's slots listen on; by default taskmanager.host, and 127.0.0.1 "
+    "without that. Anything but loopback needs security.token.",
 )
 TASK_SLOTS = ConfigOption(
     "taskmanager.numberOfTaskSlots",

@@ -42,6 +42,22 @@ class DeploymentError(LestoError):
     retryable = False
 
 
+class InsecureDataBindError(LestoError):
+    """The slots of a TaskManager would listen beyond loopback in a cluster without a token."""
+
+    code = "LESTO-4207"
+    domain = Domain.USER
+    retryable = False
+
+
+class UnknownHostError(LestoError):
+    """A TaskManager that listens on all addresses does not know at which others reach it."""
+
+    code = "LESTO-4208"
+    domain = Domain.USER
+    retryable = False
+
+
 class InFlightFormatError(LestoError):
     """In-flight data of a checkpoint is not what the job's channels carry."""
 

@@ -83,6 +83,7 @@ def _run(setup: dict[str, Any]) -> None:
     from lesto.common.metrics import process_registry
     from lesto.common.metrics_server import serve_metrics
     from lesto.state import storage_settings
+    from lesto.taskmanager.runtime.addresses import told
     from lesto.taskmanager.runtime.environment import SlotEnvironment
     from lesto.taskmanager.runtime.exchange.receiver import ExchangeServer
     from lesto.taskmanager.runtime.inspector import SlotInspector
@@ -96,10 +97,11 @@ def _run(setup: dict[str, Any]) -> None:
     clock = SystemClock()
     mailbox = Mailbox(clock)
     signal.signal(signal.SIGTERM, lambda *_: mailbox.stop())
-    exchange = ExchangeServer(setup["host"])
+    exchange = ExchangeServer(setup["bind_host"], setup["host"])
     # A port of its own, for a given one is the TaskManager's; or none.
     metrics_port = min(0, config.get(options.METRICS_PORT))
-    metrics_address, _ = serve_metrics(process_registry(), setup["metrics_host"], metrics_port)
+    metrics_bound, _ = serve_metrics(process_registry(), setup["metrics_host"], metrics_port)
+    metrics_address = told(metrics_bound, setup["host"])
     link = SupervisorLink(setup, config, mailbox, exchange.uri, metrics_address)
     environment = SlotEnvironment(
         slot_id=setup["slot_id"],

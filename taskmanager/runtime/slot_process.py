@@ -30,7 +30,8 @@ class SlotSetup:
     Attributes:
         gateway: host:port of the supervisor's SlotGateway.
         token: secret that the slot shows there.
-        host: address on which the slot's data server listens, reachable for the other TaskManagers.
+        bind_host: address on which the slot's data server listens.
+        host: host at which the other TaskManagers reach it.
         metrics_host: address on which its metrics are served.
         config: the configuration as texts, secrets left out.
         local_dir: parent of the slots' working directories.
@@ -40,6 +41,7 @@ class SlotSetup:
 
     gateway: str
     token: str
+    bind_host: str
     host: str
     metrics_host: str
     config: dict[str, str]
@@ -94,6 +96,7 @@ class SlotProcess:
             "parent_pid": os.getpid(),
             "gateway": self._setup.gateway,
             "token": self._setup.token,
+            "bind_host": self._setup.bind_host,
             "host": self._setup.host,
             "metrics_host": self._setup.metrics_host,
             "config": self._setup.config,

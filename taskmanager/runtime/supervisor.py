@@ -32,6 +32,7 @@ from lesto.common.rpc import is_authorized
 from lesto.common.scratch import ScratchDirectory
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
 from lesto.proto.inspecting import ProcessInspector, refusal
+from lesto.taskmanager.runtime.addresses import LOOPBACK, taskmanager_hosts, told
 from lesto.taskmanager.runtime.errors import SlotStartError
 from lesto.taskmanager.runtime.jobmanager_link import JobManagerLink
 from lesto.taskmanager.runtime.slot_process import SlotProcess, SlotSetup
@@ -39,7 +40,6 @@ from lesto.taskmanager.runtime.supervisor_link import CHANNEL_OPTIONS
 from lesto.taskmanager.runtime.supervisor_metrics import SupervisorMetrics
 from lesto.taskmanager.runtime.task_ledger import TaskId, TaskLedger
 
-LOOPBACK: Final = "127.0.0.1"
 #: Pause before a slot process that died before it was ready is replaced; doubled each time.
 RESTART_FIRST_SECONDS: Final = 0.1
 RESTART_MAX_SECONDS: Final = 10.0
@@ -60,7 +60,8 @@ class TaskManager:
         config: the cluster's configuration.
         jobmanager_address: host:port.
         slots: number of slot processes.
-        host: address under which other TaskManagers reach this one's slots.
+        host: at which other TaskManagers reach this one's slots.
+        bind_host: address that the slots listen on; by default ``host``.
         taskmanager_id: unique; by default random.
         metrics_port: port of the supervisor's metrics; 0 takes a free one, -1 opens none.
     """
@@ -72,6 +73,7 @@ class TaskManager:
         jobmanager_address: str,
         slots: int,
         host: str = LOOPBACK,
+        bind_host: str | None = None,
         taskmanager_id: str | None = None,
         metrics_port: int = 0,
     ) -> None:
@@ -80,6 +82,7 @@ class TaskManager:
             raise ValueError(msg)
         self.taskmanager_id = taskmanager_id or f"tm-{uuid.uuid4().hex[:12]}"
         self.host = host
+        self._bind_host = bind_host or host
         self.metrics_address = ""
         self._config = config
         self._slot_count = slots
@@ -119,9 +122,10 @@ class TaskManager:
         port = self._server.add_insecure_port(f"{LOOPBACK}:0")
         await self._server.start()
         metrics_host = config.get(options.METRICS_BIND_HOST)
-        self.metrics_address, self._stop_metrics = serve_metrics(
+        metrics_bound, self._stop_metrics = serve_metrics(
             process_registry(), metrics_host, self._metrics_port
         )
+        self.metrics_address = told(metrics_bound, self.host)
         self._logs = await asyncio.to_thread(
             LogFolder,
             self.taskmanager_id,
@@ -137,6 +141,7 @@ class TaskManager:
         self._setup = SlotSetup(
             gateway=f"{LOOPBACK}:{port}",
             token=self._token,
+            bind_host=self._bind_host,
             host=self.host,
             metrics_host=metrics_host,
             config=public.to_dict(),
@@ -434,7 +439,6 @@ def run_taskmanager(
     *,
     jobmanager_address: str,
     slots: int,
-    host: str = LOOPBACK,
     on_ready: Callable[[TaskManager], None] | None = None,
 ) -> None:
     """Run a TaskManager until SIGTERM or SIGINT: the whole life of its process.
@@ -447,9 +451,10 @@ def run_taskmanager(
         on_ready: called once it is registered.
 
     Raises:
-        LestoError: it cannot go on (no JobManager, slot processes that do not start).
+        LestoError: it cannot go on (no JobManager, slot processes that do not start, or an address
+            that it must not listen on).
     """
-    asyncio.run(_serve(config, jobmanager_address, slots, host, on_ready))
+    asyncio.run(_serve(config, jobmanager_address, slots, on_ready))
 
 
 async def _serve(
@@ -459,11 +464,13 @@ async def _serve(
     host: str,
     on_ready: Callable[[TaskManager], None] | None,
 ) -> None:
+    hosts = await asyncio.to_thread(taskmanager_hosts, config, jobmanager_address)
     taskmanager = TaskManager(
         config,
         jobmanager_address=jobmanager_address,
         slots=slots,
-        host=host,
+        host=hosts.advertised,
+        bind_host=hosts.listen,
         metrics_port=config.get(options.METRICS_PORT),
     )
     stop = asyncio.Event()

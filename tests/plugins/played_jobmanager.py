@@ -131,12 +131,18 @@ class FakeJobManager(runtime_pb2_grpc.TaskManagerGatewayServicer):
 class Host:
     """A TaskManager on an event loop in a thread, as the embedded cluster runs it."""
 
-    def __init__(self, port, slots, **options):
+    def __init__(self, port, slots, host="127.0.0.1", bind_host=None, **options):
         config = Configuration.from_dict(options)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
-        self.taskmanager = TaskManager(config, jobmanager_address=f"127.0.0.1:{port}", slots=slots)
+        self.taskmanager = TaskManager(
+            config,
+            jobmanager_address=f"127.0.0.1:{port}",
+            slots=slots,
+            host=host,
+            bind_host=bind_host,
+        )
         self.run(self.taskmanager.start())
 
     def run(self, work):

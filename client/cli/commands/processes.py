@@ -84,7 +84,6 @@ def taskmanager(arguments: argparse.Namespace) -> int:
         config,
         jobmanager_address=address,
         slots=slots,
-        host=config.get(options.TASKMANAGER_HOST),
         on_ready=announce,
     )
     return ExitCode.OK

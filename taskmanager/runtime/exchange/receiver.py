@@ -21,6 +21,7 @@ import pyarrow.flight as fl
 
 from lesto.common.elements import Barrier
 from lesto.taskmanager.core.credit import CreditReceiver
+from lesto.taskmanager.runtime.addresses import with_port
 from lesto.taskmanager.runtime.errors import ChannelLostError, ChannelProtocolError
 from lesto.taskmanager.runtime.exchange.channels import ChannelKey, InputChannel
 from lesto.taskmanager.runtime.exchange.integrity import seal
@@ -188,9 +189,14 @@ class RemoteInput(InputChannel):
 
 
 class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
-    """The Flight server of a slot process, on ``host`` and a free port."""
+    """The Flight server of a slot process, on a free port.
 
-    def __init__(self, host: str) -> None:
+    Args:
+        bind_host: address to listen on.
+        host: at which producers reach it; by default the same.
+    """
+
+    def __init__(self, bind_host: str, host: str | None = None) -> None:
         self._channels: dict[ChannelKey, RemoteInput] = {}
         self._cond = threading.Condition()
         self._stopped = False
@@ -200,8 +206,8 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
             target=self._return_credit, name="exchange-returns", daemon=True
         )
         self._credit_thread.start()
-        super().__init__(f"grpc://{host}:0")
-        self.uri = f"grpc://{host}:{self.port}"
+        super().__init__(f"grpc://{with_port(bind_host, 0)}")
+        self.uri = f"grpc://{with_port(host or bind_host, self.port)}"
 
     def register(self, channel: RemoteInput) -> None:
         """Expect a producer for the channel."""
