@@ -32,9 +32,9 @@ class TaskManagerHosts:
 def taskmanager_hosts(config: Configuration, jobmanager_address: str) -> TaskManagerHosts:
     """Find out where to listen and what to say.
 
-    ``taskmanager.bind-host`` is listened on, by default ``taskmanager.host``. ``taskmanager.host`` is
-    told, by default what is listened on; behind a wildcard, the address from which this machine
-    reaches the JobManager, which the other TaskManagers' networks reach as well in a container.
+    ``taskmanager.bind-host`` is listened on, by default ``taskmanager.host``, which is told: by
+    default what is listened on; behind a wildcard the address from which this machine reaches the
+    JobManager, which in a network of containers the other TaskManagers reach as well.
 
     Args:
         config: the cluster's configuration.
@@ -78,7 +78,7 @@ def own_address(jobmanager_address: str) -> str:
         found = socket.gethostbyname(socket.gethostname())
         if not is_loopback_host(found):
             return found
-    msg = f"no address of this machine is known at which others reach it (JobManager {jobmanager_address})"
+    msg = f"this machine knows no address at which others reach it, nor {jobmanager_address}"
     raise UnknownHostError(
         msg, remedy="set taskmanager.host to the name or address of this machine"
     )
