@@ -1,8 +1,9 @@
 """Builds the configuration of a process from its layers, the later winning.
 
 defaults < file (``config.yaml`` or ``config.toml`` of ``LESTO_CONF_DIR``, or ``--config``)
-< environment < ``-D key=value``.
+< ``LESTO_PROPERTIES`` < environment < ``-D key=value``.
 
+``LESTO_PROPERTIES`` holds lines of YAML, as the file does: what Flink's images call FLINK_PROPERTIES.
 A variable is the key in upper case after ``LESTO_``, with ``__`` for a dot and ``_`` for a dash:
 ``LESTO_EXECUTION__CHECKPOINTING__INTERVAL="2 s"``. Variables without ``__`` are not options.
 """
@@ -20,6 +21,7 @@ from lesto.common.option_types import InvalidOptionError, UnknownOptionError
 from lesto.common.options import known_aliases, known_options
 
 CONF_DIR_VARIABLE = "LESTO_CONF_DIR"
+PROPERTIES_VARIABLE = "LESTO_PROPERTIES"
 FILE_NAMES = ("config.yaml", "config.yml", "config.toml")
 ENV_PREFIX = "LESTO_"
 
@@ -53,7 +55,7 @@ def load_configuration(
         env: variables; by default the process's.
 
     Raises:
-        ConfigurationFileError: the file is missing or malformed.
+        ConfigurationFileError: the file, or LESTO_PROPERTIES, is missing or malformed.
         DynamicPropertyError: a property has no ``=``.
         UnknownOptionError: a key is unknown; the message says where it stands.
         InvalidOptionError: a value does not fit; the message says where it stands.
@@ -64,6 +66,8 @@ def load_configuration(
     if path:
         for key, value, origin in _read_file(path):
             _set(config, key, value, origin)
+    for key, value, origin in _read_yaml(PROPERTIES_VARIABLE, env.get(PROPERTIES_VARIABLE, "")):
+        _set(config, key, value, origin)
     for variable, value in sorted(env.items()):
         if variable.startswith(ENV_PREFIX) and "__" in variable:
             _set(config, _variable_key(variable), value, f"environment {variable}")
@@ -130,7 +134,7 @@ def _read_file(path: Path) -> Iterator[tuple[str, Any, str]]:
     if path.suffix == ".toml":
         yield from _read_toml(path, text)
     elif path.suffix in {".yaml", ".yml"}:
-        yield from _read_yaml(path, text)
+        yield from _read_yaml(str(path), text)
     else:
         msg = f"cannot tell the format of {path}"
         raise ConfigurationFileError(msg, remedy="Name it .yaml or .toml.")
@@ -162,7 +166,9 @@ def _is_map_option(key: str) -> bool:
     return option is not None and option.type is dict
 
 
-def _read_yaml(path: Path, text: str) -> Iterator[tuple[str, Any, str]]:
+def _read_yaml(path: str, text: str) -> Iterator[tuple[str, Any, str]]:
+    if not text:
+        return
     import yaml
 
     try:

@@ -52,7 +52,8 @@ def configuration_page():
         GENERATED,
         "",
         "Keys are Flink's own where Flink has the option. A value is looked for in this order, the "
-        "first found wins: `-D key=value`, the environment, the file, the default. The file is "
+        "first found wins: `-D key=value`, the environment, `LESTO_PROPERTIES` (lines as in the "
+        "file), the file, the default. The file is "
         "`config.yaml` (or `config.toml`) in the folder `LESTO_CONF_DIR`, or the one given with "
         "`--config`; sections may be nested or dotted. The environment variable of a key is "
         "`LESTO_` and the key in upper case, with `__` for a dot and `_` for a dash. "

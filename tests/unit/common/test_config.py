@@ -221,6 +221,23 @@ def test_layers_win_in_order_and_say_where_a_value_is_from(tmp_path):
     assert shown["execution.checkpointing.interval"].value == "7 s"
 
 
+def test_properties_in_a_variable_are_a_layer_between_file_and_variables(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("rest.port: 1\nparallelism.default: 1\nlog.level: DEBUG\n")
+    lines = "parallelism.default: 2\nrest:\n  port: 2\n"
+    env = {"LESTO_PROPERTIES": lines, "LESTO_REST__PORT": "3"}
+    config = load_configuration(file, env=env)
+    assert config.get(options.REST_PORT) == 3
+    assert config.get(options.PARALLELISM) == 2
+    assert config.get(options.LOG_LEVEL) == "DEBUG"
+    assert config.origin(options.PARALLELISM) == "LESTO_PROPERTIES:1"
+    with pytest.raises(UnknownOptionError, match=r"LESTO_PROPERTIES:2.*") as caught:
+        load_configuration(env={"LESTO_PROPERTIES": "rest.port: 2\nrest.prot: 2"})
+    assert "rest.port" in str(caught.value)
+    with pytest.raises(ConfigurationFileError, match="LESTO_PROPERTIES:1: not a mapping"):
+        load_configuration(env={"LESTO_PROPERTIES": "rest.port=2"})
+
+
 def test_toml_and_lists(tmp_path):
     file = tmp_path / "lesto.toml"
     file.write_text('[pipeline]\nname = "j"\n[pipeline.global-job-parameters]\nday = 7\n')
