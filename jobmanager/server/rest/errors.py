@@ -108,6 +108,22 @@ class SwitchedOffError(LestoError):
     retryable = False
 
 
+class NotInJobError(LestoError):
+    """A job has no such vertex, subtask, attempt, operator or log, or does not have it any more."""
+
+    code = "LESTO-4314"
+    domain = Domain.USER
+    retryable = False
+
+
+class RangeError(LestoError):
+    """A request asks for a part of a file that the file does not have."""
+
+    code = "LESTO-4315"
+    domain = Domain.USER
+    retryable = False
+
+
 _STATUS = {
     "LESTO-1101": 503,
     "LESTO-1102": 504,
@@ -116,6 +132,9 @@ _STATUS = {
     "LESTO-4102": 404,
     "LESTO-4107": 409,
     "LESTO-4112": 503,
+    "LESTO-4130": 409,
+    "LESTO-4131": 404,
+    "LESTO-4132": 503,
     "LESTO-4303": 400,
     "LESTO-4304": 404,
     "LESTO-4305": 429,
@@ -127,6 +146,8 @@ _STATUS = {
     "LESTO-4311": 404,
     "LESTO-4312": 405,
     "LESTO-4313": 403,
+    "LESTO-4314": 404,
+    "LESTO-4315": 416,
     "LESTO-4331": 413,
     "LESTO-4332": 409,
     "LESTO-4333": 404,
