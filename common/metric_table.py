@@ -126,7 +126,7 @@ def _processes(t: _Table) -> None:
     )
     t.gauge("taskmanager_disk_size_bytes", "Size of that disk.")
     t.section("Every process", Scope.PROCESS)
-    t.gauge("process_threads", "Threads of Python.", "`Status.JVM.Threads.Count`")
+    t.gauge("process_threads", "Threads, those of libraries too.", "`Status.JVM.Threads.Count`")
     t.counter(
         "process_gc_pause_seconds",
         "Time in which the cycle collector held up the process.",
@@ -334,7 +334,7 @@ def _sources(t: _Table) -> None:
     timed = "if it is a source of records with event time"
     t.gauge(
         "source_pending_records",
-        "Records that are in the external system and were not fetched: Kafka's lag.",
+        "Records in the external system that the source has not emitted: Kafka's lag.",
         "`pendingRecords`",
         "if the connector knows (Kafka)",
     )
@@ -378,13 +378,6 @@ def _sources(t: _Table) -> None:
 def _sinks(t: _Table) -> None:
     t.section("Sinks", Scope.OPERATOR)
     two = "if the sink commits"
-    t.counter("sink_bytes", "Bytes of messages sent.", "`numBytesSend`", "if it is Kafka's sink")
-    t.counter(
-        "sink_errors",
-        "Failures of writer or committer, retried ones too.",
-        "`numRecordsSendErrors`",
-        "if it is a sink",
-    )
     t.counter("sink_committables", "What was prepared.", "`totalCommittables`", two)
     t.counter("sink_committables_committed", "What was published.", "`successfulCommittables`", two)
     t.counter("sink_committables_retried", "What was tried again.", "`retriedCommittables`", two)
@@ -544,6 +537,9 @@ ABSENT: Final = {
     "`GateRestoreDurationMs`": "restored in-flight data is read as input, not before it",
     "`pendingBytes`": "no connector knows it",
     "`unassignedSplits`": "enumerators hold them in forms of their own",
+    "`numBytesSend`": "what a connector makes of records is not measured; `lesto_bytes_in_total` of "
+    "the sink's task is what came",
+    "`numRecordsSendErrors`": "a record that cannot be written fails the task, or is a dead letter",
     "`alreadyCommittedCommittables`": "commits are idempotent: a committer does not say",
     "state access latency": "state is in memory; RocksDB is read and written a batch at a time",
     "latency histograms (`metrics.latency.interval`)": "no markers are sent; lag is in "

@@ -213,6 +213,12 @@ class SourceReader(ABC):
         """
         return False
 
+    def pending_records(self) -> int | None:
+        """Records of its splits that the external system has and ``poll`` has not given, for
+        metrics; None where nobody knows. On any thread.
+        """
+        return None
+
     def start(self) -> None:  # noqa: B027 - optional hook
         """Called once, after restored splits were added; typically requests a first split."""
 

@@ -341,6 +341,12 @@ class _Reader(SourceReader):
         """Of the last phase."""
         self._end(len(self._sources) - 1)
 
+    def pending_records(self) -> int | None:
+        """Of the phases that are read, where one knows."""
+        known = [reader.pending_records() for reader in list(self._readers.values())]
+        counts = [count for count in known if count is not None]
+        return sum(counts) if counts else None
+
     def poll(self) -> PollResult:
         """Of the earliest phase that has not ended here."""
         if self._told:

@@ -40,6 +40,8 @@ UNAVAILABLE_S_MAX: Final = 120.0
 #: A broker is asked whether it is there this often when nothing arrives.
 PROBE_EVERY_S: Final = 5.0
 PROBE_S: Final = 2.0
+#: How often the ends of partitions are noted, for metrics.
+ENDS_EVERY_S: Final = 1.0
 #: Longest wait for the thread at the end.
 STOP_S_MAX: Final = 10.0
 
@@ -105,6 +107,9 @@ class Fetcher:
         self._record_bytes = 100.0
         self._heard_at = time.monotonic()
         self._thread: threading.Thread | None = None
+        #: Offset behind the last record of each partition; replaced as a whole.
+        self.ends: Mapping[Key, int] = {}
+        self._ends_at = 0.0
 
     # ------------------------------------------------------------------------ any other thread
 
@@ -192,6 +197,7 @@ class Fetcher:
             consumer = make_consumer(self._properties)
             while self._ready(consumer):
                 self._fetch(consumer)
+                self._look_at_ends(consumer)
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             if not isinstance(error, ConnectorError):
                 kafka = library()
@@ -237,6 +243,21 @@ class Fetcher:
         if more:
             messages += consumer.consume(more, 0)
         self._split(consumer, messages)
+
+    def _look_at_ends(self, consumer: Any) -> None:
+        """Note, once in a while, what the last fetches said of the partitions' ends."""
+        now = time.monotonic()
+        if now - self._ends_at < ENDS_EVERY_S:
+            return
+        self._ends_at = now
+        part = library().TopicPartition
+        found: dict[Key, int] = {}
+        for key in self._stops:
+            # From librdkafka's memory: nobody is asked.
+            known = consumer.get_watermark_offsets(part(*key), cached=True)
+            if known is not None and known[1] >= 0:
+                found[key] = known[1]
+        self.ends = found
 
     def _check_alive(self, consumer: Any) -> None:
         """With nothing to read, see that a broker is there at all."""

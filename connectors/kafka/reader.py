@@ -42,6 +42,11 @@ class FetcherLike(Protocol):
         """Commit to the group."""
         ...
 
+    @property
+    def ends(self) -> Mapping[Key, int]:
+        """Offset behind the last record of each partition, where it is known."""
+        ...
+
     def close(self) -> None:
         """Stop."""
         ...
@@ -150,6 +155,12 @@ class KafkaReader(SourceReader):
         if changed:
             self._fetcher.commit(changed)
             self._committed.update(changed)
+
+    def pending_records(self) -> int | None:
+        """How far the positions are behind the partitions' ends, as these were a second ago."""
+        ends = self._fetcher.ends
+        lags = [ends[k] - s.next for k, s in list(self._splits.items()) if k in ends]
+        return sum(max(0, lag) for lag in lags) if lags or not self._splits else None
 
     def close(self) -> None:
         """Stop the thread."""

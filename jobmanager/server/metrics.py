@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from lesto.common.metrics import process_registry
+from lesto.common.process_metrics import register_process_metrics
 from lesto.jobmanager.core.checkpoint_stats import COMPLETED, FAILED
 from lesto.jobmanager.core.states import JOB_TERMINAL, JobState
 from lesto.proto import client_pb2
@@ -39,6 +40,7 @@ class ClusterMetrics:
         self._info: Callable[[], client_pb2.ClusterInfo] | None = info
         self._looked_at = 0.0
         self._seen: client_pb2.ClusterInfo | None = None
+        register_process_metrics()
         group = process_registry().group()
         for name, read in {
             "jobmanager_leading": lambda seen: seen.leading,

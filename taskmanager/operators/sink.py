@@ -24,6 +24,7 @@ from lesto.common.errors import LestoError
 from lesto.common.sink import Committer, EndedWriter, Sink, SinkWriter
 from lesto.state.errors import StateError
 from lesto.taskmanager.operators.base import Operator, OperatorContext, OperatorSnapshot
+from lesto.taskmanager.operators.commit_metrics import CommitMetrics
 from lesto.taskmanager.operators.errors import CommitFailedError
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -121,12 +122,15 @@ class SinkOperator(Operator):
         #: Uncommitted, ascending by checkpoint id; those being committed stay here until they are.
         self._pending: list[tuple[int, bytes]] = []
         self._commits_running = 0
+        self._metrics: CommitMetrics | None = None
         self._committing_id = 0  # commits up to this checkpoint are under way or done
         self._opened = False
 
     def open(self) -> None:
         """Commit what the restored checkpoint holds, then make the writer."""
         self._committer = self._sink.create_committer()
+        if self._committer is not None:
+            self._metrics = CommitMetrics(self.context.metrics, lambda: len(self._pending))
         restored = [_decode(item) for item in self.context.restored_list(COMMITTABLES_STATE)]
         if restored:
             if self._committer is None:
@@ -138,7 +142,7 @@ class SinkOperator(Operator):
             self._pending = sorted(restored, key=lambda item: item[0])
             # Nothing else may happen before: readers of the sink must see the order of the
             # checkpoints.
-            commit_with_retries(self._committer, [c for _, c in self._pending], self._pause)
+            self._commit(self._committer, [c for _, c in self._pending])
             self._pending = []
         self._writer = self._sink.create_writer(OperatorWriterContext(self.context))
         self._opened = True
@@ -173,6 +177,8 @@ class SinkOperator(Operator):
             msg = f"sink {self.context.operator_name!r} gave committables but has no committer"
             raise StateError(msg)
         self._pending.extend((checkpoint_id, committable) for committable in committables)
+        if self._metrics is not None:
+            self._metrics.prepared.inc(len(committables))
 
     def snapshot(self, checkpoint_id: int, canonical: bool) -> OperatorSnapshot:
         """All committables not known to be committed, and the writer's own state."""
@@ -190,9 +196,12 @@ class SinkOperator(Operator):
         self._committing_id = checkpoint_id
         work = [committable for _, committable in due]
         self.context.run_blocking(
-            lambda: commit_with_retries(committer, work, self._pause),
+            lambda: self._commit(committer, work),
             lambda _result, error: self._committed(checkpoint_id, error),
         )
+
+    def _commit(self, committer: Committer, committables: Sequence[bytes]) -> None:
+        commit_with_retries(committer, committables, self._pause, self._metrics)
 
     def _committed(self, checkpoint_id: int, error: BaseException | None) -> None:
         self._commits_running -= 1
@@ -250,7 +259,10 @@ class SinkOperator(Operator):
 
 
 def commit_with_retries(
-    committer: Committer, committables: Sequence[bytes], pause: Callable[[int], None]
+    committer: Committer,
+    committables: Sequence[bytes],
+    pause: Callable[[int], None],
+    metrics: CommitMetrics | None = None,
 ) -> None:
     """Commit, again after a growing pause when it fails; blocking, for an I/O thread or ``open``.
 
@@ -259,6 +271,19 @@ def commit_with_retries(
     Raises:
         CommitFailedError: after COMMIT_ATTEMPTS_MAX attempts; the last failure is its cause.
     """
+    if metrics is None:
+        _commit_with_retries(committer, committables, pause, lambda: None)
+        return
+    with metrics.commit(len(committables)) as retried:
+        _commit_with_retries(committer, committables, pause, retried)
+
+
+def _commit_with_retries(
+    committer: Committer,
+    committables: Sequence[bytes],
+    pause: Callable[[int], None],
+    retried: Callable[[], None],
+) -> None:
     backoff_ms = COMMIT_BACKOFF_FIRST_MS
     for attempt in range(1, COMMIT_ATTEMPTS_MAX + 1):
         try:
@@ -275,6 +300,7 @@ def commit_with_retries(
                 raise CommitFailedError(
                     msg, remedy="mend the external system; the restarted job commits them again"
                 ) from error
+            retried()
             pause(backoff_ms)
             backoff_ms = min(2 * backoff_ms, COMMIT_BACKOFF_MAX_MS)
         else:

@@ -28,6 +28,7 @@ from lesto.taskmanager.operators.event_time import (
     stored_event_time,
 )
 from lesto.taskmanager.operators.source_alignment import SourceAlignment
+from lesto.taskmanager.operators.source_metrics import SourceMetrics
 from lesto.taskmanager.operators.source_api import (
     END,
     IDLE,
@@ -141,6 +142,7 @@ class SourceOperator(Operator):
         self._reader_context = OperatorReaderContext(context)
         self._reader = self._source.create_reader(self._reader_context)
         self._opened = True
+        self._metrics = SourceMetrics(context, self._reader, self._watermarks)
         self._align()
         restored = list(context.restored_list(SPLITS_STATE))
         restored += self._unread.restore(context.restored_list(UNREAD_STATE))
@@ -213,6 +215,7 @@ class SourceOperator(Operator):
         result = self._reader.poll()
         if type(result) is SourceBatch:
             self._unread.offer(result)
+            self._metrics.fetched()
             return self._emit_unread()
         if isinstance(result, SplitFinished):
             self._watermarks.finish(result.split_id)
@@ -232,6 +235,7 @@ class SourceOperator(Operator):
         if self._idle:
             self._emit_status()
         self.output.emit(batch)
+        self._metrics.emitted(batch)
         if self._unread.emitted(piece):
             self._watermarks.finish(piece.split_id)
         self._emit_progress()

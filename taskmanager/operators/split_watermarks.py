@@ -119,9 +119,14 @@ class SplitWatermarks:
         self._paused = splits
 
     @property
+    def splits(self) -> int:
+        """How many splits are read."""
+        return len(self._splits)
+
+    @property
     def idle_splits(self) -> int:
         """How many splits are idle."""
-        return sum(tracker.idle for tracker in self._splits.values())
+        return sum(tracker.idle for tracker in list(self._splits.values()))
 
     @property
     def paused_splits(self) -> int:

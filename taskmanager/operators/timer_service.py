@@ -52,6 +52,9 @@ class InternalTimers:
         self._after_processing = after_processing
         self._alarm_at: int | None = None
         self._cancel_alarm: Callable[[], None] | None = None
+        self._fired = 0
+        context.metrics.total("timers_fired", lambda: self._fired)
+        context.metrics.gauge("timers_pending", lambda: len(self.event) + len(self.processing))
 
     def now_ms(self) -> int:
         """Processing time."""
@@ -71,9 +74,12 @@ class InternalTimers:
         if first is None or first > watermark:
             return
         backend = self._backend
+        fired = 0
         for timestamp, key, namespace in self.event.pop_until(watermark):
             backend.current_key = key
             on_event(timestamp, key, namespace)
+            fired += 1
+        self._fired += fired
 
     def register_processing(
         self, timestamp: int, key: Hashable, namespace: Hashable = None
@@ -115,6 +121,7 @@ class InternalTimers:
         for at, key, namespace in self.processing.pop_until(now):
             backend.current_key = key
             fire(at, key, namespace)
+            self._fired += 1
         self._alarm_at = None
         self._set_alarm()
         self._after_processing()

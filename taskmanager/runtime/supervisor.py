@@ -136,6 +136,7 @@ class TaskManager:
         self._inspecting = ThreadPoolExecutor(2, thread_name_prefix="inspector")
         parent = config.get(options.STATE_LOCAL_DIR) or config.get(options.TMP_DIRS)
         self._working = await asyncio.to_thread(ScratchDirectory, "tm", parent)
+        self._metrics.watch_disk(self._working.path)
         public = Configuration(config)
         public.remove(options.SECURITY_TOKEN)
         self._setup = SlotSetup(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lesto.common.elements import MAX_TIMESTAMP, MIN_TIMESTAMP
 from lesto.common.metrics import MetricGroup, process_registry
+from lesto.common.process_metrics import register_process_metrics
 
 if TYPE_CHECKING:
     from lesto.proto import runtime_pb2
@@ -180,6 +181,7 @@ class SlotMetrics:
     def __init__(
         self, slot_id: str, tasks: Callable[[], float], mails: Callable[[], float]
     ) -> None:
+        register_process_metrics()
         group = process_registry().group(slot=slot_id)
         self._latency = group.distribution("slot_mailbox_latency_seconds")
         group.gauge("slot_tasks", tasks)

@@ -32,6 +32,7 @@ from lesto.jobmanager.server.rest.routes.checkpoints import CheckpointsResource
 from lesto.jobmanager.server.rest.routes.cluster import ClusterResource
 from lesto.jobmanager.server.rest.routes.document import DocumentResource
 from lesto.jobmanager.server.rest.routes.jobs import JobsResource
+from lesto.jobmanager.server.rest.routes.prometheus import PrometheusResource
 from lesto.jobmanager.server.rest.routes.savepoints import SavepointsResource
 from lesto.jobmanager.server.rest.routing import Endpoint, Resource
 
@@ -46,6 +47,7 @@ def resources(context: Context) -> list[Resource]:
         CheckpointsResource(context),
         SavepointsResource(context),
         ArtifactsResource(context),
+        PrometheusResource(context),
     ]
     parts.append(DocumentResource(lambda: endpoints(parts)))
     return parts
@@ -114,7 +116,7 @@ def build_app(found: Sequence[Endpoint], dispatcher: Dispatcher) -> Starlette:
 def _unrouted(request: Request, error: Exception) -> Response:
     """Answer what no route does."""
     assert isinstance(error, HTTPException)
-    path = request.url.path
+    path = request.scope["path"]
     named: LestoError
     match error.status_code:
         case 404:

@@ -31,6 +31,7 @@ from lesto.taskmanager.operators.sql.join_results import PairCondition
 from lesto.taskmanager.operators.sql.join_sides import hashes_of, not_null
 from lesto.taskmanager.operators.sql.join_steps import RESULT_ROWS_MAX
 from lesto.taskmanager.operators.sql.lookup_join_cache import LookupCache, LookupOptions
+from lesto.taskmanager.operators.sql.lookup_metrics import LookupMetrics
 
 if TYPE_CHECKING:
     from lesto.connectors.tables.requests import LookupFunction
@@ -166,6 +167,7 @@ class LookupJoinOperator(SqlOperator):
         self._cache = None
         if table.options.cached and not self._local:
             self._cache = LookupCache(keys, table.schema, table.options)
+        self._metrics = LookupMetrics(self.context.metrics, self._cached_keys)
         self._reload_at = 0
         if table.options.reload_ms:
             self._reload_at = self.context.clock.now_ms() + table.options.reload_ms
@@ -221,6 +223,7 @@ class LookupJoinOperator(SqlOperator):
         if self._cache is not None and len(first):
             waiting.known = self._cache.known(distinct, self.context.clock.now_ms())
             here = np.flatnonzero(waiting.known)
+            self._metrics.looked_into(len(first), len(here))
             if len(here):
                 at, rows = self._cache.rows([take_array(key, here) for key in distinct])
                 waiting.parts.append((here[at], rows))
@@ -293,14 +296,19 @@ class LookupJoinOperator(SqlOperator):
         attempts = self._table.options.attempts
         for attempt in range(1, attempts):
             try:
-                with self._lock:
-                    return self._table.function.lookup(keys)
+                return self._load(keys)
             except Exception:
                 if self._stopped.is_set():
                     raise
                 self._pause(attempt * RETRY_MS)
-        with self._lock:
+        return self._load(keys)
+
+    def _load(self, keys: pa.RecordBatch) -> tuple[Numbers, pa.RecordBatch]:
+        with self._lock, self._metrics.load():
             return self._table.function.lookup(keys)
+
+    def _cached_keys(self) -> int:
+        return 0 if self._cache is None else len(self._cache)
 
     def _pause(self, ms: int) -> None:
         self._stopped.wait(ms / 1000)
