@@ -111,12 +111,12 @@ class Dispatcher:
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
             except Exception as error:  # noqa: BLE001 - told to the caller, and logged
-                return problem(error, request.url.path)
+                return problem(error, request.scope["path"])
 
         return answer
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
-        self._guard.check(endpoint, request)
+        await self._guard.check(endpoint, request)
         path = validation.path_values(request.path_params, PATH_PARAMETERS)
         query = validation.query_values(endpoint, request.scope["query_string"])
         threads = self._patient if endpoint.patient else self._quick

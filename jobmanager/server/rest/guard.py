@@ -1,12 +1,15 @@
 """Who may call the REST server.
 
-With a token, every request must show it. Without one the server listens on loopback only, and a
-request must name a loopback host and come from no other origin: otherwise any web page that the
-user opens could steer the cluster through the browser (DNS rebinding, cross-site requests).
+Beyond loopback every request shows the token, or its connection a certificate. On loopback people
+and dashboards need none: a request must name a loopback host and come from no other origin,
+otherwise any web page that the user opens could steer the cluster through the browser (DNS
+rebinding, cross-site requests). What runs code (``Access.CODE``) needs the token there too, unless
+it comes from the cluster's own operating-system user.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -17,8 +20,12 @@ from lesto.jobmanager.server.rest.errors import (
     ForbiddenOriginError,
     ForbiddenTargetError,
     RestUnauthenticatedError,
+    SwitchedOffError,
 )
-from lesto.jobmanager.server.rest.routing import Endpoint
+from lesto.jobmanager.server.rest.peer import is_same_user
+from lesto.jobmanager.server.rest.routing import Access, Endpoint
+
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +33,73 @@ class Guard:
     """Checks each request.
 
     Attributes:
-        token: what every request must show, or None on loopback.
-        any_host: whether requests may name any host: an insecure server on a wider address.
+        token: the cluster's, if it has one.
+        loopback: whether the server listens on loopback only.
+        certificates: whether every connection has shown a certificate that we trust.
+        insecure: whether anyone may do anything (``--insecure``).
+        runs_code: whether ``Access.CODE`` is allowed at all (``web.submit.enable``).
     """
 
     token: str | None
-    any_host: bool = False
+    loopback: bool = True
+    certificates: bool = False
+    insecure: bool = False
+    runs_code: bool = True
 
-    def check(self, endpoint: Endpoint, request: Request) -> None:
+    async def check(self, endpoint: Endpoint, request: Request) -> None:
         """Let a request pass.
 
         Raises:
             RestUnauthenticatedError: the token is missing or wrong.
             ForbiddenOriginError: it came through another site.
+            SwitchedOffError: the configuration does not allow it to anyone.
         """
-        method, headers = request.method, request.headers
-        if self.token is not None:
-            if endpoint.open:
-                return
-            if not is_authorized(self.token, ((AUTHORIZATION, headers.get(AUTHORIZATION, "")),)):
-                msg = "the request shows no valid token"
-                raise RestUnauthenticatedError(
-                    msg, remedy="Send the header Authorization: Bearer <security.token>."
-                )
+        shown = bool(self.token) and self._shows_token(request)
+        if self.loopback:
+            self._check_host(request)
+        if not shown:
+            # A browser never sends our token by itself: with it, a request is meant.
+            self._check_origin(request)
+        if endpoint.access is Access.CODE and not self.runs_code:
+            msg = "this cluster takes no programs over REST"
+            raise SwitchedOffError(msg, remedy="Set web.submit.enable to true.")
+        if endpoint.open or shown:
             return
-        if not self.any_host and not is_loopback_host(_without_port(headers.get("host", ""))):
+        if not await self._may_do_without(endpoint, request):
+            msg = "the request shows no valid token"
+            raise RestUnauthenticatedError(
+                msg, remedy="Send the header Authorization: Bearer <security.token>."
+            )
+
+    async def _may_do_without(self, endpoint: Endpoint, request: Request) -> bool:
+        """Whether a request without the token may pass."""
+        if self.certificates or self.insecure:
+            return True
+        if not self.loopback:
+            return False
+        if endpoint.access is not Access.CODE:
+            return True
+        client, server = request.client, request.scope.get("server")
+        if client is None or server is None:
+            return False
+        return await asyncio.to_thread(is_same_user, tuple(client), tuple(server))
+
+    def _shows_token(self, request: Request) -> bool:
+        shown = request.headers.get(AUTHORIZATION, "")
+        return is_authorized(self.token, ((AUTHORIZATION, shown),))
+
+    def _check_host(self, request: Request) -> None:
+        if not is_loopback_host(_without_port(request.headers.get("host", ""))):
             msg = "the request names a host that is not this machine"
             raise ForbiddenOriginError(msg, remedy="Use http://127.0.0.1 or http://localhost.")
-        origin = headers.get("origin")
-        if method not in {"GET", "HEAD"} and origin is not None:
-            host = origin.partition("://")[2]
-            if host != headers.get("host"):
-                msg = "a page of another origin made the request"
-                raise ForbiddenOriginError(msg, remedy="Call from this server's own pages.")
+
+    def _check_origin(self, request: Request) -> None:
+        origin = request.headers.get("origin")
+        if request.method in _SAFE_METHODS or origin is None:
+            return
+        if origin.partition("://")[2] != request.headers.get("host"):
+            msg = "a page of another origin made the request"
+            raise ForbiddenOriginError(msg, remedy="Call from this server's own pages.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +107,7 @@ class TargetPolicy:
     """Where a request may send a savepoint: who shows no token gets no say beyond one folder.
 
     Attributes:
-        trusted: callers show the cluster's token.
+        trusted: callers show the cluster's token or a certificate.
         root: folder or URI below which anyone may name a target; None: nowhere.
     """
 
@@ -79,7 +120,7 @@ class TargetPolicy:
         Raises:
             ForbiddenTargetError: it is outside of the folder.
         """
-        if not target or self.trusted:
+        if not target or (self.trusted and "\0" not in target):
             return
         root = (self.root or "").rstrip("/")
         parts = target.split("/")

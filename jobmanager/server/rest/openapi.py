@@ -27,7 +27,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "savepoints": "Savepoints, and stopping with one.",
     "taskmanagers": "The processes that run tasks.",
     "jobmanager": "The process that answers.",
-    "submission": "Uploading and running programs.",
+    "programs": "Uploading and running programs.",
     "sql": "SQL sessions.",
     "dashboard": "The files of the dashboard.",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
@@ -40,18 +40,7 @@ def problem(
         msg = "the request failed inside the server"
         named = InternalError(msg, remedy="Look for the error_id in the JobManager's log.")
     code = status or http_status(named)
-    content = {
-        "type": f"{ERROR_PAGES}#{named.code.lower()}",
-        "title": type(named).__name__,
-        "status": code,
-        "detail": _readable(named.message),
-        "instance": _readable(instance[:INSTANCE_CHARACTERS_MAX]),
-        "code": named.code,
-        "remedy": _readable(named.remedy),
-        "errors": [_readable(f"{named.code}: {named.message}")],
-    }
-    # What a user's own program did wrong: its traceback, its output.
-    content = {**getattr(named, "details", {}), **content}
+    content = content_of(named, code, instance)
     if code >= 500:
         content["error_id"] = error_id = secrets.token_hex(8)
         # A JobManager that cannot be reached is no defect of ours: one line says so.
@@ -69,6 +58,20 @@ def problem(
     if code in {429, 503}:
         more["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return JSONResponse(content, status_code=code, media_type=MEDIA_TYPE, headers=more)
+
+
+def content_of(error: LestoError, status: int, instance: str) -> dict[str, Any]:
+    """Return the members of a problem."""
+    return {
+        "type": f"{ERROR_PAGES}#{error.code.lower()}",
+        "title": type(error).__name__,
+        "status": status,
+        "detail": _readable(error.message),
+        "instance": _readable(instance[:INSTANCE_CHARACTERS_MAX]),
+        "code": error.code,
+        "remedy": _readable(error.remedy),
+        "errors": [_readable(f"{error.code}: {error.message}")],
+    }
 
 
 def _readable(text: str) -> str:

@@ -568,7 +568,7 @@ def test_another_sites_pages_cannot_steer_the_cluster(client, jobmanager):
 
 def test_with_a_token_every_request_shows_it(server, jobmanager, monkeypatch):
     # As on a wider address, which a test does not open.
-    monkeypatch.setattr(server, "_guard", Guard(token="secret", any_host=True))
+    monkeypatch.setattr(server, "_guard", Guard(token="secret", loopback=False))
     monkeypatch.setattr(server, "_targets", TargetPolicy(trusted=True, root=None))
     client = Client(server.start(jobmanager))
     assert client.get("/jobs").status_code == 401
