@@ -9,6 +9,7 @@ import { lazy } from "./lazy";
 import { JobManagerPage } from "./pages/JobManagerPage";
 import { JobsPage } from "./pages/JobsPage";
 import { OverviewPage } from "./pages/OverviewPage";
+import { SubmitPage } from "./pages/SubmitPage";
 import { TaskManagerPage } from "./pages/TaskManagerPage";
 import { TaskManagersPage } from "./pages/TaskManagersPage";
 import { type Route, useRoute } from "./router";
@@ -18,6 +19,7 @@ const JobPage = lazy<{ jobId: string; tab: string; rest: string[] }>(async () =>
 const VertexPage = lazy<{ jobId: string; vertexId: string; rest: string[] }>(
   async () => (await import("./job")).VertexPage,
 );
+const SqlPage = lazy<object>(async () => (await import("./sql/SqlPage")).SqlPage);
 
 function pageOf(route: Route): JSX.Element {
   const [head = "overview", id, tab, ...rest] = route.segments;
@@ -37,6 +39,10 @@ function pageOf(route: Route): JSX.Element {
       return <TaskManagerPage key={id} id={id} tab={tab ?? "slots"} rest={rest} />;
     case "jobmanager":
       return <JobManagerPage tab={id ?? "configuration"} rest={tab === undefined ? [] : [tab, ...rest]} />;
+    case "submit":
+      return <SubmitPage selected={id ?? ""} />;
+    case "sql":
+      return <SqlPage />;
     default:
       return (
         <Page title="No such page">

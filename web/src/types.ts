@@ -261,3 +261,16 @@ export interface ConfigEntry {
   key: string;
   value: string;
 }
+
+/** One entry of GET /jars */
+export interface UploadedProgram {
+  id: string;
+  name: string;
+  uploaded: number;
+  entry: { name: string; description?: string | null }[];
+}
+
+export interface UploadedPrograms {
+  address: string;
+  files: UploadedProgram[];
+}
