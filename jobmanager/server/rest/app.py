@@ -31,9 +31,12 @@ from lesto.jobmanager.server.rest.routes.artifacts import ArtifactsResource
 from lesto.jobmanager.server.rest.routes.checkpoints import CheckpointsResource
 from lesto.jobmanager.server.rest.routes.cluster import ClusterResource
 from lesto.jobmanager.server.rest.routes.document import DocumentResource
+from lesto.jobmanager.server.rest.routes.events import EventsResource
 from lesto.jobmanager.server.rest.routes.jobs import JobsResource
 from lesto.jobmanager.server.rest.routes.prometheus import PrometheusResource
+from lesto.jobmanager.server.rest.routes.rescales import RescalesResource
 from lesto.jobmanager.server.rest.routes.savepoints import SavepointsResource
+from lesto.jobmanager.server.rest.routes.vertices import VerticesResource
 from lesto.jobmanager.server.rest.routing import Endpoint, Resource
 
 PREFIXES = ("", "/v1")
@@ -46,6 +49,9 @@ def resources(context: Context) -> list[Resource]:
         JobsResource(context),
         CheckpointsResource(context),
         SavepointsResource(context),
+        VerticesResource(context),
+        EventsResource(context),
+        RescalesResource(context),
         ArtifactsResource(context),
         PrometheusResource(context),
     ]

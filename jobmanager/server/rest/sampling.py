@@ -9,8 +9,8 @@ from typing import Any, Final
 from lesto.common.errors import did_you_mean
 from lesto.common.inspection import SAMPLE_INTERVAL_DEFAULT_MS, SAMPLE_INTERVAL_MIN_MS
 from lesto.jobmanager.server.rest.errors import NotInJobError
-from lesto.jobmanager.server.rest.fleet import Answers, Fleet, Process
 from lesto.jobmanager.server.rest.flame_graphs import Stack, common_frames, tree
+from lesto.jobmanager.server.rest.fleet import Answers, Fleet, Process
 from lesto.jobmanager.server.rest.found import FoundVertex
 from lesto.jobmanager.server.rest.operations import now_ms
 from lesto.jobmanager.server.rest.routing import Parameter

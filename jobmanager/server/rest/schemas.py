@@ -28,6 +28,7 @@ from lesto.jobmanager.server.rest.json_schema import (
 )
 from lesto.jobmanager.server.rest.routing import Schema
 from lesto.jobmanager.server.rest.shapes import JOB_STATES, TASK_STATES
+from lesto.jobmanager.server.rest.vertex_schemas import VERTICES
 
 _PROBLEM = record(
     {
@@ -119,18 +120,6 @@ _CLUSTER: Mapping[str, Schema] = {
     "Health": record({"status": enum("ok")}),
 }
 
-_METRICS = record(
-    {
-        "read-bytes": COUNT,
-        "read-bytes-complete": FLAG,
-        "write-bytes": COUNT,
-        "write-bytes-complete": FLAG,
-        "read-records": COUNT,
-        "read-records-complete": FLAG,
-        "write-records": COUNT,
-        "write-records-complete": FLAG,
-    }
-)
 _TASK_COUNTS = record(dict.fromkeys(TASK_STATES, COUNT))
 _TASKS = record({"total": COUNT, **{state.lower(): COUNT for state in TASK_STATES}})
 
@@ -155,11 +144,11 @@ _JOBS: Mapping[str, Schema] = {
     "JobsOverview": record({"jobs": listed(ref("JobOverview"))}),
     "JobStatus": record({"status": ref("JobState")}),
     "TaskCounts": _TASK_COUNTS,
-    "VertexMetrics": _METRICS,
     "JobVertex": record(
         {
             "id": TEXT,
             "slotSharingGroupName": TEXT,
+            "slotSharingGroupId": TEXT,
             "name": TEXT,
             "maxParallelism": COUNT,
             "parallelism": COUNT,
@@ -168,7 +157,7 @@ _JOBS: Mapping[str, Schema] = {
             "end-time": MOMENT,
             "duration": DURATION,
             "tasks": ref("TaskCounts"),
-            "metrics": ref("VertexMetrics"),
+            "metrics": ref("IoMetrics"),
         }
     ),
     "JobDetails": record(
@@ -178,6 +167,7 @@ _JOBS: Mapping[str, Schema] = {
             "isStoppable": FLAG,
             "state": ref("JobState"),
             "job-type": enum("STREAMING", "BATCH"),
+            "schedulerType": enum("Default", "Adaptive"),
             "start-time": MOMENT,
             "end-time": MOMENT,
             "duration": DURATION,
@@ -264,4 +254,5 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
     **_JOBS,
     **_OPERATIONS,
     **CHECKPOINTS,
+    **VERTICES,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from lesto.common.accumulators import of_reports
 from lesto.jobmanager.server.rest import job_view
+from lesto.jobmanager.server.rest.io_metrics import io_metrics
 from lesto.proto import client_pb2 as pb
 from lesto.proto import job_pb2, runtime_pb2
 
@@ -144,6 +145,7 @@ def job_details(details: pb.JobDetails, now_ms: int) -> Json:
         "isStoppable": summary.state in _STOPPABLE,
         "state": job_state(summary.state),
         "job-type": "STREAMING",
+        "schedulerType": _scheduler(details),
         "start-time": summary.start_time_ms,
         "end-time": summary.end_time_ms or -1,
         "duration": (summary.end_time_ms or now_ms) - summary.start_time_ms,
@@ -158,6 +160,13 @@ def job_details(details: pb.JobDetails, now_ms: int) -> Json:
     }
 
 
+def _scheduler(details: pb.JobDetails) -> str:
+    """As Flink names it."""
+    adaptive = details.config.get("jobmanager.scheduler", "").upper() == "ADAPTIVE"
+    reactive = details.config.get("scheduler-mode", "").upper() == "REACTIVE"
+    return "Adaptive" if adaptive or reactive else "Default"
+
+
 def _vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph, now_ms: int) -> Json:
     states = [task_state(subtask.state) for subtask in vertex.subtasks]
     starts = [s.start_time_ms for s in vertex.subtasks if s.start_time_ms]
@@ -169,6 +178,7 @@ def _vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph, now_ms: int) -> J
     return {
         "id": vertex.id,
         "slotSharingGroupName": group or "default",
+        "slotSharingGroupId": group or "default",
         "name": vertex.name,
         "maxParallelism": vertex.max_parallelism,
         "parallelism": vertex.parallelism,
@@ -177,18 +187,20 @@ def _vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph, now_ms: int) -> J
         "end-time": end,
         "duration": (end if end >= 0 else now_ms) - start if start >= 0 else -1,
         "tasks": _count_states(states),
-        "metrics": {
-            "read-bytes": vertex.bytes_in,
-            "read-bytes-complete": True,
-            "write-bytes": vertex.bytes_out,
-            "write-bytes-complete": True,
-            "read-records": vertex.records_in,
-            "read-records-complete": True,
-            "write-records": vertex.records_out,
-            "write-records-complete": True,
-        },
+        "metrics": _io_metrics(vertex),
         **job_view.of_vertex(vertex, graph),
     }
+
+
+def _io_metrics(vertex: pb.VertexDetails) -> Json:
+    """The JobManager's sums, and the time of the subtasks."""
+    sums = {
+        "read-bytes": vertex.bytes_in,
+        "write-bytes": vertex.bytes_out,
+        "read-records": vertex.records_in,
+        "write-records": vertex.records_out,
+    }
+    return {**io_metrics(vertex.subtasks, is_source=False), **sums}
 
 
 def plan(graph: job_pb2.JobGraph, summary: pb.JobSummary) -> Json:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from lesto.common.accumulators import of_reports
 from lesto.jobmanager.server.rest import job_view
 from lesto.jobmanager.server.rest.found import FoundVertex, Places, operator_names
+from lesto.jobmanager.server.rest.io_metrics import SUMMED, io_metrics
 from lesto.jobmanager.server.rest.shapes import TASK_STATES, task_state
 from lesto.proto import client_pb2 as pb
 from lesto.proto import runtime_pb2
@@ -28,39 +29,6 @@ _STATE_ORDER: Final = (
     "CANCELED",
     "FINISHED",
 )
-_SUMMED: Final = (
-    "read-bytes",
-    "write-bytes",
-    "read-records",
-    "write-records",
-    "accumulated-busy-time",
-    "accumulated-idle-time",
-    "accumulated-backpressured-time",
-)
-
-
-def io_metrics(subtasks: Iterable[pb.SubtaskDetails], *, is_source: bool) -> Json:
-    """Records and bytes over subtasks, and their time in ms since their attempts began.
-
-    What a source has read came from outside: it counts as read, as it would be 0 otherwise.
-    """
-    total = dict.fromkeys(_SUMMED, 0)
-    complete = True
-    for subtask in subtasks:
-        report = subtask.report
-        total["accumulated-busy-time"] += report.busy_ms
-        total["accumulated-idle-time"] += report.idle_ms
-        total["accumulated-backpressured-time"] += report.backpressured_ms
-        if not report.operators:
-            complete = False
-            continue
-        first, last = report.operators[0], report.operators[-1]
-        total["read-records"] += first.records_out if is_source else first.records_in
-        total["read-bytes"] += first.bytes_in
-        total["write-records"] += last.records_out
-        total["write-bytes"] += last.bytes_out
-    flags = {f"{name}-complete": complete for name in _SUMMED[:4]}
-    return {**total, **flags}
 
 
 def vertex(found: FoundVertex, places: Places, now_ms: int) -> Json:
@@ -133,7 +101,7 @@ def _rank(state: str) -> int:
 
 
 def _aggregated(shown: Sequence[Json]) -> Json:
-    metrics = {name: _statistics([s["metrics"][name] for s in shown]) for name in _SUMMED}
+    metrics = {name: _statistics([s["metrics"][name] for s in shown]) for name in SUMMED}
     durations = {
         state: _statistics(found)
         for state in TASK_STATES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ _RECORDS: Final = (
         "Ms after which what has come is the answer.",
     ),
 )
+_get = functools.partial(Endpoint, "GET", tag="vertices")
 
 
 class VerticesResource:
@@ -68,40 +70,33 @@ class VerticesResource:
 
     def _states(self) -> Iterable[Endpoint]:
         one = f"{VERTEX}/subtasks/{{subtaskindex}}"
-        yield Endpoint(
-            "GET", VERTEX, self.vertex, "A vertex and its subtasks.", response=ref("Vertex")
-        )
-        yield Endpoint(
-            "GET",
+        yield _get(VERTEX, self.vertex, "A vertex and its subtasks.", response=ref("Vertex"))
+        yield _get(
             f"{VERTEX}/subtasktimes",
             self.times,
             "When each subtask's current attempt entered each of its states.",
             response=ref("SubtaskTimes"),
         )
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/taskmanagers",
             self.taskmanagers,
             "A vertex's subtasks by TaskManager.",
             response=ref("VertexTaskManagers"),
         )
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/watermarks",
             self.watermarks,
             "Event time at each subtask's head operator, in ms.",
             response=ref("Metrics"),
         )
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/backpressure",
             self.backpressure,
             "How much of its time each subtask waited for those behind it, over the last report.",
             response=ref("Backpressure"),
         )
-        yield Endpoint("GET", one, self.subtask, "A subtask.", response=ref("Subtask"))
-        yield Endpoint(
-            "GET",
+        yield _get(one, self.subtask, "A subtask.", response=ref("Subtask"))
+        yield _get(
             f"{one}/attempts/{{attempt}}",
             self.attempt,
             "An attempt of a subtask; only the newest is remembered.",
@@ -109,15 +104,13 @@ class VerticesResource:
         )
 
     def _accumulated(self) -> Iterable[Endpoint]:
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/accumulators",
             self.accumulators,
             "What the vertex's functions have counted, over all subtasks.",
             response=ref("VertexAccumulators"),
         )
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/subtasks/accumulators",
             self.subtask_accumulators,
             "What the vertex's functions have counted, by subtask.",
@@ -125,25 +118,21 @@ class VerticesResource:
         )
 
     def _samples(self) -> Iterable[Endpoint]:
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/flamegraph",
             self.flamegraph,
             "Where the vertex's subtasks spend their time: sampled Python stacks. Takes as long "
             "as it samples; who asks for the same within ten seconds gets the same.",
             query=(*sampling.PARAMETERS, _SUBTASK),
             response=ref("FlameGraph"),
-            tag="samples",
             patient=True,
         )
-        yield Endpoint(
-            "GET",
+        yield _get(
             f"{VERTEX}/records",
             self.records,
             "The next records that leave an operator, as text.",
             query=_RECORDS,
             response=ref("RecordSample"),
-            tag="samples",
             patient=True,
         )
 
