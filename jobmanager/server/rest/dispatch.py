@@ -13,10 +13,11 @@ from typing import IO, Any, Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from lesto.jobmanager.server.rest import validation
+from lesto.jobmanager.server.rest import limits, validation
 from lesto.jobmanager.server.rest.errors import (
     BadRequestError,
     BodyTooLargeError,
+    HeadersTooLargeError,
     ServerBusyError,
 )
 from lesto.jobmanager.server.rest.guard import Guard
@@ -116,6 +117,7 @@ class Dispatcher:
         return answer
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
+        _check_head(request)
         await self._guard.check(endpoint, request)
         path = validation.path_values(request.path_params, PATH_PARAMETERS)
         query = validation.query_values(endpoint, request.scope["query_string"])
@@ -129,6 +131,16 @@ class Dispatcher:
         if isinstance(result, Response):
             return result
         return JSONResponse(result, status_code=endpoint.status, headers=_HEADERS)
+
+
+def _check_head(request: Request) -> None:
+    # The parser refuses what is too long only while it is incomplete.
+    scope = request.scope
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > limits.HEAD_BYTES_MAX:
+        msg = f"the address and headers are longer than {limits.HEAD_BYTES_MAX} bytes"
+        raise HeadersTooLargeError(msg, remedy="Send shorter ones.")
 
 
 async def _body(endpoint: Endpoint, request: Request) -> dict[str, Any]:

@@ -108,6 +108,14 @@ class SwitchedOffError(LestoError):
     retryable = False
 
 
+class HeadersTooLargeError(LestoError):
+    """A request's address and headers are longer than the server takes."""
+
+    code = "LESTO-4316"
+    domain = Domain.USER
+    retryable = False
+
+
 class NotInJobError(LestoError):
     """A job has no such vertex, subtask, attempt, operator or log, or does not have it any more."""
 
@@ -148,6 +156,7 @@ _STATUS = {
     "LESTO-4313": 403,
     "LESTO-4314": 404,
     "LESTO-4315": 416,
+    "LESTO-4316": 431,
     "LESTO-4331": 413,
     "LESTO-4332": 409,
     "LESTO-4333": 404,

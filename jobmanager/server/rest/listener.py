@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import ssl
@@ -38,7 +39,7 @@ class Listener:
         self._make = make
         self._tls = tls
         self._made: dict[BoundedProtocol, None] = {}  # oldest first
-        self._shaking: set[asyncio.Task[None]] = set()
+        self._shaking: dict[asyncio.Task[None], None] = {}  # in their handshake, oldest first
         self._peers: Counter[str] = Counter()
         self._refused = 0
 
@@ -72,9 +73,14 @@ class Listener:
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peers[peer] += 1
+            if self._tls is None:  # nothing to wait for
+                await self._serve(connection, peer)
+                continue
             task = asyncio.create_task(self._serve(connection, peer))
-            self._shaking.add(task)
-            task.add_done_callback(self._shaking.discard)
+            self._shaking[task] = None
+            task.add_done_callback(
+                functools.partial(self._shaken, connection=connection, peer=peer)
+            )
 
     async def _serve(self, connection: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()
@@ -83,7 +89,7 @@ class Listener:
             _, protocol = await loop.connect_accepted_socket(
                 self._make, connection, ssl=self._tls, ssl_handshake_timeout=handshake
             )
-        except (OSError, asyncio.CancelledError):  # TLS' errors are OSErrors
+        except OSError:  # TLS' errors are
             connection.close()
             self._gone(peer)
             return
@@ -92,6 +98,12 @@ class Listener:
             return
         self._made[protocol] = None
         protocol.on_lost = lambda lost: self._lost(lost, peer)
+
+    def _shaken(self, task: asyncio.Task[None], connection: socket.socket, peer: str) -> None:
+        del self._shaking[task]
+        if task.cancelled():
+            connection.close()
+            self._gone(peer)
 
     def _lost(self, protocol: BoundedProtocol, peer: str) -> None:
         self._made.pop(protocol, None)
@@ -109,11 +121,14 @@ class Listener:
         if len(self._made) + len(self._shaking) < limits.CONNECTIONS_MAX:
             return True
         oldest = next((found for found in self._made if found.phase is Phase.HEAD), None)
-        if oldest is None:
-            return False
-        self._made.pop(oldest)
-        oldest.transport.abort()
-        return True
+        if oldest is not None:
+            self._made.pop(oldest)
+            oldest.transport.abort()
+            return True
+        shaking = next((task for task in self._shaking if not task.cancelling()), None)
+        if shaking is not None:
+            shaking.cancel()
+        return shaking is not None
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -25,12 +25,18 @@ class Phase(Enum):
     LINGER = "linger"  # the rest of a request that is answered already (client)
 
 
-_SECONDS: Final = {
-    Phase.HEAD: limits.HEAD_SECONDS,
-    Phase.BODY: limits.BODY_SECONDS,
-    Phase.ANSWER: limits.ANSWER_SECONDS,
-    Phase.LINGER: limits.LINGER_SECONDS,
-}
+def _seconds(phase: Phase) -> float | None:
+    match phase:
+        case Phase.HEAD:
+            return limits.HEAD_SECONDS
+        case Phase.BODY:
+            return limits.BODY_SECONDS
+        case Phase.ANSWER:
+            return limits.ANSWER_SECONDS
+        case Phase.LINGER:
+            return limits.LINGER_SECONDS
+        case Phase.WORK:
+            return None
 
 
 class BoundedProtocol(H11Protocol):
@@ -78,7 +84,7 @@ class BoundedProtocol(H11Protocol):
         if seen != self._seen:
             self._seen, self.since, self.received = seen, now, 0
             return False
-        seconds = _SECONDS.get(seen[0])
+        seconds = _seconds(seen[0])
         if seconds is None:
             return False
         if seen[0] is Phase.BODY:

@@ -240,10 +240,10 @@ class Client:
     def __init__(self, address):
         self.address = address
 
-    def request(self, method, path, json=None, headers=None):
+    def request(self, method, path, json=None, headers=None, content=None):
         connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
-            body = None if json is None else dumps(json)
+            body = content if json is None else dumps(json)
             connection.request(method, path, body=body, headers=headers or {})
             answer = Answer(connection.getresponse())
             kind = answer.headers.get("content-type", "")
