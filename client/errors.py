@@ -145,3 +145,19 @@ class UsageError(LestoError):
     code = "LESTO-1130"
     domain = Domain.USER
     retryable = False
+
+
+class CertificatesExistError(LestoError):
+    """A folder already holds certificates, or holds none to show."""
+
+    code = "LESTO-1141"
+    domain = Domain.USER
+    retryable = False
+
+
+class TlsExtraMissingError(LestoError):
+    """The package that makes certificates is not installed."""
+
+    code = "LESTO-1142"
+    domain = Domain.USER
+    retryable = False

@@ -27,6 +27,7 @@ from lesto.common.config import Configuration
 from lesto.common.errors import LestoError, did_you_mean
 from lesto.common.locations import absolute
 from lesto.common.rpc import call_metadata, error_from_metadata
+from lesto.common.tls import TlsFiles
 from lesto.proto import client_pb2 as pb
 from lesto.proto import runtime_pb2
 from lesto.state.leases import split_addresses
@@ -89,6 +90,7 @@ class JobManagerClient:
         timeout: longest wait for an answer; waits for a savepoint or a job have none.
         failover_timeout: longest time to look for the next leader.
         config: when it reaches the leader's lease, the leader is found by that too.
+        tls: this client's certificate; None: the cluster speaks plainly.
 
     Every method raises ``JobManagerUnreachableError``, ``JobManagerTimeoutError``,
     ``NotAuthorizedError``, or the error that the JobManager answered with.
@@ -102,9 +104,12 @@ class JobManagerClient:
         timeout: timedelta = timedelta(seconds=60),
         failover_timeout: timedelta = timedelta(seconds=60),
         config: Configuration | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         parse_addresses(address)
-        self._connection = LeaderConnection(address, call_metadata(token), failover_timeout, config)
+        self._connection = LeaderConnection(
+            address, call_metadata(token), failover_timeout, config, tls
+        )
         self._stub: Any = _Methods(self._connection)
         self._metadata = call_metadata(token)
         self._timeout = timeout.total_seconds()

@@ -14,8 +14,10 @@ import grpc
 
 from lesto.common.config import Configuration
 from lesto.common.rpc import Metadata, leader_from_metadata
+from lesto.common.tls import TlsFiles
 from lesto.proto import client_pb2 as pb
 from lesto.proto import client_pb2_grpc
+from lesto.proto.channels import open_channel
 from lesto.state.leases import LeaderFinder, split_addresses
 
 #: Longest wait for one candidate's answer while the leader is looked for.
@@ -44,6 +46,7 @@ class LeaderConnection:
         metadata: shown with each call.
         failover_timeout: longest search for the next leader of a cluster that has one.
         config: when it reaches the leader's lease, that is looked at too.
+        tls: this client's certificate; None: the cluster speaks plainly.
 
     Attributes:
         address: of the channel.
@@ -56,6 +59,7 @@ class LeaderConnection:
         metadata: Metadata,
         failover_timeout: timedelta,
         config: Configuration | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         given = split_addresses(addresses)
         self.address = given[0]
@@ -67,7 +71,8 @@ class LeaderConnection:
         self._lock = threading.Lock()
         self._generation = 0
         self._closed = False
-        self._channel, self._stub = _open(self.address)
+        self._tls = tls
+        self._channel, self._stub = _open(self.address, tls)
 
     def stub(self) -> Any:
         """The service at the present address."""
@@ -129,7 +134,7 @@ class LeaderConnection:
 
     def _try(self, address: str) -> bool:
         """Ask a candidate whether it leads, and stay with it if it does."""
-        channel, stub = _open(address)
+        channel, stub = _open(address, self._tls)
         try:
             info = stub.GetCluster(
                 pb.GetClusterRequest(),
@@ -156,6 +161,6 @@ class LeaderConnection:
         self._channel.close()
 
 
-def _open(address: str) -> tuple[Any, Any]:
-    channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+def _open(address: str, tls: TlsFiles | None) -> tuple[Any, Any]:
+    channel = open_channel(address, _CHANNEL_OPTIONS, tls)
     return channel, client_pb2_grpc.JobManagerServiceStub(channel)

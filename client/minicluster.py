@@ -158,6 +158,8 @@ class MiniCluster:
         config = self.config = Configuration(self._given)
         config.set(options.SECURITY_TOKEN, self.token, origin="made for this cluster")
         config.set(options.TASK_SLOTS, self.slots, origin="made for this cluster")
+        # All of it is in this process and its children, on loopback.
+        config.set(options.SSL_INTERNAL_ENABLED, False, origin="made for this cluster")
         # It ends with this process, and its jobs with it.
         config.set(options.HA_TYPE, options.HighAvailabilityType.NONE, origin="made for it")
         if not config.contains(options.LOG_LEVEL):  # slots write to the user's terminal

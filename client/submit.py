@@ -11,6 +11,7 @@ from lesto.client.jobmanager_client import JobManagerClient
 from lesto.client.run_options import RunOptions
 from lesto.common import options
 from lesto.common.config import Configuration
+from lesto.common.tls import internal_tls
 from lesto.proto import client_pb2 as pb
 from lesto.proto import job_pb2
 
@@ -47,6 +48,7 @@ def submit(
             token,
             timeout=config.get(options.CLIENT_TIMEOUT),
             failover_timeout=config.get(options.CLIENT_FAILOVER_TIMEOUT),
+            tls=internal_tls(config),
         )
         job = _send(client, graph, None)
     else:

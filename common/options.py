@@ -14,6 +14,7 @@ from lesto.common.option_groups.failures import *  # noqa: F403
 from lesto.common.option_groups.foreign import *  # noqa: F403
 from lesto.common.option_groups.pipeline import *  # noqa: F403
 from lesto.common.option_groups.processes import *  # noqa: F403
+from lesto.common.option_groups.security import *  # noqa: F403
 from lesto.common.option_groups.tables import *  # noqa: F403
 from lesto.common.option_groups.values import *  # noqa: F403 - one namespace for all options
 from lesto.common.option_types import ConfigOption

@@ -109,6 +109,13 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     return parser, list(commands.choices)
 
 
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 3_650:
+        msg = f"'{text}' is no number of days from 1 to 3,650"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
 def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--jobmanager", metavar="HOST:PORT", help="address of the JobManager, or several, a,b"
@@ -315,6 +322,27 @@ def _add_tools(add: Any) -> None:
         "--resolved", action="store_true", help="only options that something sets, with origin"
     )
     _add_output(config)
+    certs = add(
+        "certs",
+        "certs",
+        "certs",
+        "make the certificates of a cluster, or show them",
+        epilog="examples:\n  lesto certs init --dir certs --host lesto.example.com\n"
+        "  lesto certs show --dir certs",
+    )
+    certs.add_argument("action", choices=("init", "show"), help="init: make them; show: list them")
+    certs.add_argument("--dir", default="certs", metavar="DIR", help="their folder (certs)")
+    certs.add_argument(
+        "--host",
+        action="append",
+        metavar="NAME",
+        help="name or address under which REST is reached; repeatable",
+    )
+    certs.add_argument(
+        "--days", type=_days, default=730, metavar="N", help="for which they are valid (730)"
+    )
+    certs.add_argument("--force", action="store_true", help="replace the ones that are there")
+    _add_output(certs)
     doctor = add("doctor", "doctor", "doctor", "check this machine and the cluster")
     _add_target(doctor)
     _add_output(doctor)

@@ -36,6 +36,7 @@ def connect(arguments: argparse.Namespace) -> JobManagerClient:
     """Return a client of the JobManager that the arguments name."""
     from lesto.client.jobmanager_client import JobManagerClient
     from lesto.client.local_token import find_token
+    from lesto.common.tls import internal_tls
 
     config = configuration(arguments)
     address = jobmanager_address(arguments, config)
@@ -45,4 +46,5 @@ def connect(arguments: argparse.Namespace) -> JobManagerClient:
         timeout=config.get(options.CLIENT_TIMEOUT),
         failover_timeout=config.get(options.CLIENT_FAILOVER_TIMEOUT),
         config=config,
+        tls=internal_tls(config),
     )

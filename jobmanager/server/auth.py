@@ -13,17 +13,24 @@ from lesto.common.rpc import error_metadata, is_authorized
 from lesto.jobmanager.errors import InsecureBindError, UnauthenticatedError
 
 
-def check_bind(host: str, token: str | None, *, insecure: bool) -> None:
-    """Refuse to listen where strangers are, without a token.
+def check_bind(host: str, *, proven: bool, insecure: bool) -> None:
+    """Refuse to listen where strangers are.
+
+    Args:
+        host: the address.
+        proven: callers must show a token, or a certificate of the cluster.
+        insecure: somebody insists.
 
     Raises:
-        InsecureBindError: the host is not loopback, there is no token, and nobody insists.
+        InsecureBindError: none of it holds, and the host is not loopback.
     """
-    if token or insecure or is_loopback_host(host):
+    if proven or insecure or is_loopback_host(host):
         return
     msg = f"listening on {host} without a token would let anyone who reaches it run code"
     raise InsecureBindError(
-        msg, remedy="set security.token, bind 127.0.0.1, or insist with security.insecure: true"
+        msg,
+        remedy="set security.token or security.ssl.internal.enabled, bind 127.0.0.1, or insist "
+        "with security.insecure: true",
     )
 
 

@@ -11,11 +11,18 @@ from typing import Any, Protocol
 import grpc
 
 from lesto.common.logs import get_logger
-from lesto.jobmanager.errors import NotLeaderError, PythonVersionError, TaskProtocolError
+from lesto.common.tls import NODE_NAME
+from lesto.jobmanager.errors import (
+    NotLeaderError,
+    PythonVersionError,
+    TaskProtocolError,
+    UnauthenticatedError,
+)
 from lesto.jobmanager.server.auth import abort
 from lesto.jobmanager.server.cluster import Cluster
 from lesto.jobmanager.server.taskmanagers import Session, TaskManagers
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
+from lesto.proto.channels import peer_names
 from lesto.proto.sealing import is_intact, seal
 
 logger = get_logger("lesto.jobmanager.gateway")
@@ -50,8 +57,10 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
         jobmanager_id: str,
         heartbeat_interval_ms: int,
         heartbeat_timeout_ms: int,
+        certified: bool = False,
     ) -> None:
         self._jobmanager = jobmanager
+        self._certified = certified
         self._registered = runtime_pb2.Registered(
             jobmanager_id=jobmanager_id,
             heartbeat_interval_ms=heartbeat_interval_ms,
@@ -62,6 +71,12 @@ class Gateway(runtime_pb2_grpc.TaskManagerGatewayServicer):
         self, requests: AsyncIterator[runtime_pb2.FromTaskManager], context: Any
     ) -> AsyncIterator[runtime_pb2.ToTaskManager]:
         """One TaskManager's connection, from its registration to its end."""
+        if self._certified and NODE_NAME not in peer_names(context):
+            stranger = UnauthenticatedError(
+                "the peer's certificate is not of a process of the cluster",
+                remedy="give TaskManagers the node's certificate, not a client's",
+            )
+            await abort(context, stranger, grpc.StatusCode.UNAUTHENTICATED)
         register = await self._registration(requests, context)
         try:
             cluster = self._jobmanager.leading_cluster()

@@ -24,6 +24,7 @@ from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
 from lesto.common.log_files import LogFolder, rotating_handler
 from lesto.common.logs import attach_handler, get_logger
+from lesto.common.tls import TlsFiles, internal_tls
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.errors import ElectionError, NotLeaderError, PortInUseError
 from lesto.jobmanager.server.auth import TokenInterceptor, check_bind
@@ -45,6 +46,7 @@ from lesto.jobmanager.server.metrics import ClusterMetrics
 from lesto.jobmanager.server.settings import milliseconds
 from lesto.jobmanager.server.taskmanagers import TaskManagers
 from lesto.proto import client_pb2, client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from lesto.proto.channels import add_port
 from lesto.proto.inspecting import ProcessInspector, refused
 from lesto.state import storage_settings
 
@@ -106,6 +108,7 @@ class JobManager:
         self.jobmanager_id = secrets.token_hex(8)
         self._checkpoint_dir = checkpoint_dir or config.get(options.CHECKPOINT_DIR)
         self._clock = clock or SystemClock()
+        self._tls: TlsFiles | None = None
         self._temporary: Path | None = None
         self._server: grpc.aio.Server | None = None
         self._io: ThreadPoolExecutor | None = None
@@ -129,11 +132,14 @@ class JobManager:
         """Listen.
 
         Raises:
-            InsecureBindError: the host is not loopback and there is no token.
+            InsecureBindError: the host is not loopback, and neither token nor TLS is asked for.
+            CertificateFileError: a file of ``security.ssl.internal`` cannot be used.
             PortInUseError: the address is taken.
         """
         token = self.config.get(options.SECURITY_TOKEN)
-        check_bind(self.host, token, insecure=self.config.get(options.SECURITY_INSECURE))
+        self._tls = internal_tls(self.config)
+        proven = token is not None or self._tls is not None
+        check_bind(self.host, proven=proven, insecure=self.config.get(options.SECURITY_INSECURE))
         interceptors = [TokenInterceptor(token)] if token else []
         server = grpc.aio.server(interceptors=interceptors, options=_KEEPALIVE)
         self.port = self._bind(server)
@@ -211,7 +217,7 @@ class JobManager:
 
     def _bind(self, server: grpc.aio.Server) -> int:
         try:
-            port = int(server.add_insecure_port(f"{self.host}:{self.port}"))
+            port = add_port(server, f"{self.host}:{self.port}", self._tls)
         except RuntimeError:
             port = 0
         if not port:
@@ -242,6 +248,7 @@ class JobManager:
             jobmanager_id=self.jobmanager_id,
             heartbeat_interval_ms=milliseconds(config.get(options.HEARTBEAT_INTERVAL)),
             heartbeat_timeout_ms=milliseconds(config.get(options.HEARTBEAT_TIMEOUT)),
+            certified=self._tls is not None,
         )
         runtime_pb2_grpc.add_TaskManagerGatewayServicer_to_server(gateway, server)
         client_pb2_grpc.add_JobManagerServiceServicer_to_server(ClientService(self), server)

@@ -230,6 +230,7 @@ class TaskBuilder:
             schema=schema,
             wake=self._environment.mailbox.wake,
             failed=self._failure_mail(task),
+            tls=self._environment.exchange.tls,
         )
         exchange = self._environment.exchange
         exchange.watch(channel)

@@ -14,7 +14,9 @@ from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.logs import get_logger
 from lesto.common.rpc import call_metadata, error_from_metadata, leader_from_metadata
+from lesto.common.tls import internal_tls
 from lesto.proto import runtime_pb2, runtime_pb2_grpc
+from lesto.proto.channels import open_aio_channel
 from lesto.proto.sealing import is_intact, seal
 from lesto.state.leases import LeaderFinder, split_addresses
 from lesto.taskmanager.runtime.errors import GatewayLostError
@@ -56,6 +58,7 @@ class JobManagerLink:
         self._address = address
         self._finder = LeaderFinder(split_addresses(address), config)
         self._leader_epoch = 0
+        self._tls = internal_tls(config)
         self._metadata = call_metadata(config.get(options.SECURITY_TOKEN))
         self._interval = config.get(options.HEARTBEAT_INTERVAL).total_seconds()
         self._timeout = config.get(options.HEARTBEAT_TIMEOUT).total_seconds()
@@ -121,7 +124,7 @@ class JobManagerLink:
         self._out.put_nowait(runtime_pb2.FromTaskManager(register=self._register()))
         self._heard = time.monotonic()
         reason = "the JobManager has closed the connection"
-        async with grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
+        async with open_aio_channel(self._address, CHANNEL_OPTIONS, self._tls) as channel:
             stub = runtime_pb2_grpc.TaskManagerGatewayStub(channel)
             call = stub.Connect(self._outgoing(self._out), metadata=self._metadata)
             watch = asyncio.create_task(self._watch(call), name="jobmanager-heartbeat")

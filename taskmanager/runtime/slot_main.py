@@ -82,6 +82,7 @@ def _run(setup: dict[str, Any]) -> None:
     from lesto.common.config import Configuration
     from lesto.common.metrics import process_registry
     from lesto.common.metrics_server import serve_metrics
+    from lesto.common.tls import internal_tls
     from lesto.state import storage_settings
     from lesto.taskmanager.runtime.addresses import told
     from lesto.taskmanager.runtime.environment import SlotEnvironment
@@ -97,7 +98,7 @@ def _run(setup: dict[str, Any]) -> None:
     clock = SystemClock()
     mailbox = Mailbox(clock)
     signal.signal(signal.SIGTERM, lambda *_: mailbox.stop())
-    exchange = ExchangeServer(setup["bind_host"], setup["host"])
+    exchange = ExchangeServer(setup["bind_host"], setup["host"], tls=internal_tls(config))
     # A port of its own, for a given one is the TaskManager's; or none.
     metrics_port = min(0, config.get(options.METRICS_PORT))
     metrics_bound, _ = serve_metrics(process_registry(), setup["metrics_host"], metrics_port)

@@ -448,7 +448,6 @@ def run_taskmanager(
         config: the cluster's configuration.
         jobmanager_address: host:port.
         slots: number of slot processes.
-        host: address under which other TaskManagers reach this one's slots.
         on_ready: called once it is registered.
 
     Raises:
@@ -462,7 +461,6 @@ async def _serve(
     config: Configuration,
     jobmanager_address: str,
     slots: int,
-    host: str,
     on_ready: Callable[[TaskManager], None] | None,
 ) -> None:
     hosts = await asyncio.to_thread(taskmanager_hosts, config, jobmanager_address)

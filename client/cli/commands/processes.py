@@ -17,6 +17,7 @@ from lesto.client.local_token import find_token, own_token, published_token
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.hosts import is_loopback_host
+from lesto.common.tls import internal_tls
 
 
 def jobmanager(arguments: argparse.Namespace) -> int:
@@ -34,10 +35,14 @@ def jobmanager(arguments: argparse.Namespace) -> int:
 async def _run_jobmanager(config: Configuration) -> int:
     from lesto.jobmanager.server.rest.server import RestServer
     from lesto.jobmanager.server.service import JobManager
+    from lesto.jobmanager.server.submission.runs import Target
 
     stopped = _stop_event()
     host = config.get(options.JOBMANAGER_BIND_HOST)
-    makes_token = is_loopback_host(host) and not config.get(options.SECURITY_TOKEN)
+    tls = internal_tls(config)
+    # Certificates prove more than a token that any process of this user can read.
+    proven = tls is not None or config.get(options.SECURITY_TOKEN)
+    makes_token = is_loopback_host(host) and not proven
     if makes_token:
         made = own_token(config.get(options.JOBMANAGER_PORT))
         config.set(options.SECURITY_TOKEN, made, origin="made for this process")
@@ -50,8 +55,8 @@ async def _run_jobmanager(config: Configuration) -> int:
         await server.start()
         stack.push_async_callback(server.stop)
         reachable = host if is_loopback_host(host) else "127.0.0.1"
-        client = stack.enter_context(JobManagerClient(f"{reachable}:{server.port}", token))
-        rest.start(client)
+        client = stack.enter_context(JobManagerClient(f"{reachable}:{server.port}", token, tls=tls))
+        rest.start(client, Target(lambda: client.address, token))
         if makes_token and token:
             stack.enter_context(published_token(token, server.port))
         role = "" if server.leads else " (standby)"

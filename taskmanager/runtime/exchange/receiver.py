@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 
 from lesto.common.elements import Barrier
+from lesto.common.tls import TlsFiles
 from lesto.taskmanager.core.credit import CreditReceiver
 from lesto.taskmanager.runtime.addresses import with_port
 from lesto.taskmanager.runtime.errors import ChannelLostError, ChannelProtocolError
@@ -188,15 +189,29 @@ class RemoteInput(InputChannel):
             self._give_back(self, back)
 
 
+def _server_tls(tls: TlsFiles | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {
+        "tls_certificates": [(tls.certificate, tls.key)],
+        "verify_client": True,
+        "root_certificates": tls.ca,
+    }
+
+
 class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
     """The Flight server of a slot process, on a free port.
 
     Args:
         bind_host: address to listen on.
         host: at which producers reach it; by default the same.
+        tls: with it, who connects must show a certificate of the cluster.
     """
 
-    def __init__(self, bind_host: str, host: str | None = None) -> None:
+    def __init__(
+        self, bind_host: str, host: str | None = None, *, tls: TlsFiles | None = None
+    ) -> None:
+        self.tls = tls
         self._channels: dict[ChannelKey, RemoteInput] = {}
         self._cond = threading.Condition()
         self._stopped = False
@@ -206,8 +221,9 @@ class ExchangeServer(fl.FlightServerBase):  # type: ignore[misc]
             target=self._return_credit, name="exchange-returns", daemon=True
         )
         self._credit_thread.start()
-        super().__init__(f"grpc://{with_port(bind_host, 0)}")
-        self.uri = f"grpc://{with_port(host or bind_host, self.port)}"
+        scheme = "grpc" if tls is None else "grpc+tls"
+        super().__init__(f"{scheme}://{with_port(bind_host, 0)}", **_server_tls(tls))
+        self.uri = f"{scheme}://{with_port(host or bind_host, self.port)}"
 
     def register(self, channel: RemoteInput) -> None:
         """Expect a producer for the channel."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 
 from lesto.common.elements import Barrier, EndOfData, LatencyMarker
+from lesto.common.tls import NODE_NAME, TlsFiles
 from lesto.taskmanager.core.credit import CreditSender
 from lesto.taskmanager.core.receipts import Receipts
 from lesto.taskmanager.runtime.errors import (
@@ -41,6 +42,17 @@ _NO_PING_MS = 2**31 - 2
 JOIN_SECONDS = 2.0
 
 
+def _client_tls(tls: TlsFiles | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {
+        "tls_root_certs": tls.ca,
+        "cert_chain": tls.certificate,
+        "private_key": tls.key,
+        "override_hostname": NODE_NAME,
+    }
+
+
 class RemoteOutput(OutputChannel):
     """A channel to a task in another slot.
 
@@ -51,6 +63,7 @@ class RemoteOutput(OutputChannel):
         schema: the user's columns, or None for rows.
         wake: thread-safe; there is room again.
         failed: thread-safe; called at most once with why the channel is broken.
+        tls: this process's certificate; None: the cluster speaks plainly.
     """
 
     def __init__(
@@ -62,7 +75,9 @@ class RemoteOutput(OutputChannel):
         schema: pa.Schema | None,
         wake: Callable[[], None],
         failed: Callable[[BaseException], None],
+        tls: TlsFiles | None = None,
     ) -> None:
+        self._tls = tls
         self._key = key
         self._token = token
         self._uri = uri
@@ -198,7 +213,9 @@ class RemoteOutput(OutputChannel):
     def _write_all(self) -> None:
         client = None
         try:
-            client = fl.FlightClient(self._uri, generic_options=_unacknowledged_limit())
+            client = fl.FlightClient(
+                self._uri, generic_options=_unacknowledged_limit(), **_client_tls(self._tls)
+            )
             key = self._key
             command = (
                 key.job_id,
