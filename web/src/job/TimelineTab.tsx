@@ -1,0 +1,215 @@
+// Everything that has happened to the job, each with its cause, below bars of the states it was in.
+
+import type { JSX } from "preact";
+import { useMemo, useState } from "preact/hooks";
+
+import { usePoll } from "../api";
+import { Badge, Empty, Loading, Panel } from "../components";
+import type { Tone } from "../components";
+import { clock, count, dateTime, duration } from "../format";
+import { href } from "../router";
+import { ended } from "./model";
+import type { Job, JobEvent } from "./model";
+import { marks, spans } from "./timeline";
+import type { Span } from "./timeline";
+import type { JobWatch } from "./watch";
+
+const TIMELINE_MS = 2_000;
+
+interface Events {
+  events: JobEvent[];
+}
+
+export function TimelineTab(props: { job: Job; watch: JobWatch }): JSX.Element {
+  const { job, watch } = props;
+  const poll = usePoll<Events>(`/jobs/${job.jid}/events`, ended(job) ? 0 : TIMELINE_MS);
+  return (
+    <div class="stack">
+      <StateBars job={job} watch={watch} />
+      <Loading poll={poll} what="timeline">
+        {(data) => <EventList job={job} events={data.events} />}
+      </Loading>
+    </div>
+  );
+}
+
+// ---------------------------------------------------------------------------------------------------- bars
+
+function StateBars(props: { job: Job; watch: JobWatch }): JSX.Element {
+  const { job, watch } = props;
+  const from = job["start-time"];
+  const to = ended(job) ? job["end-time"] : job.now;
+  const failures = watch.exceptions.data?.exceptionHistory.entries ?? [];
+  const checkpoints = watch.checkpoints.data?.history ?? [];
+  const whole = Math.max(1, to - from);
+  const left = (at: number): string => `${(100 * (Math.min(Math.max(at, from), to) - from)) / whole}%`;
+  const ticks = useMemo(() => marks(from, to), [from, Math.floor(to / 1000)]);
+  return (
+    <Panel title="States" side={<span class="num">{duration(whole)} from {dateTime(from)}</span>}>
+      <div class="panel-body bars">
+        <div class="bars-row">
+          <span class="bars-name">Job</span>
+          <Track spans={spans(job.transitions, from, to)} from={from} whole={whole} />
+        </div>
+        {job.vertices.map((vertex) => (
+          <div class="bars-row" key={vertex.id}>
+            <a class="bars-name" href={href("jobs", job.jid, "vertices", vertex.id)} title={vertex.name}>
+              {vertex.name}
+            </a>
+            <Track
+              from={from}
+              whole={whole}
+              spans={
+                vertex["start-time"] > 0
+                  ? [{ state: vertex.status, from: vertex["start-time"], to: vertex["end-time"] > 0 ? vertex["end-time"] : to, cause: "the newest attempts" }]
+                  : []
+              }
+            />
+          </div>
+        ))}
+        <div class="bars-row">
+          <span class="bars-name">Checkpoints, failures</span>
+          <span class="bars-track bars-marks">
+            {checkpoints.map((one) => (
+              <a
+                key={one.id}
+                class={`mark mark-${one.status.toLowerCase()}`}
+                href={href("jobs", job.jid, "checkpoints", one.id)}
+                aria-label={`Checkpoint ${one.id}, ${one.status.toLowerCase()}`}
+                title={`${one.is_savepoint ? "Savepoint" : "Checkpoint"} ${one.id}: ${one.status.toLowerCase()}, ${clock(one.trigger_timestamp)}`}
+                style={{ left: left(one.trigger_timestamp) }}
+              />
+            ))}
+            {failures.map((failure, i) => (
+              <a
+                key={`f${i}`}
+                class="mark mark-failure"
+                href={href("jobs", job.jid, "exceptions")}
+                aria-label={`Failure at ${clock(failure.timestamp)}`}
+                title={`${clock(failure.timestamp)} ${failure.exceptionName}`}
+                style={{ left: left(failure.timestamp) }}
+              />
+            ))}
+          </span>
+        </div>
+        <div class="bars-row" aria-hidden="true">
+          <span class="bars-name" />
+          <span class="bars-axis num muted">
+            {ticks.map((tick) => (
+              <span key={tick.at} style={{ left: left(tick.at) }}>
+                {tick.text}
+              </span>
+            ))}
+          </span>
+        </div>
+      </div>
+    </Panel>
+  );
+}
+
+function Track(props: { spans: Span[]; from: number; whole: number }): JSX.Element {
+  return (
+    <span class="bars-track">
+      {props.spans.map((span) => {
+        const width = (100 * (span.to - span.from)) / props.whole;
+        const text = `${span.state.toLowerCase()} for ${duration(span.to - span.from)}${span.cause ? `: ${span.cause}` : ""}`;
+        return (
+          <span
+            key={`${span.from}${span.state}`}
+            class={`span span-${span.state.toLowerCase()}`}
+            style={{ left: `${(100 * (span.from - props.from)) / props.whole}%`, width: `max(2px, ${width}%)` }}
+            title={text}
+          >
+            <span class={width > 8 ? "" : "hidden"}>{span.state.charAt(0) + span.state.slice(1).toLowerCase()}</span>
+          </span>
+        );
+      })}
+    </span>
+  );
+}
+
+// -------------------------------------------------------------------------------------------------- events
+
+const TONES: Record<string, Tone> = { info: "neutral", warning: "warn", error: "bad" };
+
+function EventList(props: { job: Job; events: JobEvent[] }): JSX.Element {
+  const [kind, setKind] = useState("");
+  const [serious, setSerious] = useState(false);
+  const kinds = [...new Set(props.events.map((event) => groupOf(event.kind)))].sort();
+  const shown = props.events.filter(
+    (event) => (kind === "" || groupOf(event.kind) === kind) && (!serious || event.severity !== "info"),
+  );
+  const newest = [...shown].reverse();
+  return (
+    <Panel
+      title="Events"
+      side={
+        <>
+          <label>
+            Show{" "}
+            <select value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
+              <option value="">everything</option>
+              {kinds.map((one) => (
+                <option key={one} value={one}>
+                  {one}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="inline">
+            <input type="checkbox" checked={serious} onChange={(event) => setSerious(event.currentTarget.checked)} /> only
+            warnings and errors
+          </label>
+          <span>
+            {count(shown.length)} of {count(props.events.length)}
+          </span>
+        </>
+      }
+    >
+      {newest.length === 0 ? (
+        <Empty icon="clock" title={props.events.length === 0 ? "Nothing has happened yet" : "No event matches"} />
+      ) : (
+        <ol class="events">
+          {newest.map((event, i) => (
+            <EventLine key={`${event.timestamp}.${event.kind}.${newest.length - i}`} job={props.job} event={event} before={newest[i + 1]} />
+          ))}
+        </ol>
+      )}
+    </Panel>
+  );
+}
+
+function EventLine(props: { job: Job; event: JobEvent; before: JobEvent | undefined }): JSX.Element {
+  const { event, before } = props;
+  const since = before === undefined ? "" : `+${duration(Math.max(0, event.timestamp - before.timestamp))}`;
+  return (
+    <li class={`event event-${event.severity}`}>
+      <span class="num event-time" title={dateTime(event.timestamp)}>
+        {clock(event.timestamp)}
+      </span>
+      <span class="num muted small event-since" title="since the event before">
+        {since}
+      </span>
+      <span class="event-kind">
+        <Badge tone={TONES[event.severity] ?? "neutral"}>{event.kind.replaceAll(".", " ").replaceAll("_", " ")}</Badge>
+      </span>
+      <span class="event-text">
+        <Subject job={props.job} event={event} />
+        {event.cause && <span class="event-cause">{event.cause}</span>}
+      </span>
+    </li>
+  );
+}
+
+function Subject(props: { job: Job; event: JobEvent }): JSX.Element {
+  const { job, event } = props;
+  const number = /\d+/.exec(event.subject)?.[0];
+  if ((event.kind.startsWith("checkpoint.") || event.kind === "savepoint.completed") && number) {
+    return <a href={href("jobs", job.jid, "checkpoints", number)}>{event.subject}</a>;
+  }
+  return <strong>{event.subject}</strong>;
+}
+
+function groupOf(kind: string): string {
+  return kind.split(".", 1)[0] ?? kind;
+}

@@ -1,0 +1,139 @@
+import type { JSX } from "preact";
+
+import { usePoll } from "../../api";
+import { Bytes, Duration, Empty, Loading, Panel, StateBadge, Table } from "../../components";
+import type { Column } from "../../components";
+import { compact, count, dateTime, percent } from "../../format";
+import { href } from "../../router";
+import { ActivityStrip } from "../graph/Activity";
+import { ended } from "../model";
+import type { Backpressure, Job, Subtask, Vertex, VertexDetails } from "../model";
+import { skewOf } from "./skew";
+
+interface Row {
+  subtask: Subtask;
+  shares: { busy: number; idle: number; backpressured: number } | null;
+}
+
+const SUBTASKS_MS = 1_000;
+
+export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
+  const { job, vertex } = props;
+  const over = ended(job);
+  const base = `/jobs/${job.jid}/vertices/${encodeURIComponent(vertex.id)}`;
+  const details = usePoll<VertexDetails>(base, over ? 0 : SUBTASKS_MS);
+  const pressure = usePoll<Backpressure>(over ? null : `${base}/backpressure`, SUBTASKS_MS);
+  return (
+    <Loading poll={details} what="subtasks">
+      {(data) => {
+        const rows = data.subtasks.map((subtask) => ({ subtask, shares: sharesOf(pressure.data, subtask.subtask) }));
+        const most = Math.max(1, ...rows.map((row) => row.subtask.metrics["read-records"]));
+        return (
+          <Panel title="Subtasks" side={<Skew subtasks={data.subtasks} />}>
+            <Table
+              caption="Subtasks"
+              columns={columns(most)}
+              rows={rows}
+              rowKey={(row) => String(row.subtask.subtask)}
+              dense
+              limit={64}
+              empty={<Empty title="The vertex has no subtasks yet" />}
+            />
+          </Panel>
+        );
+      }}
+    </Loading>
+  );
+}
+
+function sharesOf(pressure: Backpressure | undefined, subtask: number): Row["shares"] {
+  const found = pressure?.subtasks?.find((one) => one.subtask === subtask);
+  if (found === undefined) return null;
+  const held = known(found.ratio);
+  const busy = known(found.busyRatio);
+  return { busy, backpressured: held, idle: found.idleRatio === undefined ? Math.max(0, 1 - busy - held) : known(found.idleRatio) };
+}
+
+function known(value: number | undefined): number {
+  return value === undefined || !Number.isFinite(value) || value < 0 ? 0 : Math.min(1, value);
+}
+
+function columns(most: number): Column<Row>[] {
+  return [
+    { key: "subtask", title: "Subtask", align: "right", render: ({ subtask }) => subtask.subtask, sort: ({ subtask }) => subtask.subtask },
+    { key: "state", title: "State", render: ({ subtask }) => <StateBadge state={subtask.status} />, sort: ({ subtask }) => subtask.status },
+    {
+      key: "time",
+      title: "Busy · backpressured · idle",
+      render: ({ shares }) => <ActivityStrip shares={shares} text />,
+      sort: ({ shares }) => shares?.busy ?? -1,
+    },
+    {
+      key: "in",
+      title: "Records in",
+      align: "right",
+      render: ({ subtask }) => <Share value={subtask.metrics["read-records"]} most={most} />,
+      sort: ({ subtask }) => subtask.metrics["read-records"],
+    },
+    {
+      key: "out",
+      title: "Records out",
+      align: "right",
+      render: ({ subtask }) => <span title={count(subtask.metrics["write-records"])}>{compact(subtask.metrics["write-records"])}</span>,
+      sort: ({ subtask }) => subtask.metrics["write-records"],
+    },
+    { key: "bytes-in", title: "Bytes in", align: "right", render: ({ subtask }) => <Bytes value={subtask.metrics["read-bytes"]} />, sort: ({ subtask }) => subtask.metrics["read-bytes"] },
+    { key: "bytes-out", title: "Bytes out", align: "right", render: ({ subtask }) => <Bytes value={subtask.metrics["write-bytes"]} />, sort: ({ subtask }) => subtask.metrics["write-bytes"] },
+    { key: "where", title: "Runs on", render: ({ subtask }) => <Where subtask={subtask} />, sort: ({ subtask }) => whereOf(subtask) },
+    { key: "attempt", title: "Attempt", align: "right", render: ({ subtask }) => subtask.attempt, sort: ({ subtask }) => subtask.attempt },
+    {
+      key: "start",
+      title: "Started",
+      render: ({ subtask }) => <span class="num">{dateTime(subtask["start-time"])}</span>,
+      sort: ({ subtask }) => subtask["start-time"],
+    },
+    { key: "duration", title: "For", align: "right", render: ({ subtask }) => <Duration ms={subtask.duration} />, sort: ({ subtask }) => subtask.duration },
+  ];
+}
+
+function Share(props: { value: number; most: number }): JSX.Element {
+  return (
+    <span class="share" title={count(props.value)}>
+      <span class="share-bar" aria-hidden="true">
+        <span style={{ width: `${(100 * Math.max(0, props.value)) / props.most}%` }} />
+      </span>
+      {compact(props.value)}
+    </span>
+  );
+}
+
+function whereOf(subtask: Subtask): string {
+  return subtask["slot-id"] || subtask["taskmanager-id"] || subtask.endpoint || subtask.host || "";
+}
+
+function Where(props: { subtask: Subtask }): JSX.Element {
+  const manager = props.subtask["taskmanager-id"];
+  const text = whereOf(props.subtask) || "–";
+  if (!manager || manager.startsWith("(")) return <span class="muted">{text}</span>;
+  return (
+    <a class="num" href={href("taskmanagers", manager)} title={props.subtask.host ?? manager}>
+      {text}
+    </a>
+  );
+}
+
+function Skew(props: { subtasks: Subtask[] }): JSX.Element | null {
+  const found = skewOf(props.subtasks.map((subtask) => subtask.metrics["read-records"]));
+  if (found === null) return null;
+  const text = `Skew ${percent(found.skew)}`;
+  const meaning =
+    found.skew >= 0.5
+      ? `: subtask ${props.subtasks[found.largest]?.subtask ?? found.largest} has read ${found.factor.toFixed(1)} times the mean`
+      : ": records are spread evenly";
+  return (
+    <span class={found.skew >= 0.5 ? "text-warn" : ""} title="0 %: all subtasks read the same number of records; 100 %: one reads all">
+      {text}
+      {meaning}
+    </span>
+  );
+}
