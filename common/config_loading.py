@@ -3,7 +3,8 @@
 defaults < file (``config.yaml`` or ``config.toml`` of ``LESTO_CONF_DIR``, or ``--config``)
 < ``LESTO_PROPERTIES`` < environment < ``-D key=value``.
 
-``LESTO_PROPERTIES`` holds lines of YAML, as the file does: what Flink's images call FLINK_PROPERTIES.
+``LESTO_PROPERTIES`` holds lines of YAML as the file does, like FLINK_PROPERTIES of Flink's images.
+``LESTO_TOKEN_FILE`` names a file with ``security.token``, as secrets are mounted in containers.
 A variable is the key in upper case after ``LESTO_``, with ``__`` for a dot and ``_`` for a dash:
 ``LESTO_EXECUTION__CHECKPOINTING__INTERVAL="2 s"``. Variables without ``__`` are not options.
 """
@@ -22,6 +23,7 @@ from lesto.common.options import known_aliases, known_options
 
 CONF_DIR_VARIABLE = "LESTO_CONF_DIR"
 PROPERTIES_VARIABLE = "LESTO_PROPERTIES"
+TOKEN_FILE_VARIABLE = "LESTO_TOKEN_FILE"
 FILE_NAMES = ("config.yaml", "config.yml", "config.toml")
 ENV_PREFIX = "LESTO_"
 
@@ -55,7 +57,8 @@ def load_configuration(
         env: variables; by default the process's.
 
     Raises:
-        ConfigurationFileError: the file, or LESTO_PROPERTIES, is missing or malformed.
+        ConfigurationFileError: the file, LESTO_PROPERTIES or the file of the token is missing or
+            malformed.
         DynamicPropertyError: a property has no ``=``.
         UnknownOptionError: a key is unknown; the message says where it stands.
         InvalidOptionError: a value does not fit; the message says where it stands.
@@ -68,6 +71,8 @@ def load_configuration(
             _set(config, key, value, origin)
     for key, value, origin in _read_yaml(PROPERTIES_VARIABLE, env.get(PROPERTIES_VARIABLE, "")):
         _set(config, key, value, origin)
+    if token_file := env.get(TOKEN_FILE_VARIABLE):
+        _set(config, "security.token", _read_token(token_file), TOKEN_FILE_VARIABLE)
     for variable, value in sorted(env.items()):
         if variable.startswith(ENV_PREFIX) and "__" in variable:
             _set(config, _variable_key(variable), value, f"environment {variable}")
@@ -122,6 +127,20 @@ def _default_file(env: Mapping[str, str]) -> Path | None:
         raise ConfigurationFileError(msg, remedy="Keep one of them.")
     msg = f"{CONF_DIR_VARIABLE}={folder} has no {' or '.join(FILE_NAMES)}"
     raise ConfigurationFileError(msg, remedy="Create one, or unset the variable.")
+
+
+def _read_token(path: str) -> str:
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read the token in {path}: {error}"
+        raise ConfigurationFileError(
+            msg, remedy=f"Check the path in {TOKEN_FILE_VARIABLE} and its permissions."
+        ) from None
+    if not token:
+        msg = f"the file of the token, {path}, is empty"
+        raise ConfigurationFileError(msg, remedy="Write a random text to it.")
+    return token
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Any, str]]:

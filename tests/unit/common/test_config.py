@@ -238,6 +238,20 @@ def test_properties_in_a_variable_are_a_layer_between_file_and_variables(tmp_pat
         load_configuration(env={"LESTO_PROPERTIES": "rest.port=2"})
 
 
+def test_the_token_may_be_in_a_file(tmp_path):
+    file = tmp_path / "token"
+    env = {"LESTO_TOKEN_FILE": str(file), "LESTO_PROPERTIES": "security.token: other"}
+    with pytest.raises(ConfigurationFileError, match="cannot read the token"):
+        load_configuration(env=env)
+    file.write_text("\n")
+    with pytest.raises(ConfigurationFileError, match="is empty"):
+        load_configuration(env=env)
+    file.write_text("s3cret\n")
+    config = load_configuration(env=env)
+    assert config.get(options.SECURITY_TOKEN) == "s3cret"
+    assert config.origin(options.SECURITY_TOKEN) == "LESTO_TOKEN_FILE"
+
+
 def test_toml_and_lists(tmp_path):
     file = tmp_path / "lesto.toml"
     file.write_text('[pipeline]\nname = "j"\n[pipeline.global-job-parameters]\nday = 7\n')
