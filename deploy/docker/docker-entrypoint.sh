@@ -4,11 +4,6 @@
 # and whatever has a path run as they are.
 set -eu
 
-fail() {
-    echo "docker-entrypoint: $1" >&2
-    exit 64
-}
-
 # Flink's variables, with Flink's meaning.
 if [ -n "${FLINK_PROPERTIES:-}" ]; then
     LESTO_PROPERTIES="${FLINK_PROPERTIES}
@@ -21,15 +16,6 @@ if [ -n "${TASK_MANAGER_NUMBER_OF_TASK_SLOTS:-}" ]; then
 fi
 if [ -n "${JOB_MANAGER_RPC_ADDRESS:-}" ]; then
     export LESTO_JOBMANAGER__RPC__ADDRESS="$JOB_MANAGER_RPC_ADDRESS"
-fi
-
-# The token as a file: `docker secret`, a mounted Secret.
-if [ -n "${LESTO_TOKEN_FILE:-}" ]; then
-    [ -z "${LESTO_SECURITY__TOKEN:-}" ] || fail "LESTO_TOKEN_FILE and LESTO_SECURITY__TOKEN are both set: keep one"
-    [ -r "$LESTO_TOKEN_FILE" ] || fail "LESTO_TOKEN_FILE: user $(id -u) cannot read $LESTO_TOKEN_FILE"
-    LESTO_SECURITY__TOKEN="$(cat "$LESTO_TOKEN_FILE")"
-    [ -n "$LESTO_SECURITY__TOKEN" ] || fail "LESTO_TOKEN_FILE: $LESTO_TOKEN_FILE is empty"
-    export LESTO_SECURITY__TOKEN
 fi
 
 # The image brings the kernels' machine code for one kind of processor. Where this one is older, they
