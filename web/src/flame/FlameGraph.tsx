@@ -6,7 +6,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 
 import { Empty, Icon } from "../components";
 import { count, percent } from "../format";
-import { shortPath } from "../job/traceback";
+import { shortPath } from "../job/frames";
 import { build, describe, hottest, layout, search, userShare } from "./tree";
 import type { Box, FlameData, FlameNode } from "./tree";
 

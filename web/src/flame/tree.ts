@@ -1,7 +1,7 @@
 // Flame graphs as data: frames with their owner, layout, search. Pure.
 
-import { ownerOf, shortPath } from "../job/traceback";
-import type { Owner } from "../job/traceback";
+import { ownerOf, shortPath } from "../job/frames";
+import type { Owner } from "../job/frames";
 
 export interface FlameData {
   name: string;

@@ -9,7 +9,7 @@ import { ago, dateTime } from "../format";
 import { href } from "../router";
 import { ended } from "./model";
 import type { Exceptions, Failure, Job } from "./model";
-import { place, shortPath } from "./traceback";
+import { place, shortPath } from "./frames";
 import { Traceback } from "./Traceback";
 
 export function ExceptionsTab(props: { job: Job; poll: Poll<Exceptions> }): JSX.Element {

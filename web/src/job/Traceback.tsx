@@ -2,8 +2,8 @@ import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
 import { Copy } from "../components";
-import { parse, runs, shortPath } from "./traceback";
-import type { Frame } from "./traceback";
+import { parse, runs, shortPath } from "./frames";
+import type { Frame } from "./frames";
 
 /** A Python traceback: the user's frames open, runs of Lesto's and the libraries' folded. */
 export function Traceback(props: { text: string; label: string }): JSX.Element {

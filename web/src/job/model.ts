@@ -217,18 +217,16 @@ export interface Subtask {
   subtask: number;
   status: string;
   attempt: number;
-  host?: string;
-  endpoint?: string;
-  "taskmanager-id"?: string;
-  "slot-id"?: string;
+  endpoint: string;
+  "taskmanager-id": string;
+  "slot-id": string;
   "start-time": number;
-  "end-time"?: number;
+  "end-time": number;
   duration: number;
-  metrics: IoMetrics & {
-    "accumulated-backpressured-time"?: number;
-    "accumulated-idle-time"?: number;
-    "accumulated-busy-time"?: number | string;
-  };
+  metrics: IoMetrics;
+  activity: { busy: number; idle: number; backpressured: number } | null;
+  watermark: number | null;
+  "late-dropped": number;
 }
 
 export interface VertexDetails {
@@ -238,20 +236,6 @@ export interface VertexDetails {
   maxParallelism?: number;
   now: number;
   subtasks: Subtask[];
-}
-
-export interface Backpressure {
-  status: string;
-  "backpressure-level"?: string;
-  backpressureLevel?: string;
-  "end-timestamp"?: number;
-  subtasks?: {
-    subtask: number;
-    "backpressure-level"?: string;
-    ratio: number;
-    idleRatio?: number;
-    busyRatio?: number;
-  }[];
 }
 
 export interface MetricEntry {

@@ -3,16 +3,16 @@ import type { JSX } from "preact";
 import { usePoll } from "../../api";
 import { Bytes, Duration, Empty, Loading, Panel, StateBadge, Table } from "../../components";
 import type { Column } from "../../components";
-import { compact, count, dateTime, percent } from "../../format";
+import { compact, count, dateTime, duration, percent } from "../../format";
 import { href } from "../../router";
 import { ActivityStrip } from "../graph/Activity";
 import { ended } from "../model";
-import type { Backpressure, Job, Subtask, Vertex, VertexDetails } from "../model";
+import type { Job, Subtask, Vertex, VertexDetails } from "../model";
 import { skewOf } from "./skew";
 
 interface Row {
   subtask: Subtask;
-  shares: { busy: number; idle: number; backpressured: number } | null;
+  now: number;
 }
 
 const SUBTASKS_MS = 1_000;
@@ -22,11 +22,10 @@ export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
   const over = ended(job);
   const base = `/jobs/${job.jid}/vertices/${encodeURIComponent(vertex.id)}`;
   const details = usePoll<VertexDetails>(base, over ? 0 : SUBTASKS_MS);
-  const pressure = usePoll<Backpressure>(over ? null : `${base}/backpressure`, SUBTASKS_MS);
   return (
     <Loading poll={details} what="subtasks">
       {(data) => {
-        const rows = data.subtasks.map((subtask) => ({ subtask, shares: sharesOf(pressure.data, subtask.subtask) }));
+        const rows = data.subtasks.map((subtask) => ({ subtask, now: data.now }));
         const most = Math.max(1, ...rows.map((row) => row.subtask.metrics["read-records"]));
         return (
           <Panel title="Subtasks" side={<Skew subtasks={data.subtasks} />}>
@@ -46,18 +45,6 @@ export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
   );
 }
 
-function sharesOf(pressure: Backpressure | undefined, subtask: number): Row["shares"] {
-  const found = pressure?.subtasks?.find((one) => one.subtask === subtask);
-  if (found === undefined) return null;
-  const held = known(found.ratio);
-  const busy = known(found.busyRatio);
-  return { busy, backpressured: held, idle: found.idleRatio === undefined ? Math.max(0, 1 - busy - held) : known(found.idleRatio) };
-}
-
-function known(value: number | undefined): number {
-  return value === undefined || !Number.isFinite(value) || value < 0 ? 0 : Math.min(1, value);
-}
-
 function columns(most: number): Column<Row>[] {
   return [
     { key: "subtask", title: "Subtask", align: "right", render: ({ subtask }) => subtask.subtask, sort: ({ subtask }) => subtask.subtask },
@@ -65,8 +52,8 @@ function columns(most: number): Column<Row>[] {
     {
       key: "time",
       title: "Busy · backpressured · idle",
-      render: ({ shares }) => <ActivityStrip shares={shares} text />,
-      sort: ({ shares }) => shares?.busy ?? -1,
+      render: ({ subtask }) => <ActivityStrip shares={subtask.activity} text />,
+      sort: ({ subtask }) => subtask.activity?.busy ?? -1,
     },
     {
       key: "in",
@@ -84,6 +71,15 @@ function columns(most: number): Column<Row>[] {
     },
     { key: "bytes-in", title: "Bytes in", align: "right", render: ({ subtask }) => <Bytes value={subtask.metrics["read-bytes"]} />, sort: ({ subtask }) => subtask.metrics["read-bytes"] },
     { key: "bytes-out", title: "Bytes out", align: "right", render: ({ subtask }) => <Bytes value={subtask.metrics["write-bytes"]} />, sort: ({ subtask }) => subtask.metrics["write-bytes"] },
+    {
+      key: "watermark",
+      title: "Event time behind",
+      align: "right",
+      render: ({ subtask, now }) => (
+        <span title={dateTime(subtask.watermark)}>{subtask.watermark === null ? "–" : duration(Math.max(0, now - subtask.watermark))}</span>
+      ),
+      sort: ({ subtask }) => -(subtask.watermark ?? 0),
+    },
     { key: "where", title: "Runs on", render: ({ subtask }) => <Where subtask={subtask} />, sort: ({ subtask }) => whereOf(subtask) },
     { key: "attempt", title: "Attempt", align: "right", render: ({ subtask }) => subtask.attempt, sort: ({ subtask }) => subtask.attempt },
     {
@@ -108,7 +104,7 @@ function Share(props: { value: number; most: number }): JSX.Element {
 }
 
 function whereOf(subtask: Subtask): string {
-  return subtask["slot-id"] || subtask["taskmanager-id"] || subtask.endpoint || subtask.host || "";
+  return subtask["slot-id"] || subtask.endpoint;
 }
 
 function Where(props: { subtask: Subtask }): JSX.Element {
@@ -116,7 +112,7 @@ function Where(props: { subtask: Subtask }): JSX.Element {
   const text = whereOf(props.subtask) || "–";
   if (!manager || manager.startsWith("(")) return <span class="muted">{text}</span>;
   return (
-    <a class="num" href={href("taskmanagers", manager)} title={props.subtask.host ?? manager}>
+    <a class="num" href={href("taskmanagers", manager)} title={`${manager} at ${props.subtask.endpoint}`}>
       {text}
     </a>
   );
