@@ -28,7 +28,7 @@ RUN /opt/lesto/bin/pip wheel --no-deps --no-index --find-links /build/tools \
         --wheel-dir /build/wheels /build/source
 # The machine code of the kernels is cached under the modification times of their sources and under
 # the processor they are for: both must be the same wherever the image runs. Layers keep whole
-# seconds only, and `lesto-cpu` names a processor that nearly every machine is.
+# seconds only, and the entry point names a processor that nearly every machine is.
 COPY deploy/docker/docker-entrypoint.sh deploy/docker/healthcheck.py /opt/lesto/libexec/
 RUN chmod 0755 /opt/lesto/libexec/docker-entrypoint.sh \
     && /opt/lesto/bin/pip install --no-deps --no-index --no-compile /build/wheels/*.whl \
@@ -67,6 +67,7 @@ COPY deploy/docker/config.yaml /etc/lesto/config.yaml
 ENV PATH=/opt/lesto/bin:$PATH \
     LESTO_CONF_DIR=/etc/lesto \
     NUMBA_CACHE_DIR=/opt/lesto/kernels \
+    XDG_CACHE_HOME=/tmp/.cache \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 USER 9999:9999

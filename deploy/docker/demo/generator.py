@@ -1,7 +1,7 @@
-"""Writes the demo's orders at a steady rate: numbered for each customer, so that every loss and every duplicate shows.
+"""Writes the demo's orders at a steady rate, numbered for each customer: losses and duplicates show.
 
 DEMO_ORDERS orders (0: without end), DEMO_RATE a second. Started again, it goes on where each
-customer's last order was. Makes the demo's topics first.
+customer's last order was. Makes the demo's topics first; with --only-topics nothing else.
 """
 
 import json
@@ -73,6 +73,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.append(True))
     make_topics()
+    if sys.argv[1:] == ["--only-topics"]:
+        return
     last = numbers_so_far()
     print(f"generator: {sum(last)} orders are there; {RATE} a second from here on", flush=True)
     failures = []
