@@ -94,15 +94,6 @@ WEB_SUBMIT_TIMEOUT = ConfigOption(
     timedelta(seconds=60),
     "Time that an uploaded program gets to submit its first job.",
 )
-SQL_GATEWAY_PORT = ConfigOption(
-    "sql-gateway.endpoint.rest.port",
-    int,
-    -1,
-    "Port of a listener of its own for SQL sessions, with Flink's paths at its root; 0 takes a "
-    "free one, -1 opens none: the REST server has them below /sql.",
-    minimum=-1,
-    maximum=65535,
-)
 SQL_GATEWAY_SESSIONS = ConfigOption(
     "sql-gateway.session.max-num",
     int,

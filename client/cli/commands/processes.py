@@ -56,7 +56,7 @@ async def _run_jobmanager(config: Configuration) -> int:
         stack.push_async_callback(server.stop)
         reachable = host if is_loopback_host(host) else "127.0.0.1"
         client = stack.enter_context(JobManagerClient(f"{reachable}:{server.port}", token, tls=tls))
-        rest.start(client, Target(lambda: client.address, token))
+        rest.start(client, Target(lambda: client.address, token, client.cancel))
         if makes_token and token:
             stack.enter_context(published_token(token, server.port))
         role = "" if server.leads else " (standby)"

@@ -36,6 +36,7 @@ from lesto.jobmanager.server.rest.routes.jobs import JobsResource
 from lesto.jobmanager.server.rest.routes.prometheus import PrometheusResource
 from lesto.jobmanager.server.rest.routes.rescales import RescalesResource
 from lesto.jobmanager.server.rest.routes.savepoints import SavepointsResource
+from lesto.jobmanager.server.rest.routes.sql import SqlResource
 from lesto.jobmanager.server.rest.routes.vertices import VerticesResource
 from lesto.jobmanager.server.rest.routing import Endpoint, Resource
 
@@ -53,6 +54,7 @@ def resources(context: Context) -> list[Resource]:
         EventsResource(context),
         RescalesResource(context),
         ArtifactsResource(context),
+        SqlResource(context),
         PrometheusResource(context),
     ]
     parts.append(DocumentResource(lambda: endpoints(parts)))

@@ -41,6 +41,8 @@ def problem(
         named = InternalError(msg, remedy="Look for the error_id in the JobManager's log.")
     code = status or http_status(named)
     content = content_of(named, code, instance)
+    # Of what a user's own program did wrong: traceback, output, line and column.
+    content = {**getattr(named, "details", {}), **content}
     if code >= 500:
         content["error_id"] = error_id = secrets.token_hex(8)
         # A JobManager that cannot be reached is no defect of ours: one line says so.

@@ -50,10 +50,12 @@ class Target:
     Attributes:
         address: gives ``host:port`` of its JobManager now.
         token: what to show there.
+        cancel: cancels a job there.
     """
 
     address: Callable[[], str]
     token: str | None
+    cancel: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

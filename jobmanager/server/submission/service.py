@@ -10,6 +10,7 @@ from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.scratch import ScratchDirectory
 from lesto.jobmanager.server.submission.runs import Scripts, Target
+from lesto.jobmanager.server.submission.sessions import SqlSessions
 from lesto.jobmanager.server.submission.store import ArtifactStore
 
 #: Folder of the uploaded files, below ``web.upload.dir``.
@@ -32,6 +33,7 @@ class Submission:
         self.scripts = Scripts(
             self.store, self.folder, config, target, config.get(options.WEB_SUBMIT_TIMEOUT)
         )
+        self.sessions = SqlSessions(self.folder, config, target)
 
     def store(self) -> ArtifactStore:
         """The uploaded files."""
@@ -64,6 +66,7 @@ class Submission:
     def close(self) -> None:
         """Kill what runs and remove what is temporary."""
         self.scripts.stop()
+        self.sessions.stop()
         with self._lock:
             if self._scratch is not None:
                 self._scratch.close()
