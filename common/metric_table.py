@@ -122,7 +122,7 @@ def _processes(t: _Table) -> None:
     t.counter("taskmanager_slots_lost", "Slot processes that ended unasked, and were replaced.")
     t.gauge(
         "taskmanager_disk_free_bytes",
-        "Free on the disk of working state (io.tmp.dirs, state.backend.rocksdb.localdir).",
+        "Free on the disk of working state (io.tmp.dirs, state.backend.local-dir).",
     )
     t.gauge("taskmanager_disk_size_bytes", "Size of that disk.")
     t.section("Every process", Scope.PROCESS)
