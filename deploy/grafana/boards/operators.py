@@ -172,11 +172,11 @@ OPERATORS = Dashboard(
                 graph(
                     "Records a batch",
                     (
-                        f"{rate(\'lesto_records_in_total\')} / ({rate(\'lesto_batches_in_total\')} > 0)",
+                        f"{rate('lesto_records_in_total')} / ({rate('lesto_batches_in_total')} > 0)",
                         "{{operator}} in",
                     ),
                     (
-                        f"{rate(\'lesto_records_out_total\')} / ({rate(\'lesto_batches_out_total\')} > 0)",
+                        f"{rate('lesto_records_out_total')} / ({rate('lesto_batches_out_total')} > 0)",
                         "{{operator}} out",
                     ),
                     help="Few records a batch: the price of a call dominates.",
