@@ -23,7 +23,18 @@ REST_BIND_ADDRESS = ConfigOption(
     "rest.bind-address",
     str,
     "127.0.0.1",
-    "Address that the REST server listens on. Anything but loopback needs security.token.",
+    "Address that the REST server listens on. Anything but loopback needs security.token, or "
+    "security.ssl.rest.authentication-enabled.",
+)
+REST_PROCESS = ConfigOption(
+    "rest.server.process",
+    bool,
+    True,
+    "Whether `lesto jobmanager` serves REST from a process of its own, whose clients cannot delay "
+    "the JobManager; else from a thread, which takes less memory.",
+)
+WEB_CANCEL = ConfigOption(
+    "web.cancel.enable", bool, True, "Whether the dashboard offers to cancel jobs."
 )
 SECURITY_TOKEN: ConfigOption[str | None] = ConfigOption(
     "security.token",

@@ -33,6 +33,7 @@ def jobmanager(arguments: argparse.Namespace) -> int:
 
 
 async def _run_jobmanager(config: Configuration) -> int:
+    from lesto.jobmanager.server.rest.process import RestProcess
     from lesto.jobmanager.server.rest.server import RestServer
     from lesto.jobmanager.server.service import JobManager
     from lesto.jobmanager.server.submission.runs import Target
@@ -48,20 +49,26 @@ async def _run_jobmanager(config: Configuration) -> int:
         config.set(options.SECURITY_TOKEN, made, origin="made for this process")
     token = config.get(options.SECURITY_TOKEN)
     async with contextlib.AsyncExitStack() as stack:
-        rest = RestServer(config)
+        apart = config.get(options.REST_PROCESS)
+        rest = RestProcess(config) if apart else RestServer(config)
         stack.push_async_callback(asyncio.to_thread, rest.stop)
         rest.bind()
         server = JobManager(config, host=host, port=config.get(options.JOBMANAGER_PORT))
         await server.start()
         stack.push_async_callback(server.stop)
         reachable = host if is_loopback_host(host) else "127.0.0.1"
-        client = stack.enter_context(JobManagerClient(f"{reachable}:{server.port}", token, tls=tls))
-        rest.start(client, Target(lambda: client.address, token, client.cancel))
+        address = f"{reachable}:{server.port}"
+        if isinstance(rest, RestProcess):
+            rest.start(address)
+        else:
+            client = stack.enter_context(JobManagerClient(address, token, tls=tls))
+            rest.start(client, Target(lambda: client.address, token, client.cancel))
         if makes_token and token:
             stack.enter_context(published_token(token, server.port))
         role = "" if server.leads else " (standby)"
         print(
-            f"JobManager{role} on {host}:{server.port}, REST on http://{rest.address}", flush=True
+            f"JobManager{role} on {host}:{server.port}, REST on {rest.scheme}://{rest.address}",
+            flush=True,
         )
         await stopped.wait()
     return ExitCode.OK

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lesto.common.config import Configuration
-from lesto.common.metrics import MetricRegistry
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.guard import TargetPolicy
 from lesto.jobmanager.server.rest.operations import Operations
 from lesto.jobmanager.server.submission.service import Submission
+
+
+class MetricsText(Protocol):
+    """Metrics of a process; a ``MetricRegistry`` is some."""
+
+    def text(self) -> str:
+        """Return them in Prometheus' text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,7 @@ class Context:
 
     api: JobManagerApi
     config: Configuration
-    metrics: MetricRegistry
+    metrics: MetricsText
     targets: TargetPolicy
     operations: Operations = field(default_factory=Operations)
     submission: Submission | None = None

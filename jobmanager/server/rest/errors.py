@@ -116,6 +116,13 @@ class HeadersTooLargeError(LestoError):
     retryable = False
 
 
+class JobManagerSilentError(LestoError):
+    """The JobManager does not answer its REST process."""
+
+    code = "LESTO-4317"
+    domain = Domain.EXTERNAL
+
+
 class NotInJobError(LestoError):
     """A job has no such vertex, subtask, attempt, operator or log, or does not have it any more."""
 
@@ -157,6 +164,7 @@ _STATUS = {
     "LESTO-4314": 404,
     "LESTO-4315": 416,
     "LESTO-4316": 431,
+    "LESTO-4317": 503,
     "LESTO-4331": 413,
     "LESTO-4332": 409,
     "LESTO-4333": 404,

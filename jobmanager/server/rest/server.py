@@ -13,11 +13,11 @@ from uvicorn.server import ServerState
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.hosts import is_loopback_host
-from lesto.common.metrics import MetricRegistry, process_registry
+from lesto.common.metrics import process_registry
 from lesto.jobmanager.server.rest import limits
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.app import build_app, endpoints, resources
-from lesto.jobmanager.server.rest.context import Context
+from lesto.jobmanager.server.rest.context import Context, MetricsText
 from lesto.jobmanager.server.rest.dispatch import Dispatcher
 from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
@@ -48,7 +48,7 @@ class RestServer:
         CertificateFileError: a file of ``security.ssl.rest`` cannot be used.
     """
 
-    def __init__(self, config: Configuration, metrics: MetricRegistry | None = None) -> None:
+    def __init__(self, config: Configuration, metrics: MetricsText | None = None) -> None:
         self._config = config
         self._host = config.get(options.REST_BIND_ADDRESS)
         self._port = config.get(options.REST_PORT)
@@ -79,6 +79,12 @@ class RestServer:
             host, port = self._socket.getsockname()[:2]
             self.address = f"{host}:{port}"
         return self.address
+
+    def take_over(self, listening: socket.socket) -> None:
+        """Use a port that another process has opened."""
+        self._socket = listening
+        host, port = listening.getsockname()[:2]
+        self.address = f"{host}:{port}"
 
     def start(self, api: JobManagerApi, target: Target | None = None) -> str:
         """Serve; return the address.
@@ -145,6 +151,17 @@ class RestServer:
             self._dispatcher.close()
         if listening is not None:
             listening.close()
+
+
+def check_settings(config: Configuration) -> None:
+    """Refuse what the server could not be started with.
+
+    Raises:
+        InsecureRestError: it would listen beyond loopback, open to everyone.
+        CertificateFileError: a file of ``security.ssl.rest`` cannot be used.
+    """
+    _guard(config, config.get(options.REST_BIND_ADDRESS))
+    rest_tls(config)
 
 
 def open_port(host: str, port: int) -> socket.socket:
