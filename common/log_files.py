@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from lesto.common.inspection import LOG_PIECE_BYTES_MAX, InspectionError
+from lesto.common.logs import attach_handler, is_configured
 from lesto.common.scratch import ScratchDirectory
 
 #: Bytes at which a file is set aside, and how many are kept beside the newest.
@@ -138,6 +139,14 @@ def _forget_old(directory: Path, own: Path) -> None:
 def rotating_handler(path: Path) -> logging.Handler:
     """Return a handler that appends to a file and sets it aside when it is full."""
     return RotatingFileHandler(path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT)
+
+
+def write_log(path: Path) -> Callable[[], None]:
+    """Write this process's log to a file too; return what ends that.
+
+    Where the logs are the program's own there is no file.
+    """
+    return attach_handler(rotating_handler(path)) if is_configured() else lambda: None
 
 
 class OutputCopy(io.TextIOBase):

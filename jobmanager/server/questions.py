@@ -21,7 +21,7 @@ from lesto.proto import runtime_pb2
 from lesto.proto.inspecting import seconds_for
 
 #: Numbers of questions begin anywhere, so that no answer to an earlier JobManager fits.
-_NUMBER_BITS = 40
+_NUMBER_BYTES = 5
 
 
 class Asked(Protocol):
@@ -41,7 +41,7 @@ class Questions:
     """Open questions by number."""
 
     def __init__(self) -> None:
-        self._next = secrets.randbits(_NUMBER_BITS)
+        self._next = int(secrets.token_hex(_NUMBER_BYTES), 16)
         self._open: dict[int, tuple[Asked, asyncio.Future[runtime_pb2.Answer]]] = {}
 
     async def ask(

@@ -22,8 +22,8 @@ from lesto.common import options
 from lesto.common.clock import Clock, SystemClock
 from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
-from lesto.common.log_files import LogFolder, rotating_handler
-from lesto.common.logs import attach_handler, get_logger
+from lesto.common.log_files import LogFolder, write_log
+from lesto.common.logs import get_logger
 from lesto.common.tls import TlsFiles, internal_tls
 from lesto.jobmanager.core import events as ev
 from lesto.jobmanager.errors import ElectionError, NotLeaderError, PortInUseError
@@ -241,7 +241,7 @@ class JobManager:
             config.get(options.LOG_DIR),
             config.get(options.TMP_DIRS),
         )
-        self._stop_log = attach_handler(rotating_handler(self._logs.file("jobmanager.log")))
+        self._stop_log = write_log(self._logs.file("jobmanager.log"))
         self.cluster = self._new_cluster(0)
         gateway = Gateway(
             self,

@@ -156,10 +156,9 @@ def _keep_logs(name: str) -> None:
     """
     from pathlib import Path
 
-    from lesto.common.log_files import copy_output, rotating_handler
-    from lesto.common.logs import attach_handler
+    from lesto.common.log_files import copy_output, write_log
 
-    attach_handler(rotating_handler(Path(f"{name}.log")))
+    write_log(Path(f"{name}.log"))
     copy_output(Path(f"{name}.out"))
 
 

@@ -24,8 +24,8 @@ from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
 from lesto.common.inspection import ProcessNotFoundError
-from lesto.common.log_files import LogFolder, rotating_handler
-from lesto.common.logs import attach_handler, get_logger
+from lesto.common.log_files import LogFolder, write_log
+from lesto.common.logs import get_logger
 from lesto.common.metrics import process_registry
 from lesto.common.metrics_server import serve_metrics
 from lesto.common.rpc import is_authorized
@@ -132,7 +132,7 @@ class TaskManager:
             config.get(options.LOG_DIR),
             config.get(options.TMP_DIRS),
         )
-        self._stop_log = attach_handler(rotating_handler(self._logs.file("taskmanager.log")))
+        self._stop_log = write_log(self._logs.file("taskmanager.log"))
         self._inspecting = ThreadPoolExecutor(2, thread_name_prefix="inspector")
         parent = config.get(options.STATE_LOCAL_DIR) or config.get(options.TMP_DIRS)
         self._working = await asyncio.to_thread(ScratchDirectory, "tm", parent)

@@ -42,7 +42,12 @@ def cluster():
         stream.map(slow_double).name("double").sink_to(BlackholeSink())
         env.execute_async("inspected")
         with JobManagerClient(made.address, made.token) as client:
-            yield Asked(client)
+            asked = Asked(client)
+            # The threads that answer begin with the first question, and belong to the module.
+            question = runtime_pb2.Question(list_logs=runtime_pb2.ListLogsQuestion())
+            client.inspect(question)
+            client.inspect(question, asked.subtask.taskmanager_id)
+            yield asked
 
 
 class Asked:

@@ -436,6 +436,8 @@ sim_gc = types.SimpleNamespace(
     set_threshold=lambda *_: None,
     freeze=lambda: None,
     unfreeze=lambda: None,
+    get_count=lambda: (0, 0, 0),
+    callbacks=[],
 )
 
 #: Real object -> its stand-in; found in modules by identity.
@@ -465,7 +467,8 @@ def installed(extra=(), named=()):
     by_id = {id(real): stand_in for real, stand_in in [*STAND_INS, *extra]}
     undo = []
     for name, module in list(sys.modules.items()):
-        if not name.startswith("lesto.") or name.startswith("lesto.proto") or module is None:
+        generated = name.startswith("lesto.proto") and name != "lesto.proto.channels"
+        if not name.startswith("lesto.") or generated or module is None:
             continue
         for attribute, value in list(vars(module).items()):
             stand_in = by_id.get(id(value))
