@@ -26,17 +26,19 @@ from lesto.jobmanager.server.rest.errors import (
     RouteNotFoundError,
 )
 from lesto.jobmanager.server.rest.guard import TargetPolicy
-from lesto.jobmanager.server.rest.problems import problem
+from lesto.jobmanager.server.rest.problems import problem, wants_plain
 from lesto.jobmanager.server.rest.routes.artifacts import ArtifactsResource
 from lesto.jobmanager.server.rest.routes.checkpoints import CheckpointsResource
 from lesto.jobmanager.server.rest.routes.cluster import ClusterResource
 from lesto.jobmanager.server.rest.routes.document import DocumentResource
 from lesto.jobmanager.server.rest.routes.events import EventsResource
 from lesto.jobmanager.server.rest.routes.jobs import JobsResource
+from lesto.jobmanager.server.rest.routes.metrics import MetricsResource
 from lesto.jobmanager.server.rest.routes.prometheus import PrometheusResource
 from lesto.jobmanager.server.rest.routes.rescales import RescalesResource
 from lesto.jobmanager.server.rest.routes.savepoints import SavepointsResource
 from lesto.jobmanager.server.rest.routes.sql import SqlResource
+from lesto.jobmanager.server.rest.routes.taskmanagers import TaskManagersResource
 from lesto.jobmanager.server.rest.routes.vertices import VerticesResource
 from lesto.jobmanager.server.rest.routing import Endpoint, Resource
 
@@ -53,6 +55,8 @@ def resources(context: Context) -> list[Resource]:
         VerticesResource(context),
         EventsResource(context),
         RescalesResource(context),
+        MetricsResource(context),
+        TaskManagersResource(context),
         ArtifactsResource(context),
         SqlResource(context),
         PrometheusResource(context),
@@ -137,4 +141,5 @@ def _unrouted(request: Request, error: Exception) -> Response:
             )
         case _:
             named = BadRequestError(str(error.detail))
-    return problem(named, path, error.status_code, error.headers)
+    plain = wants_plain(request.headers)
+    return problem(named, path, error.status_code, error.headers, plain=plain)

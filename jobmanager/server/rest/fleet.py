@@ -13,8 +13,8 @@ from lesto.common.errors import LestoError
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.proto import runtime_pb2
 
-#: Questions of this server that are open at once.
-QUESTIONS_AT_ONCE: Final = 16
+#: Questions that one part of this server has open at once.
+QUESTIONS_AT_ONCE: Final = 8
 #: Processes that one request asks; of more, the first.
 PROCESSES_MAX: Final = 64
 #: Answers kept for those who ask the same a moment later.

@@ -81,14 +81,20 @@ def processes_of(vertex: pb.VertexDetails, subtask: int = -1) -> tuple[Process, 
     Raises:
         NotInJobError: none runs.
     """
+    found = running_slots(vertex, subtask)
+    if not found:
+        msg = f"no subtask of {vertex.name} runs now"
+        raise NotInJobError(msg, remedy="Ask again once the job is RUNNING.")
+    return found
+
+
+def running_slots(vertex: pb.VertexDetails, subtask: int = -1) -> tuple[Process, ...]:
+    """Return the slots in which a vertex's subtasks run, or one of them; there may be none."""
     found = dict.fromkeys(
         Process(one.taskmanager_id, one.slot_id)
         for one in vertex.subtasks
         if one.slot_id and not one.end_time_ms and subtask in {-1, one.subtask}
     )
-    if not found:
-        msg = f"no subtask of {vertex.name} runs now"
-        raise NotInJobError(msg, remedy="Ask again once the job is RUNNING.")
     return tuple(found)
 
 

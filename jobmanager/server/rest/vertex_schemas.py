@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lesto.jobmanager.server.rest.json_schema import (
+    BYTES,
     COUNT,
     DURATION,
     FLAG,
@@ -323,4 +324,55 @@ _JOBS: Mapping[str, Schema] = {
     "DataSets": record({"dataSets": listed({"type": "object"}, max_items=0)}),
 }
 
-VERTICES: Final[Mapping[str, Schema]] = {**_SUBTASKS, **_METRICS, **_SAMPLES, **_JOBS}
+_WORKERS: Mapping[str, Schema] = {
+    "TaskManagerDetails": record(
+        {
+            "id": TEXT,
+            "path": TEXT,
+            "slotsNumber": COUNT,
+            "freeSlots": COUNT,
+            "slots": listed(
+                record(
+                    {
+                        "id": TEXT,
+                        "index": COUNT,
+                        "status": TEXT,
+                        "pid": COUNT,
+                        "memoryBytes": BYTES,
+                        "tasks": listed(
+                            record(
+                                {
+                                    "jid": HEX_ID,
+                                    "job": TEXT,
+                                    "vertex": TEXT,
+                                    "name": TEXT,
+                                    "subtask": COUNT,
+                                    "status": enum(*TASK_STATES),
+                                }
+                            )
+                        ),
+                    }
+                )
+            ),
+            "allocatedSlots": listed(
+                record({"jobId": HEX_ID, "resource": {"type": "object"}, "assignedTasks": COUNT})
+            ),
+            "metrics": record({"heapUsed": BYTES, "garbageCollectors": listed({"type": "object"})}),
+        }
+    ),
+    "Logs": record({"logs": listed(record({"name": TEXT, "size": COUNT, "mtime": MOMENT}))}),
+    "ThreadDump": record(
+        {
+            "threadInfos": listed(record({"threadName": TEXT, "stringifiedThreadInfo": TEXT})),
+        },
+        optional={"unanswered": listed(TEXT)},
+    ),
+}
+
+VERTICES: Final[Mapping[str, Schema]] = {
+    **_SUBTASKS,
+    **_METRICS,
+    **_SAMPLES,
+    **_JOBS,
+    **_WORKERS,
+}
