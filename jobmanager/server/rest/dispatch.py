@@ -21,7 +21,7 @@ from lesto.jobmanager.server.rest.errors import (
     ServerBusyError,
 )
 from lesto.jobmanager.server.rest.guard import Guard
-from lesto.jobmanager.server.rest.problems import problem
+from lesto.jobmanager.server.rest.problems import problem, wants_plain
 from lesto.jobmanager.server.rest.routing import PATH_PARAMETERS, Call, Endpoint
 
 #: Handlers that run at once: those that answer at once, and those that wait on purpose.
@@ -112,7 +112,8 @@ class Dispatcher:
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
             except Exception as error:  # noqa: BLE001 - told to the caller, and logged
-                return problem(error, request.scope["path"])
+                plain = wants_plain(request.headers)
+                return problem(error, request.scope["path"], plain=plain)
 
         return answer
 

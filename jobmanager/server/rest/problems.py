@@ -26,6 +26,8 @@ def problem(
     instance: str,
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
+    *,
+    plain: bool = False,
 ) -> Response:
     """Return the response for an error; what is ours to mend is logged under an id.
 
@@ -34,6 +36,7 @@ def problem(
         instance: the path that was asked for.
         status: instead of what the error means.
         headers: more of them.
+        plain: answer with Flink's list of errors alone, see ``wants_plain``.
     """
     named = error
     if not isinstance(named, LestoError):
@@ -59,7 +62,21 @@ def problem(
         more["WWW-Authenticate"] = 'Bearer realm="lesto"'
     if code in {429, 503}:
         more["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if plain:
+        told = _readable(f"{named.code}: {named.message}")
+        if named.remedy:
+            told += _readable(f"\n  what to do: {named.remedy}")
+        return JSONResponse({"errors": [told]}, status_code=code, headers=more)
     return JSONResponse(content, status_code=code, media_type=MEDIA_TYPE, headers=more)
+
+
+def wants_plain(headers: Mapping[str, str]) -> bool:
+    """Whether a request's client reads nothing but Flink's list of errors.
+
+    Flink's own clients are the ones that do not say what they accept, and they refuse an answer
+    that has more members than they know.
+    """
+    return "accept" not in headers
 
 
 def content_of(error: LestoError, status: int, instance: str) -> dict[str, Any]:
