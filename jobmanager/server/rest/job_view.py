@@ -34,9 +34,10 @@ def of_job(details: pb.JobDetails) -> Json:
 def of_vertex(vertex: pb.VertexDetails, graph: job_pb2.JobGraph) -> Json:
     """Watermark in ms (None: none yet), activity over the last report, the chain's operators."""
     declared = next((one for one in graph.vertices if one.id == vertex.id), None)
+    passed = min((reached(one, declared) for one in vertex.subtasks), default=vertex.watermark)
     return {
-        "watermark": watermark(vertex.watermark),
-        "input-ended": vertex.watermark >= END_OF_TIME,
+        "watermark": watermark(passed),
+        "input-ended": passed >= END_OF_TIME,
         "activity": activity(vertex),
         "late-dropped": sum(
             operator.late_dropped
@@ -80,6 +81,20 @@ def of_edge(edge: job_pb2.JobEdge) -> Json:
         "side_tag": edge.side_tag,
         "key_columns": list(edge.partitioner.key_columns),
     }
+
+
+def reached(subtask: pb.SubtaskDetails, declared: job_pb2.JobVertex | None) -> int:
+    """Event time that a subtask has passed on: the least of its operators'.
+
+    Sinks pass nothing on; of a vertex that is only a sink, what its head has seen is not known.
+    """
+    kinds = {one.uid: one.kind for one in declared.operators} if declared is not None else {}
+    passed = [
+        operator.watermark
+        for operator in subtask.report.operators
+        if kinds.get(operator.uid) != job_pb2.OPERATOR_KIND_SINK
+    ]
+    return min(passed, default=NO_WATERMARK)
 
 
 def watermark(value: int) -> int | None:

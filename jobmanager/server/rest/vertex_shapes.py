@@ -51,7 +51,6 @@ def subtask(one: pb.SubtaskDetails, found: FoundVertex, places: Places, now_ms: 
     start = one.start_time_ms or -1
     end = one.end_time_ms or -1
     report = one.report
-    last = report.operators[-1] if report.operators else None
     ratios = None
     if one.HasField("report"):
         ratios = {
@@ -74,7 +73,7 @@ def subtask(one: pb.SubtaskDetails, found: FoundVertex, places: Places, now_ms: 
         "other-concurrent-attempts": [],
         "slot-id": one.slot_id,
         "activity": ratios,
-        "watermark": job_view.watermark(last.watermark) if last is not None else None,
+        "watermark": job_view.watermark(job_view.reached(one, found.declared)),
         "late-dropped": sum(operator.late_dropped for operator in report.operators),
     }
 

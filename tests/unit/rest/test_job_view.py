@@ -32,7 +32,9 @@ def test_watermarks_that_json_cannot_hold_are_said_in_words():
         (1_700_000_000_000, 1_700_000_000_000, False),
         ((1 << 63) - 1, None, True),
     ):
-        view = job_view.of_vertex(pb.VertexDetails(id="a", watermark=value), job_pb2.JobGraph())
+        subtask = _report(0, 0.1)
+        subtask.report.operators[0].watermark = value
+        view = job_view.of_vertex(pb.VertexDetails(id="a", subtasks=[subtask]), job_pb2.JobGraph())
         assert (view["watermark"], view["input-ended"]) == (shown, ended)
 
 
@@ -62,3 +64,15 @@ def test_a_job_shows_operators_late_records_restarts_and_causes():
     assert found["operators"] == [
         {"uid": "m", "name": "Map", "kind": "TRANSFORM", "location": "j.py:3", "keyed": False}
     ]
+
+
+def test_a_sink_passes_no_watermark_on_so_that_of_the_operator_before_it_counts():
+    declared = job_pb2.JobVertex(id="a")
+    declared.operators.add(uid="window", kind=job_pb2.OPERATOR_KIND_TRANSFORM)
+    declared.operators.add(uid="sink", kind=job_pb2.OPERATOR_KIND_SINK)
+    subtask = pb.SubtaskDetails()
+    subtask.report.operators.add(uid="window", watermark=7_000)
+    subtask.report.operators.add(uid="sink", watermark=job_view.NO_WATERMARK)
+
+    assert job_view.reached(subtask, declared) == 7_000
+    assert job_view.reached(pb.SubtaskDetails(), declared) == job_view.NO_WATERMARK
