@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from lesto.common.metric_table import DESCRIPTIONS, MetricKind
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
 logger = logging.getLogger("lesto.metrics")
@@ -365,19 +366,23 @@ class MetricRegistry:
         """Return the Prometheus text exposition of everything; a process's own has its CPU time,
         memory and files too, where the system tells them (Linux).
         """
-        from prometheus_client import (
-            CollectorRegistry,
-            GCCollector,
-            ProcessCollector,
-            generate_latest,
-        )
+        from prometheus_client import generate_latest
+
+        return generate_latest(self._with_process()).decode()
+
+    def everything(self) -> Iterator[Metric]:
+        """Yield the families that ``text`` shows."""
+        yield from self._with_process().collect()
+
+    def _with_process(self) -> CollectorRegistry:
+        from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
         registry = CollectorRegistry(auto_describe=False)
         if self is _process_registry:
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
         registry.register(self)
-        return generate_latest(registry).decode()
+        return registry
 
 
 def safe_name(name: str) -> str:

@@ -108,7 +108,8 @@ class ProcessInspector:
         found = answer.read_metrics
         found.SetInParent()
         wanted = {"job_id": question.job_id, "task": question.task}
-        for family in self._registry.collect():
+        whole = not any(wanted.values())  # then what the process itself takes belongs to it
+        for family in self._registry.everything() if whole else self._registry.collect():
             for sample in family.samples:
                 if any(value and sample.labels.get(key) != value for key, value in wanted.items()):
                     continue

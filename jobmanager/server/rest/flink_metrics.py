@@ -27,7 +27,8 @@ _OF_PROCESSES: Final[Mapping[str, tuple[str, float]]] = {
 }
 #: Labels that say whose a series is; the others say which of several.
 _SCOPE: Final = frozenset({"job_id", "job_name", "task", "subtask", "taskmanager", "slot"})
-_TICKED: Final = re.compile(r"`([A-Za-z0-9_.]+)`")
+_TICKED: Final = re.compile(r"`([A-Za-z0-9_.<>]+)`")
+_PLACEHOLDER: Final = re.compile(r"<[a-z]+>")
 _QUANTILES: Final = {"0.5": "p50", "0.95": "p95", "0.99": "p99"}
 _UNDERSCORE: Final = str.maketrans(dict.fromkeys(" .:,", "_") | dict.fromkeys('<>"'))
 
@@ -64,10 +65,10 @@ def metric_id(sample: runtime_pb2.MetricValue) -> tuple[str, float] | None:
     base = sample.name.removeprefix(PREFIX).removesuffix("_total")
     counted = base.endswith("_count") and base.removesuffix("_count") in DESCRIPTIONS
     base = base.removesuffix("_count") if counted else base
-    name, factor = _named(base)
+    labels = dict(sample.labels)
+    name, factor = _named(base, labels)
     if counted:
         name, factor = f"{name}_count", 1.0
-    labels = dict(sample.labels)
     if "quantile" in labels:
         name = f"{name}_{_QUANTILES.get(labels['quantile'], labels['quantile'])}"
     operator = labels.get("operator")
@@ -80,13 +81,24 @@ def metric_id(sample: runtime_pb2.MetricValue) -> tuple[str, float] | None:
     return ".".join([*parts, name]), sample.value * factor
 
 
-def _named(base: str) -> tuple[str, float]:
-    """Flink's name of a metric and the factor to its unit."""
+def _named(base: str, labels: dict[str, str]) -> tuple[str, float]:
+    """Flink's name of a metric and the factor to its unit; takes the labels that the name tells."""
+    factor = MILLISECONDS if base.endswith("_seconds") else 1.0
+    match base:
+        case "job_state_seconds":  # runningTime
+            return f"{labels.pop('state', '').lower()}Time", factor
+        case "input_watermark_seconds":
+            return f"currentInput{int(labels.pop('input', 0)) + 1}Watermark", factor
+        case "restore_seconds":  # Flink has two parts of it
+            return camel(base), 1.0
     description = DESCRIPTIONS.get(base)
     names = _TICKED.findall(description.flink) if description is not None else []
-    if len(names) == 1:
-        return names[0], MILLISECONDS if base.endswith("_seconds") else 1.0
-    return camel(base), 1.0
+    if description is None or not names:
+        return camel(base), 1.0
+    if _PLACEHOLDER.search(names[0]):
+        which = ".".join(labels.pop(label, "") for label in description.labels)
+        return _PLACEHOLDER.sub(which, names[0]), factor
+    return names[0], factor
 
 
 def by_id(samples: Iterable[runtime_pb2.MetricValue]) -> dict[str, float]:
