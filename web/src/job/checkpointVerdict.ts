@@ -1,6 +1,7 @@
 // "Which subtask was slow, and in which phase": one sentence about a checkpoint. Pure.
 
 import { bytes, duration, percent } from "../format";
+import { short } from "./health";
 import type { Checkpoint, CheckpointSubtask } from "./model";
 
 export type Phase = "start_delay" | "alignment" | "sync" | "async";
@@ -17,7 +18,7 @@ export const PHASE_WORDS: Record<Phase, { name: string; meaning: string }> = {
     name: "alignment",
     meaning: "barriers of its other inputs came later: one input is slower than the others",
   },
-  sync: { name: "sync", meaning: "the task itself wrote its snapshot and did no other work meanwhile" },
+  sync: { name: "sync", meaning: "the task took its snapshot itself and did no other work meanwhile" },
   async: { name: "async", meaning: "its files were written to the checkpoint storage while it went on" },
 };
 
@@ -29,6 +30,8 @@ export interface Part {
 
 /** A verdict is worth a colour from here on. */
 const SLOW_MS = 1_000;
+/** Below this the phases are not worth a word. */
+const QUICK_MS = 20;
 const STANDS_OUT = 2;
 
 export function phases(subtask: CheckpointSubtask): Record<Phase, number> {
@@ -61,23 +64,28 @@ export function verdict(checkpoint: Checkpoint, parts: readonly Part[]): Verdict
   if (done.length === 0) return { text: "What each subtask did is no longer known", slow: false };
   const slowest = done.reduce((a, b) => (totalOf(b.subtask) > totalOf(a.subtask) ? b : a));
   const total = totalOf(slowest.subtask);
-  if (total < 10) return { text: `No subtask was slow: each took less than 10 ms`, slow: false, part: slowest };
   const phase = longest(slowest.subtask);
+  const found = { part: slowest, phase, slow: total >= SLOW_MS };
+  const who = `subtask ${slowest.subtask.index} of ${short(slowest.vertexName)}`;
+  if (total < QUICK_MS) return { ...found, text: `No subtask was slow: the slowest, ${who}, took ${duration(total)}` };
+  const others = done.filter((part) => part !== slowest).map((part) => totalOf(part.subtask));
+  const typical = median(others);
+  const alone = others.length > 0 && total >= STANDS_OUT * typical;
+  const lead = !found.slow
+    ? `No subtask was slow: the slowest, ${who}, took ${duration(total)}`
+    : alone
+      ? `${capital(who)} was slow: it took ${duration(total)}, the others ${duration(typical)}`
+      : `${capital(who)} was the slowest with ${duration(total)}${others.length > 0 ? `, and the others were about as slow (${duration(typical)})` : ""}`;
   const spent = phases(slowest.subtask)[phase];
   const words = PHASE_WORDS[phase];
-  const who = `Subtask ${slowest.subtask.index} of ${slowest.vertexName}`;
-  const stands = total >= STANDS_OUT * median(done.map((part) => totalOf(part.subtask))) && done.length > 1;
-  const lead = stands ? `${who} was the slow one` : `${who} was the slowest, the others were close`;
-  const share = `${duration(spent)} of its ${duration(total)} (${percent(spent / total)})`;
-  const size = phase === "async" || phase === "sync" ? ` for ${bytes(slowest.subtask.checkpointed_size)}` : "";
-  const text = `${done.length === 1 ? who : lead}: ${share} went into ${words.name}${size}, so ${words.meaning}`;
-  return { text, slow: total >= SLOW_MS, part: slowest, phase };
+  const size = phase === "async" || phase === "sync" ? ` (${bytes(slowest.subtask.checkpointed_size)})` : "";
+  return { ...found, text: `${lead}. ${percent(spent / total)} of it was ${words.name}: ${words.meaning}${size}` };
 }
 
 function unanswered(checkpoint: Checkpoint, parts: readonly Part[], silent: Part[]): Verdict {
   const first = silent[0];
   if (first === undefined) return { text: "", slow: false };
-  const who = `subtask ${first.subtask.index} of ${first.vertexName}`;
+  const who = `subtask ${first.subtask.index} of ${short(first.vertexName)}`;
   const others = silent.length > 1 ? ` and ${silent.length - 1} more` : "";
   const did = checkpoint.status === "FAILED" ? "had not answered" : "has not answered yet";
   const answered = parts.length - silent.length;

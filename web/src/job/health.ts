@@ -287,15 +287,16 @@ export function causeOf(failure: Failure): string {
   return where + oneLine(text);
 }
 
-/** A long chain's name by its ends: "Source: flights -> … -> Sink". */
+/** A chain's name with arrows; a long one by its ends: "Source: flights → … → Sink". */
 export function short(name: string, limit = 48): string {
-  if (name.length <= limit) return name;
   const parts = name.split(" -> ");
+  const whole = parts.join(" → ");
+  if (whole.length <= limit) return whole;
   if (parts.length > 2) {
     const ends = `${parts[0]} → … → ${parts.at(-1)}`;
     if (ends.length <= limit) return ends;
   }
-  return `${name.slice(0, limit - 1)}…`;
+  return `${whole.slice(0, limit - 1)}…`;
 }
 
 function restoredFrom(input: HealthInput): string {

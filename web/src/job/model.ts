@@ -22,6 +22,9 @@ export interface IoMetrics {
   "write-bytes": number;
   "read-records": number;
   "write-records": number;
+  "accumulated-busy-time": number;
+  "accumulated-idle-time": number;
+  "accumulated-backpressured-time": number;
 }
 
 export interface Vertex {
@@ -253,6 +256,13 @@ export const ENDED_STATES: ReadonlySet<string> = new Set(["FINISHED", "CANCELED"
 
 export function ended(job: Job): boolean {
   return ENDED_STATES.has(job.state);
+}
+
+/** How long the subtasks of a vertex had run, in ms on average, when they last reported. */
+export function reportClock(vertex: Vertex): number {
+  const { metrics } = vertex;
+  const sum = metrics["accumulated-busy-time"] + metrics["accumulated-idle-time"] + metrics["accumulated-backpressured-time"];
+  return sum / Math.max(1, vertex.parallelism);
 }
 
 /** Vertices that read from outside. */

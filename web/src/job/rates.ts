@@ -1,55 +1,62 @@
-// Rates from counters that are polled. Tasks report once a second, so a difference of two polls may hold no report
-// or two: a window of several seconds evens that out. A counter that falls belongs to a restarted task: the window
-// starts again, and no negative rate is ever shown.
+// Rates from counters that are polled. Tasks report once a second, and a report carries its own clock: the time that
+// the tasks have been busy, idle and backpressured. Rates are taken over that clock, so neither the poll's nor the
+// network's jitter is in them. A counter or clock that falls belongs to a restarted task: the window starts again, and
+// no negative rate is ever shown.
 
-const WINDOW_MS = 6_000;
-const SHORTEST_MS = 1_800;
-const HISTORY = 120;
+/** Reports that a rate is taken over, in ms of their clock. */
+const WINDOW_MS = 5_000;
+const SHORTEST_MS = 700;
+/** Nothing reported for so long: the rate is not known any more. */
+const SILENT_MS = 6_000;
 
 interface Sample {
-  at: number;
+  clock: number;
   value: number;
 }
 
+interface Followed {
+  window: Sample[];
+  /** Wall clock of the last poll, and of the last one that brought a report. */
+  polled: number;
+  heard: number;
+}
+
 export class Rates {
-  private readonly windows = new Map<string, Sample[]>();
-  private readonly histories = new Map<string, Sample[]>();
+  private readonly followed = new Map<string, Followed>();
 
-  /** Take a counter's value at a moment (ms); moments that do not grow are ignored. */
-  push(name: string, at: number, value: number): void {
-    let window = this.windows.get(name);
-    if (window === undefined) this.windows.set(name, (window = []));
-    const last = window.at(-1);
-    if (last !== undefined && at <= last.at) return;
-    if (last !== undefined && value < last.value) window.length = 0;
-    window.push({ at, value });
-    while (window.length > 2 && at - (window[1]?.at ?? at) >= WINDOW_MS) window.shift();
-    const rate = this.rate(name);
-    if (rate === undefined) return;
-    let history = this.histories.get(name);
-    if (history === undefined) this.histories.set(name, (history = []));
-    history.push({ at, value: rate });
-    if (history.length > HISTORY) history.shift();
+  /**
+   * Take a counter's value.
+   *
+   * @param clock ms, of the report that the value comes from; the same clock again is the same report
+   * @param now ms, of the poll
+   */
+  push(name: string, clock: number, value: number, now: number): void {
+    let one = this.followed.get(name);
+    if (one === undefined) this.followed.set(name, (one = { window: [], polled: now, heard: now }));
+    one.polled = now;
+    const last = one.window.at(-1);
+    if (last !== undefined && clock === last.clock && value === last.value) return;
+    one.heard = now;
+    if (last !== undefined && (clock < last.clock || value < last.value)) one.window.length = 0;
+    if (one.window.at(-1)?.clock === clock) one.window.pop();
+    one.window.push({ clock, value });
+    while (one.window.length > 2 && clock - (one.window[1]?.clock ?? clock) >= WINDOW_MS) one.window.shift();
   }
 
-  /** Increase per second over the window; undefined until it spans two reports. */
+  /** Increase per second over the window; undefined before two reports, and when reports have stopped. */
   rate(name: string): number | undefined {
-    const window = this.windows.get(name);
-    const first = window?.[0];
-    const last = window?.at(-1);
-    if (first === undefined || last === undefined || last.at - first.at < SHORTEST_MS) return undefined;
-    return ((last.value - first.value) * 1000) / (last.at - first.at);
-  }
-
-  /** Rates over time, oldest first. */
-  history(name: string): readonly Sample[] {
-    return this.histories.get(name) ?? [];
+    const one = this.followed.get(name);
+    if (one === undefined || one.polled - one.heard > SILENT_MS) return undefined;
+    const first = one.window[0];
+    const last = one.window.at(-1);
+    if (first === undefined || last === undefined || last.clock - first.clock < SHORTEST_MS) return undefined;
+    return ((last.value - first.value) * 1000) / (last.clock - first.clock);
   }
 }
 
-/** How a value moves: change per second over the samples kept. For lag: above 0 falls behind. */
+/** How a value moves. For lag: above 0 falls behind. */
 export class Trend {
-  private readonly samples: Sample[] = [];
+  private readonly samples: { at: number; value: number }[] = [];
 
   constructor(private readonly windowMs = 30_000) {}
 

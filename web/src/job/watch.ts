@@ -7,7 +7,7 @@ import type { Poll } from "../api";
 import { healthOf } from "./health";
 import type { Health } from "./health";
 import { eventTimeLag, sourceIds } from "./limits";
-import { ended } from "./model";
+import { ended, reportClock } from "./model";
 import type { CheckpointConfig, Checkpoints, Exceptions, Job } from "./model";
 import { Rates, Trend } from "./rates";
 
@@ -42,8 +42,9 @@ function follow(followed: Followed, job: Job): void {
   if (job.now <= followed.seen) return;
   followed.seen = job.now;
   for (const vertex of job.vertices) {
-    followed.rates.push(`${vertex.id}:in`, job.now, vertex.metrics["read-records"]);
-    followed.rates.push(`${vertex.id}:out`, job.now, vertex.metrics["write-records"]);
+    const clock = reportClock(vertex);
+    followed.rates.push(`${vertex.id}:in`, clock, vertex.metrics["read-records"], job.now);
+    followed.rates.push(`${vertex.id}:out`, clock, vertex.metrics["write-records"], job.now);
   }
   const lag = eventTimeLag(job);
   followed.trend.push(job.now, lag === null ? null : lag.lag / 1000);

@@ -50,7 +50,7 @@ function Latest(props: { job: Job; data: Checkpoints }): JSX.Element {
         {...(failed ? { href: page(failed.id) } : {})}
         {...(failed && failed.id > (completed?.id ?? 0) ? { tone: "bad" as const } : {})}
       />
-      <Stat label="In progress" value={count(data.counts.in_progress)} note="waiting for subtasks" />
+      <Stat label="In progress" value={count(data.counts.in_progress)} note={data.counts.in_progress > 0 ? "waiting for subtasks" : "the next comes by itself"} />
       <Stat
         label="Restored from"
         value={restored ? restored.id : "–"}

@@ -24,7 +24,7 @@ export function GraphNode(props: {
   onMove: (key: string) => void;
 }): JSX.Element {
   const { vertex, at } = props;
-  const { pace, word } = paceOf(vertex);
+  const { pace } = paceOf(vertex);
   const chain = chainOf(vertex);
   return (
     <button
@@ -50,7 +50,7 @@ export function GraphNode(props: {
       <span class="node-name" title={vertex.name}>
         {chain.join(" → ")}
       </span>
-      <Pace vertex={vertex} pace={pace} word={word} />
+      <Pace vertex={vertex} pace={pace} now={props.job.now} />
       <Flow {...props} />
       {props.limits && (
         <span class="node-flag">
@@ -70,7 +70,7 @@ function kindOf(props: { vertex: Vertex; isSource: boolean; isSink: boolean }): 
   return [kind, chained].filter(Boolean).join(" · ") || "Operator";
 }
 
-function Pace(props: { vertex: Vertex; pace: string; word: string }): JSX.Element {
+function Pace(props: { vertex: Vertex; pace: string; now: number }): JSX.Element {
   const { vertex } = props;
   const activity = vertex.activity;
   if (vertex.status !== "RUNNING" || activity === null) {
@@ -85,8 +85,20 @@ function Pace(props: { vertex: Vertex; pace: string; word: string }): JSX.Elemen
     <span class="node-pace">
       <span class="node-share">
         {percent(share)} {props.pace === "idle" ? "idle" : props.pace === "held" ? "backpressured" : "busy"}
+        <Lag vertex={vertex} now={props.now} />
       </span>
       <ActivityStrip shares={activity} />
+    </span>
+  );
+}
+
+function Lag(props: { vertex: Vertex; now: number }): JSX.Element | null {
+  const { vertex } = props;
+  if (vertex["input-ended"]) return <span class="node-lag">input ended</span>;
+  if (vertex.watermark === null || vertex.watermark === undefined) return null;
+  return (
+    <span class="node-lag" title="How far the vertex's event time is behind the clock">
+      {duration(Math.max(0, props.now - vertex.watermark))} behind
     </span>
   );
 }
@@ -104,13 +116,6 @@ function Flow(props: { vertex: Vertex; rates: Rates; isSource: boolean; isSink: 
         {props.isSource ? "read" : "in"} {shown("in", vertex.metrics["read-records"])}
       </span>
       {!props.isSink && <span title="Records emitted">out {shown("out", vertex.metrics["write-records"])}</span>}
-      <span class="node-lag" title="How far the vertex's event time is behind the clock">
-        {vertex.watermark === null || vertex.watermark === undefined
-          ? vertex["input-ended"]
-            ? "input ended"
-            : ""
-          : `${duration(Math.max(0, job.now - vertex.watermark))} behind`}
-      </span>
     </span>
   );
 }
