@@ -104,6 +104,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     _add_sql(add)
     _add_job_commands(add)
     _add_processes(add)
+    _add_operator(add)
     _add_state(add)
     _add_tools(add)
     return parser, list(commands.choices)
@@ -277,6 +278,28 @@ def _add_processes(add: Any) -> None:
     )
     taskmanager.add_argument("--slots", type=int, metavar="N", help="number of slot processes")
     taskmanager.add_argument("--host", metavar="HOST", help="address other TaskManagers reach")
+
+
+def _add_operator(add: Any) -> None:
+    operator = add(
+        "operator",
+        "operator",
+        "operator",
+        "run the Kubernetes operator of LestoDeployment resources",
+        epilog="example:\n  lesto operator --namespace streaming",
+    )
+    operator.add_argument(
+        "--namespace",
+        action="append",
+        metavar="NAME",
+        help="namespace to look after; repeatable (default: all of them)",
+    )
+    operator.add_argument(
+        "--kubeconfig", metavar="FILE", help="how to reach the API, outside of a pod"
+    )
+    operator.add_argument(
+        "--liveness", metavar="URL", help="where to answer probes: http://0.0.0.0:8080/healthz"
+    )
 
 
 def _add_state(add: Any) -> None:

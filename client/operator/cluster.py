@@ -107,9 +107,13 @@ def job_state(details: dict[str, Any]) -> JobState:
     state = details["state"]
     if state in _ENDED:
         return _ENDED[state]
-    counts = details.get("status-counts") or {}
-    idle = sum(n for name, n in counts.items() if name not in {"RUNNING", "FINISHED"})
-    return JobState.RUNNING if state == "RUNNING" and not idle else JobState.CHANGING
+    waiting = sum(
+        count
+        for vertex in details["vertices"]
+        for name, count in vertex["tasks"].items()
+        if name not in {"RUNNING", "FINISHED"}
+    )
+    return JobState.RUNNING if state == "RUNNING" and not waiting else JobState.CHANGING
 
 
 def newest(latest: dict[str, Any]) -> tuple[str, bool]:

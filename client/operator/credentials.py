@@ -62,7 +62,7 @@ def _token(path: Path, user: dict[str, Any]) -> str:
         msg = f"the kubeconfig {path} gets its credentials from another program"
         raise KubernetesApiError(
             msg,
-            remedy="Run the operator in a pod, or use a kubeconfig with a token or certificate.",
+            remedy="Run the operator in a pod, or give a token or certificate.",
         )
     if "tokenFile" in user:
         return Path(user["tokenFile"]).read_text(encoding="ascii").strip()

@@ -43,3 +43,11 @@ class DeploymentStatusError(LestoError):
     code = "LESTO-1153"
     domain = Domain.EXTERNAL
     retryable = False
+
+
+class OperatorExtraMissingError(LestoError):
+    """The operator's package is not installed."""
+
+    code = "LESTO-1154"
+    domain = Domain.USER
+    retryable = False

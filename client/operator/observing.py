@@ -160,7 +160,8 @@ def _is_ready(deployment: Json | None) -> bool:
     if deployment is None:
         return False
     status: dict[str, Any] = deployment.get("status") or {}
-    wanted = deployment["spec"]["replicas"]
+    wanted: int = deployment["spec"]["replicas"]
     present = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
     alike = status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
-    return present and alike and status.get("availableReplicas", 0) >= min(1, wanted)
+    available: int = status.get("availableReplicas", 0)
+    return present and alike and available >= min(1, wanted)
