@@ -10,7 +10,7 @@ import { clock, count, dateTime, duration } from "../format";
 import { href } from "../router";
 import { ended } from "./model";
 import type { Job, JobEvent } from "./model";
-import { marks, spans } from "./timeline";
+import { folds, marks, spans } from "./timeline";
 import type { Span } from "./timeline";
 import type { JobWatch } from "./watch";
 
@@ -169,14 +169,59 @@ function EventList(props: { job: Job; events: JobEvent[] }): JSX.Element {
       {newest.length === 0 ? (
         <Empty icon="clock" title={props.events.length === 0 ? "Nothing has happened yet" : "No event matches"} />
       ) : (
-        <ol class="events">
-          {newest.map((event, i) => (
-            <EventLine key={`${event.timestamp}.${event.kind}.${newest.length - i}`} job={props.job} event={event} before={newest[i + 1]} />
-          ))}
-        </ol>
+        <Folds job={props.job} newest={newest} />
       )}
     </Panel>
   );
+}
+
+/** The events, runs of completed checkpoints as one line that opens. */
+function Folds(props: { job: Job; newest: JobEvent[] }): JSX.Element {
+  const [open, setOpen] = useState<ReadonlySet<number>>(new Set());
+  return (
+    <ol class="events">
+      {folds(props.newest).map((run) => {
+        const oldest = run.events.at(-1);
+        const key = oldest?.timestamp ?? 0;
+        if (!run.folded || open.has(key)) {
+          return run.events.map((event, i) => (
+            <EventLine key={`${event.timestamp}.${event.kind}.${event.subject}`} job={props.job} event={event} before={run.events[i + 1] ?? run.before} />
+          ));
+        }
+        return <FoldedLine key={`fold.${key}`} job={props.job} events={run.events} onOpen={() => setOpen(new Set([...open, key]))} />;
+      })}
+    </ol>
+  );
+}
+
+function FoldedLine(props: { job: Job; events: JobEvent[]; onOpen: () => void }): JSX.Element | null {
+  const { events } = props;
+  const newest = events[0];
+  const oldest = events.at(-1);
+  if (newest === undefined || oldest === undefined) return null;
+  return (
+    <li class="event">
+      <span class="num event-time" title={`${dateTime(oldest.timestamp)} to ${dateTime(newest.timestamp)}`}>
+        {clock(newest.timestamp)}
+      </span>
+      <span class="num muted small event-since">{duration(newest.timestamp - oldest.timestamp)}</span>
+      <span class="event-kind">
+        <Badge>checkpoint completed</Badge>
+      </span>
+      <span class="event-text">
+        <button type="button" class="event-fold" aria-expanded={false} onClick={props.onOpen}>
+          {count(events.length)} checkpoints, {oldest.subject.replace(/^checkpoint /, "")} to {newest.subject.replace(/^checkpoint /, "")}
+        </button>
+        <span class="event-cause">the last: {newest.cause}</span>
+      </span>
+    </li>
+  );
+}
+
+const KINDS: Record<string, string> = { "task.restarted": "tasks running", "journal.left_out": "left out" };
+
+function words(kind: string): string {
+  return KINDS[kind] ?? kind.replaceAll(".", " ").replaceAll("_", " ");
 }
 
 function EventLine(props: { job: Job; event: JobEvent; before: JobEvent | undefined }): JSX.Element {
@@ -191,7 +236,7 @@ function EventLine(props: { job: Job; event: JobEvent; before: JobEvent | undefi
         {since}
       </span>
       <span class="event-kind">
-        <Badge tone={TONES[event.severity] ?? "neutral"}>{event.kind.replaceAll(".", " ").replaceAll("_", " ")}</Badge>
+        <Badge tone={TONES[event.severity] ?? "neutral"}>{words(event.kind)}</Badge>
       </span>
       <span class="event-text">
         <Subject job={props.job} event={event} />

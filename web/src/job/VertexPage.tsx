@@ -14,7 +14,6 @@ import { MetricsTab } from "./vertex/MetricsTab";
 import { RecordsTab } from "./vertex/RecordsTab";
 import { SubtasksTab } from "./vertex/SubtasksTab";
 import { WatermarksTab } from "./vertex/WatermarksTab";
-import { ActivityLegend } from "./graph/Activity";
 import { useJobWatch } from "./watch";
 import type { JobWatch } from "./watch";
 
@@ -97,7 +96,6 @@ function Facts(props: { job: Job; vertex: Vertex }): JSX.Element {
         </span>
       )}
       {vertex["start-time"] > 0 && <span>Started {dateTime(vertex["start-time"])}</span>}
-      <ActivityLegend />
     </>
   );
 }

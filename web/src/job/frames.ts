@@ -18,7 +18,7 @@ export type Part =
 
 const FRAME = /^(?:[\s|+]*)File "(.+)", line (\d+)(?:, in (.+))?$/;
 const LESTO = /\/lesto\/(client|common|connectors|jobmanager|kernels|proto|sql|state|taskmanager|testing)\//;
-const LIBRARY = /\/(site-packages|dist-packages)\/|\/lib\/python3(\.\d+)?\/|\/lib64\/python3|^<frozen |^<__array_function__/;
+const LIBRARY = /\/(site-packages|dist-packages)\/|\/lib\/python3(\.\d+)?\/|\/lib64\/python3|^<(frozen|string|__array_function__)/;
 
 /** Whose code a file is. */
 export function ownerOf(file: string): Owner {

@@ -1,7 +1,7 @@
 // Bars and ticks of the timeline. Pure.
 
 import { clock } from "../format";
-import type { Transition } from "./model";
+import type { JobEvent, Transition } from "./model";
 
 export interface Span {
   state: string;
@@ -31,4 +31,29 @@ export function marks(from: number, to: number): { at: number; text: string }[] 
     found.push({ at, text: clock(at) });
   }
   return found;
+}
+
+/** So many completed checkpoints in a row are one line. */
+const FOLDED_FROM = 4;
+const ROUTINE = "checkpoint.completed";
+
+export interface Run {
+  folded: boolean;
+  events: JobEvent[];
+  /** The event before the oldest of the run. */
+  before: JobEvent | undefined;
+}
+
+/** Events, newest first, with runs of completed checkpoints folded. */
+export function folds(newest: readonly JobEvent[]): Run[] {
+  const runs: Run[] = [];
+  let at = 0;
+  while (at < newest.length) {
+    let end = at + 1;
+    if (newest[at]?.kind === ROUTINE) while (newest[end]?.kind === ROUTINE) end += 1;
+    const events = newest.slice(at, end);
+    runs.push({ folded: events.length >= FOLDED_FROM, events, before: newest[end] });
+    at = end;
+  }
+  return runs;
 }

@@ -94,7 +94,7 @@ function columns(job: Job, longest: number): Column<Checkpoint>[] {
     {
       key: "duration",
       title: "Duration",
-      render: (one) => <DurationBar ms={one.end_to_end_duration} longest={longest} failed={one.status === "FAILED"} />,
+      render: (one) => <DurationBar ms={durationOf(one, job.now)} longest={longest} failed={one.status === "FAILED"} />,
       sort: (one) => one.end_to_end_duration,
     },
     {
@@ -120,6 +120,11 @@ function columns(job: Job, longest: number): Column<Checkpoint>[] {
       ),
     },
   ];
+}
+
+/** Of one in progress: so far. */
+function durationOf(one: Checkpoint, now: number): number {
+  return one.status === "IN_PROGRESS" ? Math.max(0, now - one.trigger_timestamp) : one.end_to_end_duration;
 }
 
 function size(key: "state_size" | "checkpointed_size" | "persisted_data", title: string, hint: string): Column<Checkpoint> {

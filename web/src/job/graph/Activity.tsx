@@ -35,7 +35,7 @@ export function ActivityLegend(): JSX.Element {
         <i class="activity-busy" /> busy
       </span>
       <span>
-        <i class="activity-held" /> backpressured: waits for those behind it
+        <i class="activity-held" /> backpressured: could work, but waits for what is behind it
       </span>
       <span>
         <i class="activity-idle" /> idle: waits for input

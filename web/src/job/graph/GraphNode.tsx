@@ -24,7 +24,7 @@ export function GraphNode(props: {
   onMove: (key: string) => void;
 }): JSX.Element {
   const { vertex, at } = props;
-  const { pace } = paceOf(vertex);
+  const { pace, word } = paceOf(vertex, props.isSink);
   const chain = chainOf(vertex);
   return (
     <button
@@ -50,7 +50,7 @@ export function GraphNode(props: {
       <span class="node-name" title={vertex.name}>
         {chain.join(" → ")}
       </span>
-      <Pace vertex={vertex} pace={pace} now={props.job.now} />
+      <Pace vertex={vertex} pace={pace} word={word} now={props.job.now} />
       <Flow {...props} />
       {props.limits && (
         <span class="node-flag">
@@ -70,7 +70,7 @@ function kindOf(props: { vertex: Vertex; isSource: boolean; isSink: boolean }): 
   return [kind, chained].filter(Boolean).join(" · ") || "Operator";
 }
 
-function Pace(props: { vertex: Vertex; pace: string; now: number }): JSX.Element {
+function Pace(props: { vertex: Vertex; pace: string; word: string; now: number }): JSX.Element {
   const { vertex } = props;
   const activity = vertex.activity;
   if (vertex.status !== "RUNNING" || activity === null) {
@@ -84,7 +84,9 @@ function Pace(props: { vertex: Vertex; pace: string; now: number }): JSX.Element
   return (
     <span class="node-pace">
       <span class="node-share">
-        {percent(share)} {props.pace === "idle" ? "idle" : props.pace === "held" ? "backpressured" : "busy"}
+        <span>
+          {percent(share)} {props.word}
+        </span>
         <Lag vertex={vertex} now={props.now} />
       </span>
       <ActivityStrip shares={activity} />

@@ -5,7 +5,7 @@ import { Graph, layout as dagre } from "@dagrejs/dagre";
 
 import type { PlanInput, PlanNode } from "../model";
 
-export const NODE_WIDTH = 248;
+export const NODE_WIDTH = 268;
 export const NODE_HEIGHT = 148;
 const LABEL_WIDTH = 104;
 const LABEL_HEIGHT = 40;

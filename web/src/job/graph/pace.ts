@@ -10,14 +10,17 @@ const BUSY = 0.7;
 const HELD = 0.3;
 const WORKING = 0.1;
 
-/** What a vertex mainly does, and the word for it. */
-export function paceOf(vertex: Vertex): { pace: Pace; word: string } {
+/**
+ * What a vertex mainly does, and the word for it. A task that could work and does not get to it counts as
+ * backpressured; where nothing is behind it, it waits for the thread of the slot it shares.
+ */
+export function paceOf(vertex: Vertex, isSink = false): { pace: Pace; word: string } {
   const { activity } = vertex;
   if (activity === null || activity === undefined || vertex.status !== "RUNNING") return { pace: "none", word: "" };
-  if (heldMax(vertex) >= HELD && heldMax(vertex) >= activity["busy-max"] / 2) return { pace: "held", word: "backpressured" };
+  if (heldMax(vertex) >= HELD && heldMax(vertex) >= activity["busy-max"] / 2) return { pace: "held", word: isSink ? "waiting for its slot" : "backpressured" };
   if (activity["busy-max"] >= BUSY) return { pace: "busy", word: "busy" };
-  if (activity.busy >= WORKING) return { pace: "working", word: "working" };
-  return { pace: "idle", word: "mostly idle" };
+  if (activity.busy >= WORKING) return { pace: "working", word: "busy" };
+  return { pace: "idle", word: "idle" };
 }
 
 /**

@@ -129,6 +129,11 @@ export function RecordsTab(props: { job: Job; vertex: Vertex }): JSX.Element {
   );
 }
 
+/** Date and time with ms: records of one second are told apart. */
+function moment(at: number | null): string {
+  return at === null ? "–" : `${dateTime(at)}.${String(((at % 1000) + 1000) % 1000).padStart(3, "0")}`;
+}
+
 const KINDS: Record<string, { text: string; meaning: string; tone: "good" | "warn" | "bad" | "neutral" }> = {
   "+I": { text: "+I", meaning: "insert", tone: "good" },
   "-U": { text: "−U", meaning: "before the update", tone: "warn" },
@@ -168,7 +173,7 @@ function Sample(props: { sample: RecordSampleAnswer; at: number }): JSX.Element 
                 {kinds && <td>{<Change kind={record.kind} />}</td>}
                 {timed && (
                   <td class="num" title={String(record.timestamp ?? "")}>
-                    {dateTime(record.timestamp)}
+                    {moment(record.timestamp)}
                   </td>
                 )}
                 {record.values.map((value, j) => (

@@ -5,7 +5,7 @@ import { Bytes, Duration, Empty, Loading, Panel, StateBadge, Table } from "../..
 import type { Column } from "../../components";
 import { compact, count, dateTime, duration, percent } from "../../format";
 import { href } from "../../router";
-import { ActivityStrip } from "../graph/Activity";
+import { ActivityLegend, ActivityStrip } from "../graph/Activity";
 import { ended } from "../model";
 import type { Job, Subtask, Vertex, VertexDetails } from "../model";
 import { skewOf } from "./skew";
@@ -38,6 +38,9 @@ export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
               limit={64}
               empty={<Empty title="The vertex has no subtasks yet" />}
             />
+            <p class="panel-foot">
+              <ActivityLegend />
+            </p>
           </Panel>
         );
       }}
@@ -47,7 +50,7 @@ export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
 
 function columns(most: number): Column<Row>[] {
   return [
-    { key: "subtask", title: "Subtask", align: "right", render: ({ subtask }) => subtask.subtask, sort: ({ subtask }) => subtask.subtask },
+    { key: "subtask", title: "Subtask", render: ({ subtask }) => subtask.subtask, sort: ({ subtask }) => subtask.subtask },
     { key: "state", title: "State", render: ({ subtask }) => <StateBadge state={subtask.status} />, sort: ({ subtask }) => subtask.status },
     {
       key: "time",
@@ -69,11 +72,21 @@ function columns(most: number): Column<Row>[] {
       render: ({ subtask }) => <span title={count(subtask.metrics["write-records"])}>{compact(subtask.metrics["write-records"])}</span>,
       sort: ({ subtask }) => subtask.metrics["write-records"],
     },
-    { key: "bytes-in", title: "Bytes in", align: "right", render: ({ subtask }) => <Bytes value={subtask.metrics["read-bytes"]} />, sort: ({ subtask }) => subtask.metrics["read-bytes"] },
-    { key: "bytes-out", title: "Bytes out", align: "right", render: ({ subtask }) => <Bytes value={subtask.metrics["write-bytes"]} />, sort: ({ subtask }) => subtask.metrics["write-bytes"] },
+    {
+      key: "bytes",
+      title: "Bytes in / out",
+      align: "right",
+      render: ({ subtask }) => (
+        <>
+          <Bytes value={subtask.metrics["read-bytes"]} /> / <Bytes value={subtask.metrics["write-bytes"]} />
+        </>
+      ),
+      sort: ({ subtask }) => subtask.metrics["read-bytes"] + subtask.metrics["write-bytes"],
+    },
     {
       key: "watermark",
-      title: "Event time behind",
+      title: "Behind",
+      hint: "How far its event time is behind the clock",
       align: "right",
       render: ({ subtask, now }) => (
         <span title={dateTime(subtask.watermark)}>{subtask.watermark === null ? "–" : duration(Math.max(0, now - subtask.watermark))}</span>
@@ -83,12 +96,17 @@ function columns(most: number): Column<Row>[] {
     { key: "where", title: "Runs on", render: ({ subtask }) => <Where subtask={subtask} />, sort: ({ subtask }) => whereOf(subtask) },
     { key: "attempt", title: "Attempt", align: "right", render: ({ subtask }) => subtask.attempt, sort: ({ subtask }) => subtask.attempt },
     {
-      key: "start",
-      title: "Started",
-      render: ({ subtask }) => <span class="num">{dateTime(subtask["start-time"])}</span>,
-      sort: ({ subtask }) => subtask["start-time"],
+      key: "duration",
+      title: "For",
+      hint: "Since this attempt was started",
+      align: "right",
+      render: ({ subtask }) => (
+        <span title={`since ${dateTime(subtask["start-time"])}`}>
+          <Duration ms={subtask.duration} />
+        </span>
+      ),
+      sort: ({ subtask }) => subtask.duration,
     },
-    { key: "duration", title: "For", align: "right", render: ({ subtask }) => <Duration ms={subtask.duration} />, sort: ({ subtask }) => subtask.duration },
   ];
 }
 
