@@ -228,9 +228,15 @@ class MetricGroup:
 
 
 class MetricRegistry:
-    """All metrics of a process. Registration is locked; updates are not."""
+    """All metrics of a process. Registration is locked; updates are not.
 
-    def __init__(self) -> None:
+    Args:
+        of_process: the exposition has CPU time, memory and files of the process too, where the
+            system tells them (Linux).
+    """
+
+    def __init__(self, *, of_process: bool = False) -> None:
+        self._of_process = of_process
         self._lock = threading.Lock()
         self._groups: dict[tuple[tuple[str, str], ...], MetricGroup] = {}
         self._series: dict[str, dict[tuple[tuple[str, str], ...], AnyMetric]] = {}
@@ -363,9 +369,7 @@ class MetricRegistry:
         return None if value is None else float(value)
 
     def text(self) -> str:
-        """Return the Prometheus text exposition of everything; a process's own has its CPU time,
-        memory and files too, where the system tells them (Linux).
-        """
+        """Return the Prometheus text exposition of everything."""
         from prometheus_client import generate_latest
 
         return generate_latest(self._with_process()).decode()
@@ -378,7 +382,7 @@ class MetricRegistry:
         from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
         registry = CollectorRegistry(auto_describe=False)
-        if self is _process_registry:
+        if self._of_process:
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
         registry.register(self)
@@ -414,7 +418,7 @@ def _check_name(name: str) -> None:
         raise ValueError(msg)
 
 
-_process_registry = MetricRegistry()
+_process_registry = MetricRegistry(of_process=True)
 
 
 def process_registry() -> MetricRegistry:

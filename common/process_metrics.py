@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lesto.common.metrics import process_registry
+from lesto.common.metrics import MetricRegistry
 
 
 class PauseClock:
@@ -30,15 +30,19 @@ _clock: PauseClock | None = None
 _lock = threading.Lock()
 
 
-def register_process_metrics() -> None:
-    """Register them in the process's registry; a second call does nothing."""
+def _pause_clock() -> PauseClock:
+    """The process's one clock, which runs from the first call on."""
     global _clock
     with _lock:
-        if _clock is not None:
-            return
-        clock = _clock = PauseClock()
-    gc.callbacks.append(clock)
-    registry = process_registry()
+        if _clock is None:
+            _clock = PauseClock()
+            gc.callbacks.append(_clock)
+        return _clock
+
+
+def register_process_metrics(registry: MetricRegistry) -> None:
+    """Register them in a registry; a second call changes nothing."""
+    clock = _pause_clock()
     for generation in range(len(clock.seconds)):
         group = registry.group_of({"generation": str(generation)})
         group.total("process_gc_pause_seconds", lambda g=generation: clock.seconds[g])  # type: ignore[misc]

@@ -40,7 +40,7 @@ class ClusterMetrics:
         self._info: Callable[[], client_pb2.ClusterInfo] | None = info
         self._looked_at = 0.0
         self._seen: client_pb2.ClusterInfo | None = None
-        register_process_metrics()
+        register_process_metrics(process_registry())
         group = process_registry().group()
         for name, read in {
             "jobmanager_leading": lambda seen: seen.leading,

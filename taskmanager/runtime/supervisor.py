@@ -26,7 +26,6 @@ from lesto.common.errors import LestoError
 from lesto.common.inspection import ProcessNotFoundError
 from lesto.common.log_files import LogFolder, write_log
 from lesto.common.logs import get_logger
-from lesto.common.metrics import process_registry
 from lesto.common.metrics_server import serve_metrics
 from lesto.common.rpc import is_authorized
 from lesto.common.scratch import ScratchDirectory
@@ -123,7 +122,7 @@ class TaskManager:
         await self._server.start()
         metrics_host = config.get(options.METRICS_BIND_HOST)
         metrics_bound, self._stop_metrics = serve_metrics(
-            process_registry(), metrics_host, self._metrics_port
+            self._metrics.registry, metrics_host, self._metrics_port
         )
         self.metrics_address = told(metrics_bound, self.host)
         self._logs = await asyncio.to_thread(
@@ -357,7 +356,8 @@ class TaskManager:
             self.answer(runtime_pb2.Inspected(id=inspect.id, answer=refusal(gone)))
             return
         assert self._inspecting is not None, "questions before start"
-        inspector, loop = ProcessInspector(self._logs), asyncio.get_running_loop()
+        inspector = ProcessInspector(self._logs, self._metrics.registry)
+        loop = asyncio.get_running_loop()
 
         def work() -> None:
             inspected = runtime_pb2.Inspected(

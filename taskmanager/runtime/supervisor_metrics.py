@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from lesto.common.metrics import process_registry
+from lesto.common.metrics import MetricRegistry
 from lesto.common.process_metrics import register_process_metrics
 from lesto.taskmanager.runtime.slot_process import SlotProcess
 
@@ -26,8 +26,10 @@ class SupervisorMetrics:
         slots: Collection[SlotProcess],
         is_registered: Callable[[], bool],
     ) -> None:
-        register_process_metrics()
-        self._group = process_registry().group(taskmanager=taskmanager_id)
+        #: Of its own: an embedded cluster's JobManager is in this process too.
+        self.registry = MetricRegistry(of_process=True)
+        register_process_metrics(self.registry)
+        self._group = self.registry.group(taskmanager=taskmanager_id)
         self._group.gauge("taskmanager_registered", lambda: float(is_registered()))
         self._group.gauge(
             "taskmanager_slots_ready",

@@ -181,7 +181,7 @@ class SlotMetrics:
     def __init__(
         self, slot_id: str, tasks: Callable[[], float], mails: Callable[[], float]
     ) -> None:
-        register_process_metrics()
+        register_process_metrics(process_registry())
         group = process_registry().group(slot=slot_id)
         self._latency = group.distribution("slot_mailbox_latency_seconds")
         group.gauge("slot_tasks", tasks)
