@@ -7,6 +7,7 @@ import type { Poll } from "../api";
 import { Badge, Empty, Icon, Id, Loading, Panel } from "../components";
 import { ago, dateTime } from "../format";
 import { href } from "../router";
+import { pretty } from "./health";
 import { ended } from "./model";
 import type { Exceptions, Failure, Job } from "./model";
 import { place, shortPath } from "./frames";
@@ -151,7 +152,7 @@ function Body(props: { job: Job; failure: Failure }): JSX.Element {
 function taskLink(job: Job, failure: Failure): JSX.Element {
   const name = failure.taskName ?? "";
   const vertex = job.vertices.find((one) => name === one.name || name.startsWith(`${one.name} `) || name.startsWith(`${one.name}[`));
-  return vertex ? <a href={href("jobs", job.jid, "vertices", vertex.id)}>{name}</a> : <>{name}</>;
+  return vertex ? <a href={href("jobs", job.jid, "vertices", vertex.id)}>{pretty(name)}</a> : <>{pretty(name)}</>;
 }
 
 function Whole(props: { text: string }): JSX.Element {
@@ -175,7 +176,7 @@ function Earlier(props: { job: Job; failure: Failure }): JSX.Element {
         <span class="num muted">{dateTime(failure.timestamp)}</span>
         <code>{codeOf(failure)}</code>
         <span class="failure-short">{messageOf(failure)}</span>
-        <span class="muted">{failure.taskName}</span>
+        <span class="muted">{pretty(failure.taskName ?? "")}</span>
       </button>
       {open && (
         <div class="failure-open">

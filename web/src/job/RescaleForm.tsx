@@ -7,6 +7,7 @@ import { ErrorBox, Icon, Spinner } from "../components";
 import { duration } from "../format";
 import { useCluster } from "../cluster";
 import { Buttons, Working } from "./JobActions";
+import { pretty } from "./health";
 import type { Job } from "./model";
 import type { JobWatch } from "./watch";
 
@@ -143,7 +144,7 @@ function Fields(props: {
         </tr>
         {job.vertices.map((vertex) => (
           <tr key={vertex.id}>
-            <td class="breakable">{vertex.name}</td>
+            <td class="breakable">{pretty(vertex.name)}</td>
             <td class="right num">{props.now(vertex.id)}</td>
             <td class="right">
               <input

@@ -8,6 +8,7 @@ import { Badge, Empty, Loading, Panel } from "../components";
 import type { Tone } from "../components";
 import { clock, count, dateTime, duration } from "../format";
 import { href } from "../router";
+import { pretty } from "./health";
 import { ended } from "./model";
 import type { Job, JobEvent } from "./model";
 import { folds, marks, spans } from "./timeline";
@@ -54,7 +55,7 @@ function StateBars(props: { job: Job; watch: JobWatch }): JSX.Element {
         {job.vertices.map((vertex) => (
           <div class="bars-row" key={vertex.id}>
             <a class="bars-name" href={href("jobs", job.jid, "vertices", vertex.id)} title={vertex.name}>
-              {vertex.name}
+              {pretty(vertex.name)}
             </a>
             <Track
               from={from}
@@ -96,7 +97,7 @@ function StateBars(props: { job: Job; watch: JobWatch }): JSX.Element {
           <span class="bars-name" />
           <span class="bars-axis num muted">
             {ticks.map((tick) => (
-              <span key={tick.at} style={{ left: left(tick.at) }}>
+              <span key={tick.at} class={tick.at - from > 0.95 * whole ? "bars-last" : ""} style={{ left: left(tick.at) }}>
                 {tick.text}
               </span>
             ))}

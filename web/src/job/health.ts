@@ -37,6 +37,9 @@ export interface HealthInput {
 }
 
 const RECENT_MS = 600_000;
+const JUST_NOW_MS = 60_000;
+/** So many failures within RECENT_MS are no accident. */
+const OFTEN = 3;
 const FALLING_BEHIND = 0.2;
 const LAG_WORTH_A_WARNING_MS = 30_000;
 /** Flink's "never": intervals from here on mean that checkpoints are off. */
@@ -81,20 +84,20 @@ function running(input: HealthInput): Health {
   add(sentences, restarts(input));
   const troubles = sentences.filter((sentence) => sentence.trouble);
   const ordered = [...troubles, ...sentences.filter((sentence) => !sentence.trouble)];
-  if (troubles.length > 0) return { level: "warning", headline: headlineOf(troubles), sentences: ordered };
+  if (troubles.length > 0) return { level: "warning", headline: headlineOf(troubles, input), sentences: ordered };
   const limited = limitOf(job);
   const busy = limited !== null && limited.kind !== "input";
   return { level: busy ? "busy" : "good", headline: "Healthy", sentences };
 }
 
-function headlineOf(troubles: Sentence[]): string {
+function headlineOf(troubles: Sentence[], input: HealthInput): string {
   switch (troubles[0]?.about) {
     case "lag":
       return "Falling behind";
     case "checkpoint":
       return "Running, but checkpoints fail";
     case "restarts":
-      return "Running, but unstable";
+      return recentFailures(input).length >= OFTEN ? "Running, but unstable" : "Running again after a failure";
     default:
       return "Running, with trouble";
   }
@@ -189,13 +192,18 @@ function late(job: Job): Sentence | null {
   return { about: "late", text: `${plural(dropped, "late record")} dropped` };
 }
 
+function recentFailures(input: HealthInput): Failure[] {
+  return (input.failures ?? []).filter((failure) => input.now - failure.timestamp < RECENT_MS);
+}
+
 function restarts(input: HealthInput): Sentence | null {
-  const recent = (input.failures ?? []).filter((failure) => input.now - failure.timestamp < RECENT_MS);
+  const recent = recentFailures(input);
   const newest = recent[0];
   if (newest === undefined || input.job.restarts === 0) return null;
   const often = recent.length > 1 ? `Failed ${recent.length} times within 10 minutes, last` : "Restarted after a failure";
   const text = `${often} ${ago(newest.timestamp, input.now)}: ${causeOf(newest)}`;
-  return { about: "restarts", text, trouble: recent.length > 2, more: "exceptions" };
+  const trouble = recent.length >= OFTEN || input.now - newest.timestamp < JUST_NOW_MS;
+  return { about: "restarts", text, trouble, more: "exceptions" };
 }
 
 // -------------------------------------------------------------------------------- all that is not running
@@ -211,7 +219,7 @@ function restarting(input: HealthInput): Health {
   const from = restoredFrom(input);
   const goesOn = from ? `Goes on from ${from}` : "No checkpoint yet: starts from the beginning";
   sentences.push({ about: "checkpoint", text: goesOn, more: "checkpoints" });
-  if (job.restarts > 0) sentences.push({ about: "restarts", text: `Restart ${job.restarts + 1}`, more: "timeline" });
+  if (job.restarts > 0) sentences.push({ about: "restarts", text: `This is restart ${job.restarts + 1}`, more: "timeline" });
   const headline = job.state === "FAILING" ? `Failing${since}` : `Restarting${since}`;
   return { level: "bad", headline, sentences };
 }
@@ -282,14 +290,17 @@ export function lastChange(job: Job): Transition | undefined {
 
 /** "LESTO-6001: ValueError: no price" as a person would say it, without the code. */
 export function causeOf(failure: Failure): string {
-  const text = failure.message || failure.exceptionName.replace(/^LESTO-\d{4}: /, "");
-  const where = failure.taskName ? `${short(failure.taskName)}: ` : "";
-  return where + oneLine(text);
+  return oneLine(failure.message || failure.exceptionName.replace(/^LESTO-\d{4}: /, ""));
+}
+
+/** A chain's name with arrows, and tables of the default database by their own name. */
+export function pretty(name: string): string {
+  return name.replaceAll(" -> ", " → ").replaceAll("default_catalog.default_database.", "");
 }
 
 /** A chain's name with arrows; a long one by its ends: "Source: flights → … → Sink". */
 export function short(name: string, limit = 48): string {
-  const parts = name.split(" -> ");
+  const parts = pretty(name).split(" → ");
   const whole = parts.join(" → ");
   if (whole.length <= limit) return whole;
   if (parts.length > 2) {

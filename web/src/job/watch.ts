@@ -72,6 +72,7 @@ export function useJobWatch(jobId: string): JobWatch {
   const base = `/jobs/${encodeURIComponent(jobId)}`;
   const poll = usePoll<Job>(base, over.current ? ENDED_MS : JOB_MS);
   const unknown = poll.data === undefined && poll.error !== undefined;
+  over.current ||= poll.error?.status === 404; // it does not come back: no need to ask each second
   const beside = unknown ? null : base;
   const slow = over.current ? ENDED_MS : BESIDES_MS;
   const checkpoints = usePoll<Checkpoints>(beside && `${beside}/checkpoints`, slow);

@@ -9,6 +9,7 @@ import { Copy, Icon, Panel, Spinner, StateBadge } from "../../components";
 import { bytes, dateTime, duration } from "../../format";
 import { PHASES, PHASE_WORDS, phases, totalOf, verdict } from "../checkpointVerdict";
 import type { Part } from "../checkpointVerdict";
+import { pretty } from "../health";
 import type { Checkpoint, CheckpointSubtasks, Job } from "../model";
 
 interface Loaded {
@@ -131,7 +132,7 @@ function VertexPhases(props: { parts: Part[]; longest: number; slowest: Part | u
   const shown = all ? ordered : ordered.slice(0, FEW);
   return (
     <div class="phase-vertex">
-      <h3>{props.parts[0]?.vertexName}</h3>
+      <h3>{pretty(props.parts[0]?.vertexName ?? "")}</h3>
       {shown.map((part) => (
         <PhaseRow key={part.subtask.index} part={part} longest={props.longest} slowest={part === props.slowest} />
       ))}

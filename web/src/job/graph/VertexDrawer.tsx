@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { Icon, StateBadge, TaskBar } from "../../components";
 import { bytes, compact, dateTime, duration, percent, rate } from "../../format";
 import { href } from "../../router";
+import { pretty } from "../health";
 import type { Job, Vertex } from "../model";
 import type { JobWatch } from "../watch";
 import { ActivityStrip } from "./Activity";
@@ -25,7 +26,7 @@ export function VertexDrawer(props: { job: Job; vertex: Vertex; watch: JobWatch;
     >
       <header class="panel-head">
         <h2 ref={heading} tabIndex={-1}>
-          {vertex.name}
+          {pretty(vertex.name)}
         </h2>
         <button type="button" class="button ghost" aria-label="Close" onClick={props.onClose}>
           <Icon name="cross" />
@@ -121,7 +122,7 @@ function Chain(props: { vertex: Vertex }): JSX.Element | null {
       <ol class="chain">
         {operators.map((operator) => (
           <li key={operator.uid}>
-            <span class="chain-name">{operator.name}</span>
+            <span class="chain-name">{pretty(operator.name)}</span>
             {operator.keyed && <span class="muted small"> keyed state</span>}
             {operator.location && <code class="chain-where">{operator.location}</code>}
           </li>

@@ -1,5 +1,6 @@
 // What a vertex and an edge of the graph show, from a job and the rates followed. Pure.
 
+import { pretty } from "../health";
 import { heldMax } from "../limits";
 import type { Job, PlanInput, Vertex } from "../model";
 import type { Rates } from "../rates";
@@ -42,5 +43,5 @@ export function breadth(rate: number | undefined): number {
 
 /** The operators of a chain by name, sources and sinks said as such. */
 export function chainOf(vertex: Vertex): string[] {
-  return vertex.operators.length > 0 ? vertex.operators.map((operator) => operator.name) : vertex.name.split(" -> ");
+  return vertex.operators.length > 0 ? vertex.operators.map((operator) => pretty(operator.name)) : [pretty(vertex.name)];
 }

@@ -7,6 +7,7 @@ import { api, asApiError } from "../../api";
 import type { ApiError } from "../../api";
 import { Badge, Empty, ErrorBox, Panel, Spinner } from "../../components";
 import { clock, dateTime, plural } from "../../format";
+import { pretty } from "../health";
 import type { Job, RecordSampleAnswer, Vertex } from "../model";
 
 const MAX_RECORDS = 20;
@@ -23,7 +24,7 @@ interface Choice {
 function choicesOf(job: Job, vertex: Vertex): Choice[] {
   const main = vertex.operators
     .filter((operator) => operator.kind !== "SINK")
-    .map((operator) => ({ uid: operator.uid, side: "", text: operator.name }));
+    .map((operator) => ({ uid: operator.uid, side: "", text: pretty(operator.name) }));
   const sides = job.plan.nodes
     .flatMap((node) => node.inputs ?? [])
     .filter((input) => input.id === vertex.id && input.side_tag !== "")
