@@ -13,6 +13,7 @@ from typing import Any
 from lesto.common.errors import LestoError
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.errors import TooManyOperationsError, UnknownOperationError
+from lesto.jobmanager.server.rest.java_throwable import serialized_throwable
 from lesto.jobmanager.server.rest.routing import Call, Schema
 
 MAX_REMEMBERED = 300
@@ -96,7 +97,12 @@ class Operations:
 
 def _failure(error: BaseException) -> dict[str, str]:
     name = error.code if isinstance(error, LestoError) else type(error).__name__
-    return {"class": name, "stack-trace": str(error)}
+    text = str(error)
+    return {
+        "class": name,
+        "stack-trace": text,
+        "serialized-throwable": serialized_throwable(type(error).__name__, text, text),
+    }
 
 
 def start(

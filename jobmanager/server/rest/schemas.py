@@ -239,7 +239,9 @@ _OPERATIONS: Mapping[str, Schema] = {
                     optional={
                         "location": TEXT_OR_NULL,
                         "checkpointId": COUNT,
-                        "failure-cause": record({"class": TEXT, "stack-trace": TEXT}),
+                        "failure-cause": record(
+                            {"class": TEXT, "stack-trace": TEXT, "serialized-throwable": TEXT}
+                        ),
                     },
                 )
             ),
@@ -250,6 +252,7 @@ _OPERATIONS: Mapping[str, Schema] = {
 #: By name; ``json_schema.ref`` refers to them.
 COMPONENTS: Final[Mapping[str, Schema]] = {
     "Problem": _PROBLEM,
+    "Errors": record({"errors": listed(TEXT)}),
     **_CLUSTER,
     **_JOBS,
     **_OPERATIONS,

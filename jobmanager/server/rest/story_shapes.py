@@ -9,6 +9,7 @@ from typing import Any, Final
 from lesto.common import options
 from lesto.common.accumulators import of_reports
 from lesto.common.config import Configuration
+from lesto.jobmanager.server.rest.java_throwable import serialized_throwable
 from lesto.proto import client_pb2 as pb
 
 Json = dict[str, Any]
@@ -88,9 +89,11 @@ def execution_result(details: pb.JobDetails, now_ms: int) -> Json:
     }
     if status == "FAILED" and details.failures:
         failure = details.failures[0].failure
+        stack = failure.user_traceback or failure.full_traceback or failure.message
         result["failure-cause"] = {
             "class": failure.code,
-            "stack-trace": failure.user_traceback or failure.full_traceback or failure.message,
+            "stack-trace": stack,
+            "serialized-throwable": serialized_throwable(failure.code, failure.message, stack),
         }
     return {"status": {"id": "COMPLETED"}, "job-execution-result": result}
 

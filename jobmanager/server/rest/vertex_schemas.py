@@ -277,7 +277,11 @@ _JOBS: Mapping[str, Schema] = {
                     "start-time": MOMENT,
                     "end-time": MOMENT,
                 },
-                optional={"failure-cause": record({"class": TEXT, "stack-trace": TEXT})},
+                optional={
+                    "failure-cause": record(
+                        {"class": TEXT, "stack-trace": TEXT, "serialized-throwable": TEXT}
+                    )
+                },
             )
         },
     ),
