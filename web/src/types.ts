@@ -203,6 +203,19 @@ export interface Slot {
   status: string;
   pid: number;
   metricsAddress: string;
+  /** With GET /taskmanagers/:id: what runs in it. */
+  tasks?: SlotTask[];
+  /** With GET /taskmanagers/:id; -1: not known. */
+  memoryBytes?: number;
+}
+
+export interface SlotTask {
+  jid: string;
+  job: string;
+  vertex: string;
+  name: string;
+  subtask: number;
+  status: TaskState;
 }
 
 /** One entry of GET /taskmanagers, and GET /taskmanagers/:id */
@@ -243,6 +256,7 @@ export interface LogFiles {
 /** GET .../thread-dump */
 export interface ThreadDump {
   threadInfos: { threadName: string; stringifiedThreadInfo: string }[];
+  unanswered?: string[];
 }
 
 /** GET .../flamegraph: counts of stack samples. */
@@ -255,6 +269,8 @@ export interface FlameNode {
 export interface FlameGraphData {
   endTimestamp: number;
   data: FlameNode | null;
+  /** Slots that did not answer, and why. */
+  unanswered?: string[];
 }
 
 export interface ConfigEntry {
@@ -267,6 +283,7 @@ export interface UploadedProgram {
   id: string;
   name: string;
   uploaded: number;
+  size?: number;
   entry: { name: string; description?: string | null }[];
 }
 

@@ -65,11 +65,11 @@ function Body(props: { tab: string; rest: string[] }): JSX.Element {
     case "environment":
       return <Environment />;
     case "metrics":
-      return <Metrics base={BASE} />;
+      return <Metrics base={BASE} name="JobManager" />;
     case "logs":
       return <Logs base={BASE} page={["jobmanager"]} name={props.rest[0]} />;
     case "threads":
-      return <Threads base={BASE} />;
+      return <Threads base={BASE} name="JobManager" />;
     default:
       return <Configuration />;
   }

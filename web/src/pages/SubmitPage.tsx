@@ -4,6 +4,7 @@ import { useRef, useState } from "preact/hooks";
 import { api, type ApiError, asApiError, usePoll } from "../api";
 import { clusterAddress, useCluster } from "../cluster";
 import {
+  Bytes,
   CodeBlock,
   type Column,
   Empty,
@@ -294,6 +295,13 @@ function programColumns(selected: string, remove: (program: UploadedProgram) => 
       title: "Entry points",
       render: (program) =>
         program.entry.length > 0 ? <code>{program.entry.map((entry) => entry.name).join(", ")}</code> : "–",
+    },
+    {
+      key: "size",
+      title: "Size",
+      align: "right",
+      sort: (program) => program.size ?? 0,
+      render: (program) => <Bytes value={program.size} />,
     },
     {
       key: "uploaded",

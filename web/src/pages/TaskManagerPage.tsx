@@ -26,15 +26,15 @@ function Body(props: { worker: TaskManagerDetails; tab: string; rest: string[] }
   const base = `/taskmanagers/${encodeURIComponent(id)}`;
   switch (props.tab) {
     case "metrics":
-      return <Metrics base={base} />;
+      return <Metrics base={base} name="TaskManager" />;
     case "logs":
       return <Logs base={base} page={["taskmanagers", id]} name={props.rest[0]} />;
     case "threads":
-      return <Threads base={base} />;
+      return <Threads base={base} name="TaskManager" />;
     case "flamegraph":
-      return <Flames base={base} />;
+      return <Flames base={base} name={id} />;
     default:
-      return <SlotsTab worker={props.worker} />;
+      return <SlotsTab worker={props.worker} base={base} />;
   }
 }
 

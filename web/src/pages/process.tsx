@@ -17,15 +17,17 @@ import {
   Table,
   When,
 } from "../components";
-import { bytes, count } from "../format";
+import { bytes, count, duration, plural } from "../format";
 import { href, navigate } from "../router";
 import type { ConfigEntry, LogFiles, Metric, ThreadDump } from "../types";
 
 const LOGS_MS = 5000;
 const TAIL_MS = 2000;
 const METRICS_MS = 2000;
-/** What the viewer keeps of a log, counted from its end. */
-const TAIL_CHARACTERS = 400_000;
+const NAMES_MS = 30_000;
+const ASKED_METRICS = 100;
+/** What the viewer reads of a log at first, counted from its end; it keeps up to twice as much. */
+const TAIL_BYTES = 200_000;
 
 // ------------------------------------------------------------------------------------------------ logs
 
@@ -89,23 +91,54 @@ export function Logs(props: { base: string; page: string[]; name: string | undef
 interface Tail {
   text?: string;
   error?: ApiError;
-  whole: number;
+  /** The beginning of the file is left out. */
+  cut: boolean;
 }
 
-/** The end of a log, asked for again and again while it is followed. */
+/** Reads the end of a log first, and then what was added to it. */
+class LogReader {
+  private text = "";
+  private next = 0;
+  private cut = false;
+  private decoder = new TextDecoder();
+  private begun = false;
+
+  constructor(private readonly path: string) {}
+
+  async read(signal: AbortSignal): Promise<Tail> {
+    const from = this.begun ? this.next : -TAIL_BYTES;
+    const response = await send(`${this.path}?offset=${from}`, { signal });
+    const content = new Uint8Array(await response.arrayBuffer());
+    const size = Number(response.headers.get("X-Log-Size") ?? content.length);
+    if (this.begun && size < this.next) {
+      // The file was rotated: a new one began.
+      Object.assign(this, { text: "", next: 0, begun: false, decoder: new TextDecoder() });
+      return this.read(signal);
+    }
+    const start = Number(response.headers.get("X-Log-Offset") ?? 0);
+    if (!this.begun) this.cut = start > 0;
+    this.begun = true;
+    this.next = start + content.length;
+    this.text += this.decoder.decode(content, { stream: true });
+    if (this.text.length > 2 * TAIL_BYTES) {
+      this.text = this.text.slice(-TAIL_BYTES);
+      this.cut = true;
+    }
+    return { text: this.text, cut: this.cut };
+  }
+}
+
+/** The end of a log, read on again and again while it is followed. */
 function useTail(path: string, follow: boolean): [Tail, () => void] {
-  const [tail, setTail] = useState<Tail>({ whole: 0 });
+  const [tail, setTail] = useState<Tail>({ cut: false });
   const [turn, setTurn] = useState(0);
+  const reader = useMemo(() => new LogReader(path), [path]);
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
       try {
-        if (!document.hidden) {
-          const response = await send(path, { signal: abort.signal });
-          const text = await response.text();
-          setTail({ text: text.slice(-TAIL_CHARACTERS), whole: text.length });
-        }
+        if (!document.hidden) setTail(await reader.read(abort.signal));
       } catch (error) {
         if (abort.signal.aborted) return;
         setTail((old) => ({ ...old, error: asApiError(error) }));
@@ -117,14 +150,29 @@ function useTail(path: string, follow: boolean): [Tail, () => void] {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [path, follow, turn]);
+  }, [reader, follow, turn]);
   return [tail, () => setTurn(turn + 1)];
 }
 
-function levelOf(line: string): string {
-  const found = /\b(ERROR|CRITICAL|WARNING|WARN|error|critical|warning)\b/.exec(line.slice(0, 160));
-  if (!found) return "";
-  return found[0].toLowerCase().startsWith("warn") ? "line-warn" : "line-bad";
+/** A line of Lesto's log: time, level, event, logger, and what goes with it. */
+const LINE = /^(\d{4}-\d\d-\d\dT[\d:.]+Z?)\s+\[(\w+)\s*\]\s+(.*?)(\s+\[[\w.]+\])?((?:\s+[\w.]+=.*)?)$/;
+const LEVELS: Record<string, string> = { warning: "line-warn", error: "line-bad", critical: "line-bad" };
+
+function Line(props: { text: string }): JSX.Element {
+  const found = LINE.exec(props.text);
+  if (!found) return <span class="log-line">{`${props.text}\n`}</span>;
+  const [, time = "", level = "", event = "", logger = "", rest = ""] = found;
+  return (
+    <span class={`log-line ${LEVELS[level.toLowerCase()] ?? ""}`}>
+      <span class="log-time">{time.replace("T", " ").replace(/(\.\d{3})\d*Z?$/, "$1")}</span>{" "}
+      <span class="log-level">{level.padEnd(8)}</span> <strong>{event.trim()}</strong>
+      <span class="log-rest">
+        {rest}
+        {logger && ` ${logger.trim()}`}
+      </span>
+      {"\n"}
+    </span>
+  );
 }
 
 function LogViewer(props: {
@@ -177,7 +225,7 @@ function LogViewer(props: {
         </span>
         <span class="muted small num">
           {tail.text !== undefined && `${count(lines.length)} lines`}
-          {tail.whole > TAIL_CHARACTERS && `, the last ${bytes(TAIL_CHARACTERS)}`}
+          {tail.cut && ", the end of the file"}
         </span>
         <span class="push toolbar">
           <button type="button" class="button" aria-pressed={follow} onClick={() => setFollow(!follow)}>
@@ -205,12 +253,7 @@ function LogViewer(props: {
           {lines.length === 1 && lines[0] === "" ? (
             <span class="muted">Nothing was written yet.</span>
           ) : (
-            lines.map((line, i) => (
-              <span key={i} class={levelOf(line)}>
-                {line}
-                {"\n"}
-              </span>
-            ))
+            lines.map((line, i) => <Line key={i} text={line} />)
           )}
         </pre>
       )}
@@ -229,10 +272,43 @@ function download(name: string, text: string): void {
 
 // --------------------------------------------------------------------------------------------- threads
 
+interface Thread {
+  name: string;
+  /** What it runs, when it runs a task. */
+  doing: string;
+  stack: string;
+}
+
+interface Process {
+  name: string;
+  threads: Thread[];
+}
+
+/** Threads by process: those of slots are called "<slot>: <thread>". Who runs a task comes first. */
+function processesOf(dump: ThreadDump): Process[] {
+  const found = new Map<string, Thread[]>();
+  for (const info of dump.threadInfos) {
+    const [, slot = "", name = info.threadName] = /^(slot-[^:]+): (.*)$/.exec(info.threadName) ?? [];
+    const [head = "", ...lines] = info.stringifiedThreadInfo.split("\n");
+    const doing = /"\s*(?:daemon )?running (.*)$/.exec(head)?.[1] ?? "";
+    const thread = { name, doing, stack: lines.join("\n").trimEnd() };
+    const threads = found.get(slot);
+    if (threads) threads.push(thread);
+    else found.set(slot, [thread]);
+  }
+  return [...found].map(([name, threads]) => ({
+    name,
+    threads: [...threads].sort((a, b) => Number(b.doing !== "") - Number(a.doing !== "")),
+  }));
+}
+
 /** The stacks of all threads, now. */
-export function Threads(props: { base: string }): JSX.Element {
+export function Threads(props: { base: string; name: string }): JSX.Element {
   const dump = usePoll<ThreadDump>(`${props.base}/thread-dump`, 0);
   const [search, setSearch] = useState("");
+  const wanted = search.trim().toLowerCase();
+  const matches = (thread: Thread): boolean =>
+    `${thread.name} ${thread.doing} ${thread.stack}`.toLowerCase().includes(wanted);
   return (
     <>
       <div class="toolbar">
@@ -252,22 +328,30 @@ export function Threads(props: { base: string }): JSX.Element {
       </div>
       <Loading poll={dump} what="thread dump">
         {(data) => {
-          const wanted = search.toLowerCase();
-          const shown = data.threadInfos.filter(
-            (thread) =>
-              thread.threadName.toLowerCase().includes(wanted) ||
-              thread.stringifiedThreadInfo.toLowerCase().includes(wanted),
-          );
+          const shown = processesOf(data)
+            .map((process) => ({ ...process, threads: process.threads.filter(matches) }))
+            .filter((process) => process.threads.length > 0);
           return (
-            <div class="threads">
-              {shown.map((thread, i) => (
-                <details key={`${thread.threadName}-${i}`} class="panel" open={shown.length < 12}>
-                  <summary>{thread.threadName}</summary>
-                  <CodeBlock text={thread.stringifiedThreadInfo} label={`stack of ${thread.threadName}`} />
-                </details>
+            <>
+              {data.unanswered && data.unanswered.length > 0 && (
+                <p class="text-warn small">Did not answer: {data.unanswered.join("; ")}</p>
+              )}
+              {shown.map((process) => (
+                <Panel key={process.name} title={process.name || props.name} side={plural(process.threads.length, "thread")}>
+                  <div class="threads">
+                    {process.threads.map((thread, i) => (
+                      <details key={`${thread.name}-${i}`} open={thread.doing !== "" || wanted !== ""}>
+                        <summary>
+                          {thread.name} {thread.doing && <span class="text-good">runs {thread.doing}</span>}
+                        </summary>
+                        <CodeBlock text={thread.stack} label={`stack of ${thread.name}`} maxHeight={360} />
+                      </details>
+                    ))}
+                  </div>
+                </Panel>
               ))}
               {shown.length === 0 && <Empty icon="search" title="No thread matches" />}
-            </div>
+            </>
           );
         }}
       </Loading>
@@ -283,7 +367,7 @@ const METRIC_COLUMNS: Column<Metric>[] = [
     title: "Metric",
     grow: true,
     sort: (metric) => metric.id,
-    render: (metric) => <code>{metric.id}</code>,
+    render: (metric) => <code>{metric.id.replace(/^slot\.\d+\./, "")}</code>,
   },
   {
     key: "value",
@@ -294,27 +378,37 @@ const METRIC_COLUMNS: Column<Metric>[] = [
   },
 ];
 
-export function metricText(metric: Metric): string {
+function metricText(metric: Metric): string {
   const value = Number(metric.value);
   if (metric.value === undefined || metric.value === "") return "–";
   if (!Number.isFinite(value)) return metric.value;
-  if (/bytes/i.test(metric.id) && !/second|ratio/i.test(metric.id)) return bytes(value);
+  if (/bytes|memory/i.test(metric.id) && !/second|ratio|count/i.test(metric.id)) return bytes(value);
+  if (/CPU\.Time$/.test(metric.id)) return duration(value / 1e6); // nanoseconds, as Flink's
+  if (/GarbageCollector\.\w+\.Time$|Ms(_p\d+)?$/.test(metric.id)) return duration(value);
   return Number.isInteger(value) ? count(value) : value.toPrecision(5).replace(/\.?0+$/, "");
 }
 
+/** The process that a metric is of: "slot.0", or "" for the one that was asked. */
+function scopeOf(id: string): string {
+  return /^slot\.\d+(?=\.)/.exec(id)?.[0] ?? "";
+}
+
 /** Every metric of a process by name, with a search. */
-export function Metrics(props: { base: string; query?: string }): JSX.Element {
+export function Metrics(props: { base: string; name: string }): JSX.Element {
   const [search, setSearch] = useState("");
-  const names = usePoll<Metric[]>(`${props.base}/metrics`, 30_000);
+  const [scope, setScope] = useState("");
+  const names = usePoll<Metric[]>(`${props.base}/metrics`, NAMES_MS);
   const wanted = search.trim().toLowerCase();
-  const found = (names.data ?? []).map((metric) => metric.id).filter((id) => id.toLowerCase().includes(wanted));
-  const asked = found.slice(0, 100);
+  const ids = (names.data ?? []).map((metric) => metric.id);
+  const scopes = [...new Set(ids.map(scopeOf))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const found = ids.filter((id) => scopeOf(id) === scope && id.toLowerCase().includes(wanted));
+  const asked = found.slice(0, ASKED_METRICS);
   const path = asked.length > 0 ? `${props.base}/metrics?get=${asked.map(encodeURIComponent).join(",")}` : null;
   const values = usePoll<Metric[]>(path, METRICS_MS);
   const shown = values.data ?? asked.map((id) => ({ id }));
   return (
     <Loading poll={names} what="metrics">
-      {(all) => (
+      {() => (
         <>
           <div class="toolbar">
             <span class="searchbox">
@@ -327,8 +421,17 @@ export function Metrics(props: { base: string; query?: string }): JSX.Element {
                 onInput={(event) => setSearch(event.currentTarget.value)}
               />
             </span>
+            {scopes.length > 1 && (
+              <div class="segments" role="group" aria-label="Process">
+                {scopes.map((one) => (
+                  <button key={one} type="button" aria-pressed={one === scope} onClick={() => setScope(one)}>
+                    {one === "" ? props.name : one.replace(".", " ")}
+                  </button>
+                ))}
+              </div>
+            )}
             <span class="muted small">
-              {count(found.length)} of {count(all.length)}
+              {plural(found.length, "metric")}
               {found.length > asked.length && `, the first ${asked.length} shown`}
             </span>
           </div>
@@ -339,7 +442,7 @@ export function Metrics(props: { base: string; query?: string }): JSX.Element {
               columns={METRIC_COLUMNS}
               rows={shown}
               rowKey={(metric) => metric.id}
-              empty={<Empty icon="search" title="No metric matches" />}
+              empty={<Empty icon="search" title={ids.length === 0 ? "The process has no metrics yet" : "No metric matches"} />}
             />
           </Panel>
         </>

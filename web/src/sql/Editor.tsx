@@ -2,7 +2,7 @@
 
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { type SQLNamespace, SQLDialect, sql, StandardSQL } from "@codemirror/lang-sql";
+import { type SQLNamespace, SQLDialect, sql } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, lintGutter, setDiagnostics } from "@codemirror/lint";
 import { Compartment, EditorState, Prec } from "@codemirror/state";
@@ -20,13 +20,27 @@ import type { JSX } from "preact";
 import { useEffect, useImperativeHandle, useRef } from "preact/hooks";
 import type { Ref } from "preact";
 
+const KEYWORDS = `add after all alter always analyze and any as asc asymmetric at authorization before begin between both by \
+cache cascade case cast catalog catalogs changelog_mode check collate column columns comment compact compute constraint \
+corresponding create cross cube current current_date current_time current_timestamp cursor database databases day default \
+delete desc describe descriptor distinct distribution drop else emit end enforced escape estimated_cost except execute \
+exists explain extended extract false fetch filter first following for foreign from full function functions generated \
+global grant group grouping having hop hour if ignore in include inner insert intersect interval into is jar jars job jobs \
+join json_execution_plan key last lateral leading left like limit load local localtime localtimestamp match_recognize \
+materialized measures merge metadata minute model models modify module modules month natural next not null nulls of offset \
+on only options or order ordinality outer over overlaps overwrite partition partitioned partitions pattern per period \
+persisted physical plan position preceding primary procedures proctime qualify range references rename reset respect \
+restrict right rollup row rows rowtime savepoint second select session set sets show similar size slide some start \
+statement statistics stop symmetric system system_time table tables tablesample temporary then ties time to trailing true \
+truncate tumble unbounded union unique unknown unload unnest update upsert use using value values view views virtual \
+watermark watermarks week when where window with within without year zone`;
+
+const TYPES = `array bigint binary boolean bytes char date dec decimal double float int integer map multiset numeric \
+precision raw real smallint string struct symbol timestamp timestamp_ltz tinyint varbinary varchar variant`;
+
 const DIALECT = SQLDialect.define({
-  keywords: `${StandardSQL.spec.keywords ?? ""} add after analyze before cache catalog catalogs changelog_mode columns compact \
-compute databases describe descriptor emit end enforced estimated_cost execute explain extended first function functions \
-hop if ignore jar jars last load match_recognize measures metadata modify nulls offset overwrite partitions pattern \
-persisted plan procedures proctime rename reset rowtime session set show size slide statement statistics system_time \
-tables temporary tumble unload unnest use views virtual watermark watermarks within`,
-  types: `${StandardSQL.spec.types ?? ""} array bytes map multiset raw row string timestamp_ltz tinyint variant`,
+  keywords: KEYWORDS,
+  types: TYPES,
   builtin: "",
   identifierQuotes: "`",
   doubleQuotedStrings: false,

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Badge, CodeBlock, Duration, Empty, ErrorBox, Icon, useNow } from "../components";
 import { count, plural } from "../format";
@@ -10,6 +10,7 @@ import type { Run, RunState } from "./run";
 import { title } from "./statements";
 
 const SHOWN_CHANGES = 300;
+const FRESH_MS = 600;
 const MARKS: Record<Kind, [string, string]> = {
   INSERT: ["+I", "added"],
   UPDATE_BEFORE: ["-U", "was"],
@@ -23,6 +24,16 @@ function cell(value: unknown): JSX.Element | string {
   return String(value);
 }
 
+/** Names of types as they are written in statements. */
+function shortType(type: string): string {
+  return type
+    .replace("TIMESTAMP_WITHOUT_TIME_ZONE", "TIMESTAMP")
+    .replace("TIMESTAMP_WITH_LOCAL_TIME_ZONE", "TIMESTAMP_LTZ")
+    .replace("TIME_WITHOUT_TIME_ZONE", "TIME")
+    .replace("INTEGER", "INT")
+    .replace(/VARCHAR\(2147483647\)/, "STRING");
+}
+
 function numeric(column: ResultColumn): boolean {
   return /^(TINYINT|SMALLINT|INT|INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL)/.test(column.logicalType.type);
 }
@@ -33,9 +44,8 @@ function Headings(props: { columns: readonly ResultColumn[] }): JSX.Element {
       {props.columns.map((column, i) => (
         <th key={i} scope="col" class={numeric(column) ? "right" : ""}>
           {column.name}
-          <span class="type">
-            {column.logicalType.type}
-            {column.logicalType.nullable ? "" : " NOT NULL"}
+          <span class="type" title={`${column.logicalType.type}${column.logicalType.nullable ? "" : " NOT NULL"}`}>
+            {shortType(column.logicalType.type)}
           </span>
         </th>
       ))}
@@ -55,13 +65,39 @@ function Cells(props: { columns: readonly ResultColumn[]; fields: readonly unkno
   );
 }
 
+/** Keeps the newest rows in view, until the reader scrolls away from them. */
+function useTail(rows: number): { current: HTMLDivElement | null } {
+  const box = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const scrolled = (): void => {
+      atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
+    };
+    element.addEventListener("scroll", scrolled);
+    return () => element.removeEventListener("scroll", scrolled);
+  }, []);
+  useEffect(() => {
+    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [rows]);
+  return box;
+}
+
 /** The table that the changes have built; rows that just changed are marked. */
 function TableView(props: { run: Run }): JSX.Element {
   const { run } = props;
   const rows = run.folded.rows();
-  const fresh = run.state === "running" ? run.folded.changes - Math.max(20, rows.length / 4) : Infinity;
+  const box = useTail(run.folded.size);
+  const fresh = run.state === "running" && run.folded.changes > rows.length ? Date.now() - FRESH_MS : Infinity;
   return (
-    <div class="tablebox results" tabIndex={0} role="region" aria-label="Result">
+    <div class="tablebox results" ref={box} tabIndex={0} role="region" aria-label="Result">
+      {run.folded.beyond > 0 && (
+        <p class="more muted">
+          The {count(rows.length)} rows that changed last; {count(run.folded.beyond)} more are in the result. At most{" "}
+          {count(MAX_ROWS)} are shown.
+        </p>
+      )}
       <table class="dense">
         <caption class="hidden">Result as a table</caption>
         <thead>
@@ -77,9 +113,6 @@ function TableView(props: { run: Run }): JSX.Element {
           ))}
         </tbody>
       </table>
-      {run.folded.beyond > 0 && (
-        <p class="more muted">The first {count(MAX_ROWS)} rows are shown; {count(run.folded.beyond)} more are not.</p>
-      )}
     </div>
   );
 }

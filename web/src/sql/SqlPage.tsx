@@ -55,6 +55,7 @@ export function SqlPage(): JSX.Element {
   const [, setTick] = useState(0);
   const [busy, setBusy] = useState(false);
   const catalog = useCatalog();
+  const working = useRef(false);
   const live = useRef<readonly Run[]>([]);
   live.current = runs;
   useHeartbeat();
@@ -88,7 +89,11 @@ export function SqlPage(): JSX.Element {
   };
 
   const runAll = async (list: readonly Statement[], wrap = (text: string): string => text): Promise<void> => {
-    if (busy || list.length === 0) return;
+    if (list.length === 0) return;
+    // A query that streams is given up for the next statement; one that is being prepared is waited for.
+    await Promise.all(live.current.filter((run) => run.isQuery).map((run) => run.stop()));
+    if (working.current) return;
+    working.current = true;
     setBusy(true);
     editor.current?.clear();
     try {
@@ -98,6 +103,7 @@ export function SqlPage(): JSX.Element {
         if (!(await runOne({ ...statement, text: wrapped, from }))) break;
       }
     } finally {
+      working.current = false;
       setBusy(false);
     }
   };
@@ -113,6 +119,7 @@ export function SqlPage(): JSX.Element {
   };
 
   const current = runs.find((run) => run.id === shown);
+  const preparing = busy && runs[0]?.state === "running" && !runs[0].isQuery;
   return (
     <Page title="SQL editor">
       <div class="sql">
@@ -120,13 +127,13 @@ export function SqlPage(): JSX.Element {
         <div class="sql-main">
           <section class="panel" aria-label="Statements">
             <div class="toolbar panel-head">
-              <button type="button" class="button primary" disabled={busy} onClick={() => void runAll(chosen())}>
+              <button type="button" class="button primary" disabled={preparing} onClick={() => void runAll(chosen())}>
                 <Icon name="running" size={14} /> Run
               </button>
               <button
                 type="button"
                 class="button"
-                disabled={busy}
+                disabled={preparing}
                 onClick={() => void runAll(statements(editor.current?.text() ?? ""))}
               >
                 Run all
@@ -134,7 +141,7 @@ export function SqlPage(): JSX.Element {
               <button
                 type="button"
                 class="button"
-                disabled={busy}
+                disabled={preparing}
                 onClick={() => void runAll(chosen(), (text) => (/^\s*EXPLAIN\b/i.test(text) ? text : `EXPLAIN ${text}`))}
               >
                 Explain

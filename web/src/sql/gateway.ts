@@ -59,6 +59,11 @@ export async function session(): Promise<string> {
   return opening;
 }
 
+/** Closed, idle for too long (404), or its process has ended (410). */
+function isGone(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 404 || error.status === 410);
+}
+
 /** Tell the server that the session is still wanted; whether it still exists. */
 export async function heartbeat(): Promise<boolean> {
   const stored = storedSession();
@@ -67,7 +72,7 @@ export async function heartbeat(): Promise<boolean> {
     await api.post(`${BASE}/sessions/${stored}/heartbeat`);
     return true;
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404) return true; // no answer is no end
+    if (!isGone(error)) return true; // no answer is no end
     sessionStorage.removeItem(SESSION_KEY);
     return false;
   }
@@ -78,7 +83,7 @@ async function inSession<T>(ask: (handle: string) => Promise<T>): Promise<T> {
   try {
     return await ask(handle);
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    if (!isGone(error)) throw error;
     if (await heartbeat()) throw error; // another thing was not found
     await session();
     throw new SessionLost();

@@ -8,7 +8,7 @@ import type { Statement } from "./statements";
 export type RunState = "running" | "done" | "cancelled" | "failed";
 
 /** What a run tells whoever shows it, a few times a second at most. */
-const SHOW_MS = 120;
+const SHOW_MS = 200;
 let lastId = 0;
 
 export class Run {
@@ -41,9 +41,10 @@ export class Run {
   }
 
   private take(changes: Change[]): void {
+    const now = Date.now();
     for (const change of changes) {
       this.count += 1;
-      this.folded.apply(change);
+      this.folded.apply(change, now);
       this.log.push({ number: this.count, change });
     }
     if (this.log.length > 2 * MAX_CHANGES) this.log = this.log.slice(-MAX_CHANGES);
