@@ -18,6 +18,8 @@ from lesto.jobmanager.server.rest.control import Line, LogHandler, Message, Remo
 from lesto.jobmanager.server.rest.server import RestServer
 from lesto.jobmanager.server.submission.runs import Target
 
+#: Where processors are short, the JobManager and what else runs here go before people who look.
+NICE: Final = 5
 #: Time that the server gets to stop; then the process ends all the same.
 STOP_SECONDS: Final = 4.0
 
@@ -27,6 +29,7 @@ def main(listening_fd: int, line_fd: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: ours is to wait
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
+    os.nice(NICE)
     line = Line(socket.socket(fileno=line_fd))
     messages = line.messages()
     first = next(messages, None)

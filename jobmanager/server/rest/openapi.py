@@ -40,7 +40,8 @@ _ACCESS: Final[Mapping[Access, str]] = {
 _DESCRIPTION: Final = """\
 Paths and JSON names are Apache Flink's where Flink has them; answers may have more members.
 Every path is served with and without the prefix `/v1`, and answers HEAD where it answers GET.
-Errors are RFC 9457 problems. On loopback no token is needed."""
+Errors are RFC 9457 problems; a request without the header `Accept`, as Flink's own clients send
+it, is answered with Flink's list of errors alone. On loopback no token is needed."""
 
 
 def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
@@ -86,7 +87,10 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
-_PROBLEM_CONTENT = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PROBLEM_CONTENT = {
+    PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}},
+    "application/json": {"schema": {"$ref": "#/components/schemas/Errors"}},
+}
 _PROBLEM: Final = {"description": "What is wrong, and what to do.", "content": _PROBLEM_CONTENT}
 _UNAUTHENTICATED: Final = {
     "description": "The token is missing or wrong.",

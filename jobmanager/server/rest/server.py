@@ -23,6 +23,7 @@ from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.listener import Listener
 from lesto.jobmanager.server.rest.protocol import BoundedProtocol
+from lesto.jobmanager.server.rest.shared_api import SharedApi
 from lesto.jobmanager.server.rest.tls import rest_tls
 from lesto.jobmanager.server.submission.runs import Target
 from lesto.jobmanager.server.submission.service import Submission
@@ -100,7 +101,11 @@ class RestServer:
         if target is not None:
             self._submission = Submission(self._config, target)
         context = Context(
-            api, self._config, self._metrics, self._targets, submission=self._submission
+            api=SharedApi(api),
+            config=self._config,
+            metrics=self._metrics,
+            targets=self._targets,
+            submission=self._submission,
         )
         self._dispatcher = Dispatcher(self._guard)
         app = build_app(endpoints(resources(context)), self._dispatcher)

@@ -145,7 +145,7 @@ def test_an_insecure_server_still_hears_no_other_sites(server, jobmanager, monke
 def ask(address, method, path, headers=None):
     connection = http.client.HTTPConnection(address, timeout=10)
     try:
-        connection.request(method, path, headers=headers or {})
+        connection.request(method, path, headers={"Accept": "*/*", **(headers or {})})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:

@@ -137,7 +137,7 @@ def test_garbage_is_refused_and_closed(client, garbage):
         try:
             status, _, body = read_answer(connection)
             assert 400 <= status < 500
-            assert json.loads(body)["code"].startswith("LESTO-")
+            assert json.loads(body)["errors"][0].startswith("LESTO-")
         except (ConnectionResetError, IndexError):
             pass  # closed without a word
     assert client.get("/config").status_code == 200

@@ -244,7 +244,9 @@ class Client:
         connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
             body = content if json is None else dumps(json)
-            connection.request(method, path, body=body, headers=headers or {})
+            connection.request(
+                method, path, body=body, headers={"Accept": "*/*", **(headers or {})}
+            )
             answer = Answer(connection.getresponse())
             kind = answer.headers.get("content-type", "")
             check_answer(method, path, answer.status_code, kind, answer.text)
