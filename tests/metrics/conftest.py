@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,8 @@ class World:
     client: JobManagerClient
     rest: str
     job_id: str
+    folder: Path
+    prometheus: "Prometheus | None" = None
 
     def get(self, path):
         """What REST answers."""
@@ -50,7 +53,12 @@ def world(tmp_path_factory):
                 result = sql_job(cluster)
                 with job, result.get_job_client() as other:
                     wait_until_restarted(client, job.job_id)
-                    yield World(client, address, job.job_id)
+                    made = World(client, address, job.job_id, folder)
+                    try:
+                        yield made
+                    finally:
+                        if made.prometheus is not None:
+                            made.prometheus.stop()
                     job.cancel_and_wait()
                     other.cancel_and_wait()
             finally:
@@ -133,15 +141,13 @@ class Prometheus:
         self._log.close()
 
 
-@pytest.fixture(scope="package")
-def prometheus(world, tmp_path_factory):
-    """Prometheus, once it has scraped everything for some seconds."""
+@pytest.fixture
+def prometheus(world):
+    """Prometheus, once it has scraped everything for some seconds; it ends with the cluster."""
     if shutil.which("prometheus") is None:
         pytest.skip("needs prometheus: apt-get install --no-install-recommends prometheus")
-    server = Prometheus(world.rest, tmp_path_factory.mktemp("prometheus"))
-    try:
+    if world.prometheus is None:
+        server = world.prometheus = Prometheus(world.rest, world.folder)
         server.wait(lambda p: len(p.targets()) == 6)  # JobManager, TaskManager, four slots
         server.wait(lambda p: len(p.query("count_over_time(up[20s]) > 8")) == 6)
-        yield server
-    finally:
-        server.stop()
+    return world.prometheus

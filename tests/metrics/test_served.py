@@ -14,7 +14,9 @@ from lesto.common.metric_table import DESCRIPTIONS, LIBRARY_METRICS, MetricKind
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.leaks_ok("the cluster of these tests makes threads as they are needed", only=("threads",)),
+    pytest.mark.leaks_ok(
+        "the cluster of these tests makes threads as they are needed", only=("threads",)
+    ),
 ]
 
 #: What these jobs have not: their own tests look at it.
@@ -66,7 +68,11 @@ def test_what_is_described_is_served(world):
 
 
 def test_labels_kinds_and_help_are_as_described(world):
-    kinds = {MetricKind.COUNTER: "counter", MetricKind.GAUGE: "gauge", MetricKind.SUMMARY: "summary"}
+    kinds = {
+        MetricKind.COUNTER: "counter",
+        MetricKind.GAUGE: "gauge",
+        MetricKind.SUMMARY: "summary",
+    }
     for name, samples in scrape_all(world).items():
         described = DESCRIPTIONS.get(base_name(name))
         if not name.startswith("lesto_") or described is None:
@@ -121,7 +127,7 @@ def test_numbers_make_sense(world):
     assert {ls["input"] for _, ls, _ in found["lesto_input_watermark_seconds"]} == {"0"}
     assert min(values("lesto_input_window_bytes", **job)) > 0
     assert values("lesto_jobmanager_leading") == [1]
-    assert 0 < values("lesto_taskmanager_disk_free_bytes")[0]
+    assert values("lesto_taskmanager_disk_free_bytes")[0] > 0
     assert len(values("lesto_slot_tasks")) == 4
 
 

@@ -33,9 +33,8 @@ CLUSTER = Dashboard(
                 graph(
                     "Records emitted by sources",
                     (
-                        "sum by (job_id) (rate(lesto_records_out_total" + WINDOW + ")"
-                        " * on (job_id, task, operator, subtask) group_left"
-                        " (lesto_source_splits >= bool 0))",
+                        f"sum by (job_id) (rate(lesto_records_out_total{WINDOW})"
+                        " and on (job_id, task, operator, subtask) lesto_source_splits)",
                         "{{job_id}}",
                     ),
                     unit="cps",
@@ -129,7 +128,7 @@ CLUSTER = Dashboard(
                         "{{taskmanager}} {{slot}}",
                     ),
                     unit="s",
-                    help="95 % of one-second samples. Barriers, timers and cancellation wait so long.",
+                    help="95 % of its samples. Barriers, timers and cancellation wait so long.",
                 ),
                 graph("Mails that wait", ("lesto_slot_mailbox_size", "{{slot}}")),
                 graph("Tasks in a slot", ("lesto_slot_tasks", "{{slot}}")),

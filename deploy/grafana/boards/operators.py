@@ -8,6 +8,11 @@ def rate(name):
     return f"sum by (operator) (rate({name}{{{TASK}}}{WINDOW}))"
 
 
+def ratio(above, below):
+    """How quickly one counter grows beside another."""
+    return f"{rate(above)} / ({rate(below)} > 0)"
+
+
 def rocksdb(name):
     """A number of RocksDB by operator."""
     return f"sum by (operator) (lesto_state_rocksdb_{name}{{{TASK}}})"
@@ -172,11 +177,11 @@ OPERATORS = Dashboard(
                 graph(
                     "Records a batch",
                     (
-                        f"{rate('lesto_records_in_total')} / ({rate('lesto_batches_in_total')} > 0)",
+                        ratio("lesto_records_in_total", "lesto_batches_in_total"),
                         "{{operator}} in",
                     ),
                     (
-                        f"{rate('lesto_records_out_total')} / ({rate('lesto_batches_out_total')} > 0)",
+                        ratio("lesto_records_out_total", "lesto_batches_out_total"),
                         "{{operator}} out",
                     ),
                     help="Few records a batch: the price of a call dominates.",
