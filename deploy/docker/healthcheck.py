@@ -1,6 +1,6 @@
 """Whether the Lesto process of this container does what it is there for; exit status 0: it does.
 
-JobManager: its REST server answers GET /readyz with 200, which it does when it leads, or stands by.
+JobManager: its REST server answers GET /healthz, as a leader's and a standby's do.
 TaskManager: its own metrics say that the JobManager knows it and that every slot process is up.
 Anything else (a job script, a shell) is well as long as it lives.
 
@@ -32,7 +32,9 @@ def command(words: list[str]) -> list[str]:
     return []
 
 
-def get(host: str, port: int, path: str, *, tls: bool = False) -> tuple[int, str]:
+def get(
+    host: str, port: int, path: str, token: str | None = None, *, tls: bool = False
+) -> tuple[int, str]:
     """Return status and body of a page of this container."""
     if tls:  # our own server, through the loopback: its certificate names another host
         context = ssl._create_unverified_context()  # noqa: S323
@@ -42,7 +44,8 @@ def get(host: str, port: int, path: str, *, tls: bool = False) -> tuple[int, str
     else:
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 22).decode(errors="replace")
     finally:
@@ -79,18 +82,18 @@ def check(words: list[str]) -> str:
     if not words:
         return ""
     from lesto.client.cli.arguments import parse_arguments
-    from lesto.client.cli.target import configuration
     from lesto.common import options
+    from lesto.common.config_loading import load_configuration
 
     arguments = parse_arguments(words)
-    config = configuration(arguments)
+    config = load_configuration(arguments.config, arguments.properties)
     if words[0] == "jobmanager":
         host = _reachable(config.get(options.REST_BIND_ADDRESS))
         port = arguments.rest_port
         port = config.get(options.REST_PORT) if port is None else port
         tls = bool(config.to_dict().get("security.ssl.rest.enabled") in {"true", "True"})
-        status, body = get(host, port, "/readyz", tls=tls)
-        return "" if status == 200 else f"/readyz answers {status}: {body[:200]}"
+        status, body = get(host, port, "/healthz", config.get(options.SECURITY_TOKEN), tls=tls)
+        return "" if status == 200 else f"/healthz answers {status}: {body[:200]}"
     port = config.get(options.METRICS_PORT)
     if port <= 0:
         return ""  # nothing to ask: without a fixed metrics.port the process itself must do
