@@ -7,6 +7,7 @@ import { bytes, compact, dateTime, duration, percent, plural, rate } from "../fo
 import { href } from "../router";
 import { short } from "./health";
 import { limitOf } from "./limits";
+import { sinks } from "./model";
 import type { Job, Vertex } from "./model";
 import { AccumulatorsTab } from "./vertex/AccumulatorsTab";
 import { FlameTab } from "./vertex/FlameTab";
@@ -106,6 +107,7 @@ function VertexStats(props: { job: Job; vertex: Vertex; watch: JobWatch }): JSX.
   const running = job.state === "RUNNING";
   const flow = (name: string): number | undefined => (running ? watch.rates.rate(`${vertex.id}:${name}`) : undefined);
   const found = running ? limitOf(job) : null;
+  const isSink = sinks(job).some((one) => one.id === vertex.id);
   const limits = found?.kind === "vertex" && found.vertex.id === vertex.id;
   const shown = (value: number | undefined): string => rate(value === undefined ? undefined : Math.round(value));
   return (
@@ -122,7 +124,11 @@ function VertexStats(props: { job: Job; vertex: Vertex; watch: JobWatch }): JSX.
         note={activity && activity["backpressured-max"] > 0.3 ? "waits for those behind it" : "not held up"}
       />
       <Stat label="Records in" value={shown(flow("in"))} note={`${compact(metrics["read-records"])}, ${bytes(metrics["read-bytes"])} in all`} />
-      <Stat label="Records out" value={shown(flow("out"))} note={`${compact(metrics["write-records"])}, ${bytes(metrics["write-bytes"])} in all`} />
+      <Stat
+        label="Records out"
+        value={isSink ? "–" : shown(flow("out"))}
+        note={isSink ? "it ends in a sink" : `${compact(metrics["write-records"])}, ${bytes(metrics["write-bytes"])} in all`}
+      />
       <Stat
         label="Event time behind"
         value={vertex.watermark === null || vertex.watermark === undefined ? "–" : duration(Math.max(0, job.now - vertex.watermark))}

@@ -7,6 +7,7 @@ export interface Point {
   value: number;
 }
 
+const TIMES_FROM = 1e11;
 const WIDTH = 320;
 const HEIGHT = 96;
 const LEFT = 44;
@@ -23,7 +24,8 @@ export function LineChart(props: { points: readonly Point[]; label: string }): J
   const values = points.map((point) => point.value);
   const top = Math.max(...values);
   const least = Math.min(...values);
-  const low = least >= 0 && least < top * 0.5 ? 0 : least;
+  // From zero, so that noise looks like noise; event times are too far from it.
+  const low = least >= 0 && top < TIMES_FROM ? 0 : least;
   const high = top > low ? top : low + 1;
   const x = (at: number): number => LEFT + ((WIDTH - LEFT - 4) * (at - first.at)) / Math.max(1, last.at - first.at);
   const y = (value: number): number => 6 + (HEIGHT - BOTTOM - 6) * (1 - (value - low) / (high - low));

@@ -136,10 +136,10 @@ function moment(at: number | null): string {
 }
 
 const KINDS: Record<string, { text: string; meaning: string; tone: "good" | "warn" | "bad" | "neutral" }> = {
-  "+I": { text: "+I", meaning: "insert", tone: "good" },
-  "-U": { text: "−U", meaning: "before the update", tone: "warn" },
-  "+U": { text: "+U", meaning: "after the update", tone: "warn" },
-  "-D": { text: "−D", meaning: "delete", tone: "bad" },
+  INSERT: { text: "+I", meaning: "insert", tone: "good" },
+  UPDATE_BEFORE: { text: "−U", meaning: "before the update", tone: "neutral" },
+  UPDATE_AFTER: { text: "+U", meaning: "after the update", tone: "good" },
+  DELETE: { text: "−D", meaning: "delete", tone: "bad" },
 };
 
 function Sample(props: { sample: RecordSampleAnswer; at: number }): JSX.Element {
@@ -199,8 +199,8 @@ function Change(props: { kind: string }): JSX.Element {
   const known = KINDS[props.kind];
   if (known === undefined) return <span class="muted">{props.kind}</span>;
   return (
-    <Badge tone={known.tone} title={known.meaning}>
-      {known.text}
-    </Badge>
+    <>
+      <Badge tone={known.tone}>{known.text}</Badge> <span class="muted small">{known.meaning}</span>
+    </>
   );
 }
