@@ -123,6 +123,13 @@ class JobManagerSilentError(LestoError):
     domain = Domain.EXTERNAL
 
 
+class NotReadyError(LestoError):
+    """No JobManager leads at the moment."""
+
+    code = "LESTO-4318"
+    domain = Domain.EXTERNAL
+
+
 class NotInJobError(LestoError):
     """A job has no such vertex, subtask, attempt, operator or log, or does not have it any more."""
 
@@ -165,6 +172,7 @@ _STATUS = {
     "LESTO-4315": 416,
     "LESTO-4316": 431,
     "LESTO-4317": 503,
+    "LESTO-4318": 503,
     "LESTO-4331": 413,
     "LESTO-4332": 409,
     "LESTO-4333": 404,

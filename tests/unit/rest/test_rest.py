@@ -15,6 +15,7 @@ from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.operations import MAX_IN_PROGRESS
 from lesto.jobmanager.server.rest.server import RestServer
+from lesto.jobmanager.server.rest.shared_api import FRESH_SECONDS
 from lesto.proto import checkpoint_pb2, job_pb2, runtime_pb2
 from lesto.proto import client_pb2 as pb
 from tests.unit.rest.conformance import check_answer
@@ -310,6 +311,20 @@ def test_config_and_health(client):
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
+def test_ready_means_that_somebody_leads(client, jobmanager):
+    assert client.get("/readyz").json() == {"status": "ok"}
+    info = pb.ClusterInfo(high_availability="kubernetes", leading=False)
+    jobmanager.cluster = lambda: info
+    time.sleep(2 * FRESH_SECONDS)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "LESTO-4318" in answer.text
+    assert client.get("/healthz").status_code == 200
+    info.leader_address = "10.0.0.7:6123"  # a standby hands requests on
+    time.sleep(2 * FRESH_SECONDS)
+    assert client.get("/readyz").status_code == 200
+
+
 def test_jobs(client):
     assert client.get("/jobs").json() == {"jobs": [{"id": JOB, "status": "RUNNING"}]}
     (job,) = client.get("/jobs/overview").json()["jobs"]
@@ -575,6 +590,8 @@ def test_with_a_token_every_request_shows_it(server, jobmanager, monkeypatch):
     client = Client(server.start(jobmanager))
     assert client.get("/jobs").status_code == 401
     assert client.get("/metrics").status_code == 401
+    assert client.get("/healthz").status_code == 200  # probes have no token
+    assert client.get("/readyz").status_code == 200
     for wrong in ("secret", "Bearer", "Bearer other", "Basic secret"):
         assert client.get("/jobs", headers={"Authorization": wrong}).status_code == 401
     good = {"Authorization": "Bearer secret"}

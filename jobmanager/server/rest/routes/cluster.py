@@ -7,9 +7,11 @@ from typing import Any
 
 from starlette.responses import PlainTextResponse
 
+from lesto.common import options
 from lesto.common.metrics_server import CONTENT_TYPE as METRICS_CONTENT_TYPE
 from lesto.jobmanager.server.rest import shapes
 from lesto.jobmanager.server.rest.context import Context
+from lesto.jobmanager.server.rest.errors import NotReadyError
 from lesto.jobmanager.server.rest.json_schema import TEXT, ref
 from lesto.jobmanager.server.rest.operations import now_ms
 from lesto.jobmanager.server.rest.routing import Call, Endpoint
@@ -21,6 +23,8 @@ class ClusterResource:
     def __init__(self, context: Context) -> None:
         self._api = context.api
         self._metrics = context.metrics
+        self._config = context.config
+        self._submits = context.submission is not None
 
     def endpoints(self) -> list[Endpoint]:
         """Return its endpoints."""
@@ -65,6 +69,16 @@ class ClusterResource:
                 "Whether the JobManager answers; a standby does.",
                 response=ref("Health"),
                 tag="health",
+                open=True,  # who asks whether a process is well has no token
+            ),
+            Endpoint(
+                "GET",
+                "/readyz",
+                self.ready,
+                "Whether requests can be served: a JobManager leads, this or another one.",
+                response=ref("Health"),
+                tag="health",
+                open=True,
             ),
         ]
 
@@ -75,7 +89,13 @@ class ClusterResource:
     def config(self, _call: Call) -> Any:
         """Tell the dashboard about the server."""
         offset = time.localtime().tm_gmtoff
-        return shapes.dashboard_config(self._api.cluster(), time.tzname[0], offset * 1000)
+        return shapes.dashboard_config(
+            self._api.cluster(),
+            time.tzname[0],
+            offset * 1000,
+            submit=self._submits and self._config.get(options.WEB_SUBMIT),
+            cancel=self._config.get(options.WEB_CANCEL),
+        )
 
     def taskmanagers(self, _call: Call) -> Any:
         """List TaskManagers."""
@@ -88,4 +108,18 @@ class ClusterResource:
     def health(self, _call: Call) -> Any:
         """Answer if the JobManager does."""
         self._api.cluster()
+        return {"status": "ok"}
+
+    def ready(self, _call: Call) -> Any:
+        """Answer if there is a leader to ask.
+
+        Raises:
+            NotReadyError: nobody leads.
+        """
+        found = self._api.cluster()
+        if found.high_availability not in {"", "NONE"} and not (
+            found.leading or found.leader_address
+        ):
+            msg = "no JobManager leads at the moment"
+            raise NotReadyError(msg, remedy="One will when the lease has ended; try again.")
         return {"status": "ok"}
