@@ -366,14 +366,19 @@ class SqlSessions:
             self._sweeper.start()
 
     def _sweep(self) -> None:
-        """Close sessions that nobody has used for long, and bury those whose process is gone."""
         step = min(SWEEP_SECONDS, self._idle / 4 if self._idle else SWEEP_SECONDS)
         while not self._stopped.wait(step):
-            with self._lock:
-                sessions = list(self._sessions.values())
-            now = time.monotonic()
-            for session in sessions:
-                idle = self._idle and now - session.used > self._idle
-                if idle or session.lost:
-                    logger.info("sql_session.ended", session=session.handle, idle=bool(idle))
-                    self._forget(session)
+            self.sweep()
+
+    def idle(self) -> list[SqlSession]:
+        """Sessions that nobody has used for long, and those whose process is gone."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        now = time.monotonic()
+        return [s for s in sessions if s.lost or (self._idle and now - s.used > self._idle)]
+
+    def sweep(self) -> None:
+        """Close them."""
+        for session in self.idle():
+            logger.info("sql_session.ended", session=session.handle, idle=not session.lost)
+            self._forget(session)
