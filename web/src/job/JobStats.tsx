@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 
 import { Sparkline, Stat, Stats } from "../components";
-import { ago, bytes, compact, duration, percent, rate } from "../format";
+import { ago, bytes, compact, duration, percent, plural, rate } from "../format";
 import { href } from "../router";
-import { completedAt, short } from "./health";
+import { completedAt, short, startedAgain } from "./health";
 import { limitOf } from "./limits";
 import type { Job } from "./model";
 import { ended, sinks, sources } from "./model";
@@ -37,7 +37,7 @@ function Intake(props: { job: Job; watch: JobWatch }): JSX.Element {
           {!over && line}
         </span>
       }
-      note={over ? `by ${sources(job).length === 1 ? "one source" : `${sources(job).length} sources`}` : `${compact(total)} since the tasks started`}
+      note={over ? (startedAgain(job) ? "since the tasks started last" : `by ${plural(sources(job).length, "source")}`) : `${compact(total)} since the tasks started`}
     />
   );
 }

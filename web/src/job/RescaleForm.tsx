@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, asApiError } from "../api";
 import type { ApiError } from "../api";
 import { ErrorBox, Icon, Spinner } from "../components";
-import { duration } from "../format";
+import { duration, plural } from "../format";
 import { useCluster } from "../cluster";
 import { Buttons, Working } from "./JobActions";
 import { pretty } from "./health";
@@ -86,7 +86,7 @@ function Slots(): JSX.Element {
   if (data === undefined) return <></>;
   return (
     <span class="muted">
-      Of {data["slots-total"]} slots {data["slots-available"]} are free; vertices share slots.
+      {data["slots-available"]} of {plural(data["slots-total"], "slot")} free; vertices share slots.
     </span>
   );
 }

@@ -232,7 +232,7 @@ function failed(input: HealthInput): Health {
   if (why) sentences.push({ about: "failure", text: capital(why), more: "exceptions", trouble: true });
   if (job.restarts > 0) sentences.push({ about: "restarts", text: `Had restarted ${plural(job.restarts, "time")}` });
   add(sentences, kept(input));
-  return { level: "bad", headline: `Failed ${ago(job["end-time"], now)}`, sentences };
+  return { level: "bad", headline: `Failed ${when(job["end-time"], now)}`, sentences };
 }
 
 function gone(input: HealthInput): Health {
@@ -240,9 +240,10 @@ function gone(input: HealthInput): Health {
   const word = job.state === "FINISHED" ? "Finished" : "Cancelled";
   const sentences: Sentence[] = [{ about: "state", text: `Ran ${duration(job.duration)}` }];
   const read = job.vertices.length === 0 ? 0 : recordsRead(job);
-  if (read > 0) sentences.push({ about: "throughput", text: `${compact(read)} records read` });
+  const since = startedAgain(job) ? " since its tasks started last" : "";
+  if (read > 0) sentences.push({ about: "throughput", text: `${compact(read)} records read${since}` });
   add(sentences, kept(input));
-  return { level: "ended", headline: `${word} ${ago(job["end-time"], now)}`, sentences };
+  return { level: "ended", headline: `${word} ${when(job["end-time"], now)}`, sentences };
 }
 
 function waiting(input: HealthInput, word: string): Health {
@@ -314,6 +315,17 @@ function restoredFrom(input: HealthInput): string {
   const latest = input.checkpoints?.latest.completed;
   if (!latest) return "";
   return `${latest.is_savepoint ? "savepoint" : "checkpoint"} ${latest.id}`;
+}
+
+function when(at: number, now: number): string {
+  const text = ago(at, now);
+  return text === "now" ? "just now" : text;
+}
+
+/** Whether tasks were started after the job was: what they count begins there. */
+export function startedAgain(job: Job): boolean {
+  const first = (job.transitions ?? []).find((change) => change.state === "RUNNING")?.timestamp ?? job["start-time"];
+  return job.vertices.some((vertex) => vertex["start-time"] > first + 2_000);
 }
 
 function recordsRead(job: Job): number {
