@@ -58,7 +58,7 @@ def configuration_page():
         "`config.yaml` (or `config.toml`) in the folder `LESTO_CONF_DIR`, or the one given with "
         "`--config`; sections may be nested or dotted. The environment variable of a key is "
         "`LESTO_` and the key in upper case, with `__` for a dot and `_` for a dash. "
-        "`lesto config show --resolved` prints what is set and where.",
+        "`lesto config show` prints what is set and where, with `--resolved` every option.",
         "",
         "Durations are a number and a unit (`10 s`, `5 min`, `200 ms`); a bare number is "
         "milliseconds. Sizes are powers of 1024 (`256 kb`, `1 gb`). An unknown key is an error "

@@ -18,6 +18,7 @@ examples:
   lesto stop JOB                        stop with a savepoint
   lesto run -s SAVEPOINT job.py         go on from it
   lesto rescale JOB -p 4                another parallelism, in place
+  lesto status JOB; lesto logs JOB -f   what it does, what it writes
   lesto state list SAVEPOINT            what is in it
 
 Environment: LESTO_CONF_DIR (folder of config.yaml), LESTO_<KEY> (an option), LESTO_DEBUG=1.
@@ -207,6 +208,32 @@ def _add_job_commands(add: Any) -> None:
     which.add_argument("-r", "--running", action="store_true", help="running jobs only")
     which.add_argument("-s", "--scheduled", action="store_true", help="jobs that wait for slots")
 
+    status = add("status", "status", "status", "the cluster, or what a job does")
+    _add_target(status)
+    _add_output(status)
+    status.add_argument(
+        "job", nargs="?", default="", metavar="JOB", help="id of the job, or its first digits"
+    )
+
+    logs = add(
+        "logs",
+        "logs",
+        "logs",
+        "what the processes that run a job have logged and printed",
+        epilog="examples:\n  lesto logs 1a2b --tail 50\n  lesto logs 1a2b --task window --follow",
+    )
+    _add_target(logs)
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
+    logs.add_argument("--task", default="", metavar="NAME", help="only slots that run this task")
+    logs.add_argument(
+        "--tail", type=_lines, default=200, metavar="N", help="latest lines, to begin with (200)"
+    )
+    logs.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+
+    workers = add("taskmanagers", "status", "taskmanagers", "list the TaskManagers")
+    _add_target(workers)
+    _add_output(workers)
+
     cancel = add("cancel", "jobs", "cancel", "cancel a job")
     _add_target(cancel)
     cancel.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
@@ -332,6 +359,13 @@ def _add_state(add: Any) -> None:
     )
 
 
+def _lines(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"'{text}' is not a number of lines"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
 def _add_tools(add: Any) -> None:
     config = add("config", "config", "show", "show the configuration")
     config.add_argument(
@@ -342,7 +376,10 @@ def _add_tools(add: Any) -> None:
         help="show: print options and values",
     )
     config.add_argument(
-        "--resolved", action="store_true", help="only options that something sets, with origin"
+        "-k", "--key", default="", metavar="KEY", help="only options whose key begins so"
+    )
+    config.add_argument(
+        "--resolved", action="store_true", help="every option, with the origin of its value"
     )
     _add_output(config)
     certs = add(
@@ -369,3 +406,12 @@ def _add_tools(add: Any) -> None:
     doctor = add("doctor", "doctor", "doctor", "check this machine and the cluster")
     _add_target(doctor)
     _add_output(doctor)
+    completion = add(
+        "completion",
+        "completion",
+        "completion",
+        "print a script with which a shell completes what is typed",
+        epilog="examples:\n  source <(lesto completion bash)\n"
+        "  lesto completion zsh > ~/.zfunc/_lesto\n  lesto completion fish | source",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")

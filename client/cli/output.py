@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from lesto.client.cli.colors import LOOKS, paint
+
 Record = Mapping[str, Any]
 
 
@@ -40,9 +42,12 @@ def _print_table(records: Sequence[Record], columns: Mapping[str, str]) -> None:
     rows += [[_cell(record.get(field)) for field in columns] for record in records]
     widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
     for row in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+        # Widths are of what is seen: colours come last.
+        cells = [
+            paint(cell, LOOKS.get(cell, "")) + " " * (width - len(cell))
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
 
 
 def _cell(value: Any) -> str:

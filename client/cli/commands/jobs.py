@@ -7,6 +7,7 @@ import time
 
 from lesto.client.cli.exit_codes import ExitCode
 from lesto.client.cli.output import format_elapsed, format_time, print_records
+from lesto.client.cli.progress import progress, snapshot
 from lesto.client.cli.target import connect
 from lesto.client.errors import MissingArgumentError
 from lesto.client.jobmanager_client import ENDED_STATES
@@ -48,12 +49,18 @@ def list_jobs(arguments: argparse.Namespace) -> int:
     shown = [job for job in jobs if arguments.all or job.state in wanted]
     shown.sort(key=lambda job: job.start_time_ms)
     if not shown and arguments.output == "table":
-        ended = len(jobs) - len(shown)
-        hint = f" ({ended} ended: `lesto list -a`)" if ended else ""
-        print(f"No jobs{hint}.")
+        print(_none(len(jobs), arguments))
         return ExitCode.OK
     print_records([_record(job) for job in shown], _COLUMNS, arguments.output)
     return ExitCode.OK
+
+
+def _none(others: int, arguments: argparse.Namespace) -> str:
+    """What an empty list says."""
+    which = "running " if arguments.running else "waiting " if arguments.scheduled else ""
+    if arguments.all or not others:
+        return "No jobs yet. Start one: lesto run -d job.py"
+    return f"No {which}jobs ({others} others: `lesto list -a`). Start one: lesto run -d job.py"
 
 
 def _record(job: pb.JobSummary) -> dict[str, object]:
@@ -91,7 +98,8 @@ def stop(arguments: argparse.Namespace) -> int:
     """Stop a job with a savepoint and print where it is."""
     with connect(arguments) as client:
         job_id = client.resolve_job(arguments.job)
-        path = client.stop(job_id, arguments.savepointPath, drain=arguments.drain)
+        with progress(client, job_id, snapshot):
+            path = client.stop(job_id, arguments.savepointPath, drain=arguments.drain)
     print(f"Stopped job {job_id}. Savepoint: {path}")
     return ExitCode.OK
 
@@ -100,7 +108,8 @@ def checkpoint(arguments: argparse.Namespace) -> int:
     """Take a checkpoint and print where it is."""
     with connect(arguments) as client:
         job_id = client.resolve_job(arguments.job)
-        number, path = client.checkpoint(job_id, full=arguments.full)
+        with progress(client, job_id, snapshot):
+            number, path = client.checkpoint(job_id, full=arguments.full)
     print(f"Checkpoint {number}: {path}")
     return ExitCode.OK
 
@@ -121,6 +130,7 @@ def savepoint(arguments: argparse.Namespace) -> int:
         raise MissingArgumentError(msg, remedy="See `lesto savepoint --help`.")
     with connect(arguments) as client:
         job_id = client.resolve_job(arguments.job)
-        path = client.savepoint(job_id, arguments.directory)
+        with progress(client, job_id, snapshot):
+            path = client.savepoint(job_id, arguments.directory)
     print(f"Savepoint: {path}")
     return ExitCode.OK

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import threading
 from collections.abc import Mapping
 
-from lesto.client.cli.commands.jobs import state_name
 from lesto.client.cli.exit_codes import ExitCode
+from lesto.client.cli.progress import progress, tasks
 from lesto.client.cli.target import connect
 from lesto.client.errors import MissingArgumentError, UsageError
-from lesto.client.jobmanager_client import JobManagerClient
-from lesto.common.errors import LestoError
 from lesto.proto import client_pb2 as pb
-
-#: How often the job is looked at while it is rescaled.
-PROGRESS_SECONDS = 0.2
 
 
 def rescale(arguments: argparse.Namespace) -> int:
@@ -33,14 +26,8 @@ def rescale(arguments: argparse.Namespace) -> int:
     with connect(arguments) as client:
         job_id = client.resolve_job(arguments.job)
         before = {vertex.id: vertex for vertex in client.job(job_id).vertices}
-        done = threading.Event()
-        progress = threading.Thread(target=_show, args=(client, job_id, done))
-        progress.start()
-        try:
+        with progress(client, job_id, tasks):
             answer = client.rescale(job_id, arguments.parallelism, vertices)
-        finally:
-            done.set()
-            progress.join()
     for line in told(before, answer):
         print(line)
     return ExitCode.OK
@@ -71,17 +58,3 @@ def _vertex(text: str) -> tuple[str, tuple[int, int]]:
         msg = f"--vertex '{text}' is not NAME=N"
         raise UsageError(msg, remedy="Write for example --vertex 'Map=4'.")
     return name, (int(number), int(number))
-
-
-def _show(client: JobManagerClient, job_id: str, done: threading.Event) -> None:
-    """Each change of the job's state on standard error, while somebody looks."""
-    last = ""
-    while sys.stderr.isatty() and not done.wait(PROGRESS_SECONDS):
-        try:
-            summary = client.job(job_id).summary
-        except LestoError:
-            continue  # the call that matters says what is wrong
-        line = f"{state_name(summary.state)}, {summary.tasks_running}/{summary.tasks_total} tasks"
-        if line != last:
-            print(f"  {line}", file=sys.stderr)
-            last = line

@@ -11,6 +11,7 @@ import yaml
 
 from lesto.client.cli.exit_codes import ExitCode, exit_code_of
 from lesto.client.cli.main import main
+from lesto.common.options import known_options
 
 HELP_BUDGET_SECONDS = 0.200
 
@@ -77,6 +78,10 @@ def test_help_is_fast_and_loads_nothing_heavy():
         "taskmanager",
         "config",
         "doctor",
+        "status",
+        "logs",
+        "taskmanagers",
+        "completion",
     ],
 )
 def test_every_command_has_help(command, capsys):
@@ -157,7 +162,7 @@ def test_config_show_says_where_values_are_from(tmp_path, capsys, monkeypatch):
     (tmp_path / "config.yaml").write_text("rest.port: 9\nsecurity.token: hunter2\n")
     monkeypatch.setenv("LESTO_CONF_DIR", str(tmp_path))
     monkeypatch.setenv("LESTO_PARALLELISM__DEFAULT", "5")
-    arguments = ["config", "show", "--resolved", "-D", "pipeline.name=j"]
+    arguments = ["config", "show", "-D", "pipeline.name=j"]
     assert main([*arguments, "-o", "json"]) == 0
     values = {entry["key"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert values.keys() == {"parallelism.default", "pipeline.name", "rest.port", "security.token"}
@@ -170,6 +175,19 @@ def test_config_show_says_where_values_are_from(tmp_path, capsys, monkeypatch):
     table = capsys.readouterr().out
     assert table.splitlines()[0].split() == ["OPTION", "VALUE", "ORIGIN"]
     assert "\x1b" not in table
+    assert main([*arguments, "--resolved", "-o", "json"]) == 0
+    every = {entry["key"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert every.keys() == known_options().keys()
+    assert every.items() >= values.items()
+    assert every["rest.bind-address"] == {
+        "key": "rest.bind-address",
+        "value": "127.0.0.1",
+        "origin": "default",
+    }
+    assert main([*arguments, "--resolved", "-k", "rest.p"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "rest.port"
+    assert main([*arguments, "-k", "rest.prot"]) == ExitCode.USAGE
+    assert "did you mean 'rest.port'" in capsys.readouterr().err
 
 
 def test_output_to_a_closed_pipe_is_quiet():
