@@ -32,12 +32,14 @@ from lesto.jobmanager.server.rest.routes.checkpoints import CheckpointsResource
 from lesto.jobmanager.server.rest.routes.cluster import ClusterResource
 from lesto.jobmanager.server.rest.routes.document import DocumentResource
 from lesto.jobmanager.server.rest.routes.events import EventsResource
+from lesto.jobmanager.server.rest.routes.jobmanager import JobManagerResource
 from lesto.jobmanager.server.rest.routes.jobs import JobsResource
 from lesto.jobmanager.server.rest.routes.metrics import MetricsResource
 from lesto.jobmanager.server.rest.routes.prometheus import PrometheusResource
 from lesto.jobmanager.server.rest.routes.rescales import RescalesResource
 from lesto.jobmanager.server.rest.routes.savepoints import SavepointsResource
 from lesto.jobmanager.server.rest.routes.sql import SqlResource
+from lesto.jobmanager.server.rest.routes.static import StaticResource
 from lesto.jobmanager.server.rest.routes.taskmanagers import TaskManagersResource
 from lesto.jobmanager.server.rest.routes.vertices import VerticesResource
 from lesto.jobmanager.server.rest.routing import Endpoint, Resource
@@ -60,6 +62,8 @@ def resources(context: Context) -> list[Resource]:
         ArtifactsResource(context),
         SqlResource(context),
         PrometheusResource(context),
+        JobManagerResource(context),
+        StaticResource(),
     ]
     parts.append(DocumentResource(lambda: endpoints(parts)))
     return parts

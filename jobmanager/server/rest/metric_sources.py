@@ -119,6 +119,18 @@ class MetricSources:
                     values[f"{head}{name}"] = value
         return values
 
+    def of_jobmanager(self) -> Values:
+        """Return values by id: of the process and the cluster, not of single jobs.
+
+        Raises:
+            LestoError: it does not answer.
+        """
+        values: dict[str, float] = {}
+        for _, samples in self._read((Process(""),), runtime_pb2.ReadMetricsQuestion()):
+            own = [sample for sample in samples if "job_id" not in sample.labels]
+            values.update(flink_metrics.by_id(own))
+        return values
+
     def _read(
         self, processes: Iterable[Process], question: runtime_pb2.ReadMetricsQuestion
     ) -> Samples:

@@ -112,6 +112,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
                 "description": "The answer.",
                 "content": {endpoint.media_type: {"schema": dict(endpoint.response)}},
             },
+            **{str(status): _also(endpoint, status) for status in endpoint.also},
             **({} if endpoint.open else {"401": _response("Unauthenticated")}),
             "4XX": _response("Problem"),
             "5XX": _response("Problem"),
@@ -129,6 +130,13 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.open:
         made["security"] = []
     return made
+
+
+def _also(endpoint: Endpoint, status: int) -> dict[str, Any]:
+    if status == 304:
+        return {"description": "It is as the caller has it."}
+    content = {endpoint.media_type: {"schema": dict(endpoint.response)}}
+    return {"description": "The part that was asked for.", "content": content}
 
 
 def _response(name: str) -> dict[str, str]:

@@ -141,6 +141,7 @@ class Endpoint:
         body: schema of the JSON body; None: there is none, or it is not JSON.
         response: schema of the answer.
         status: of the answer.
+        also: other good statuses: 206, a part as a Range header asked; 304, nothing new.
         access: who may call it.
         max_body_bytes: a longer body is refused before it is read.
         tag: chapter of the document.
@@ -159,6 +160,7 @@ class Endpoint:
     body: Schema | None = None
     response: Schema = field(default_factory=lambda: OBJECT)
     status: int = 200
+    also: tuple[int, ...] = ()
     access: Access = Access.READ
     max_body_bytes: int = MAX_BODY_BYTES
     tag: str = "jobs"

@@ -123,6 +123,15 @@ _CLUSTER: Mapping[str, Schema] = {
 _TASK_COUNTS = record(dict.fromkeys(TASK_STATES, COUNT))
 _TASKS = record({"total": COUNT, **{state.lower(): COUNT for state in TASK_STATES}})
 
+_EXCEPTION: Mapping[str, Schema] = {
+    "exceptionName": TEXT,
+    "stacktrace": {"type": "string", "description": "the user's code first"},
+    "timestamp": MOMENT,
+    "failureLabels": mapped(TEXT),
+    "taskManagerId": TEXT,
+}
+_EXCEPTION_PLACE: Mapping[str, Schema] = dict.fromkeys(("taskName", "endpoint", "location"), TEXT)
+
 _JOBS: Mapping[str, Schema] = {
     "JobState": enum(*JOB_STATES),
     "JobIds": record({"jobs": listed(record({"id": HEX_ID, "status": ref("JobState")}))}),
@@ -206,22 +215,18 @@ _JOBS: Mapping[str, Schema] = {
             "serialized-user-task-accumulators": {"type": "object"},
         }
     ),
+    "ConcurrentException": record(_EXCEPTION, optional=_EXCEPTION_PLACE),
     "JobException": record(
-        {
-            "exceptionName": TEXT,
-            "stacktrace": {"type": "string", "description": "the user's code first"},
-            "timestamp": MOMENT,
-            "failureLabels": mapped(TEXT),
-            "concurrentExceptions": listed({"type": "object"}),
-        },
-        optional={"taskName": TEXT, "endpoint": TEXT, "location": TEXT},
+        {**_EXCEPTION, "concurrentExceptions": listed(ref("ConcurrentException"))},
+        optional=_EXCEPTION_PLACE,
     ),
     "JobExceptions": record(
         {
             "exceptionHistory": record(
                 {"entries": listed(ref("JobException")), "truncated": FLAG},
             )
-        }
+        },
+        optional={"root-exception": TEXT, "timestamp": MOMENT},
     ),
     "Requirements": mapped(
         record({"parallelism": record({"lowerBound": COUNT, "upperBound": COUNT})})

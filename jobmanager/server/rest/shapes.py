@@ -88,8 +88,18 @@ def overview(info: pb.ClusterInfo) -> Json:
     }
 
 
-def dashboard_config(info: pb.ClusterInfo, timezone: str, offset_ms: int) -> Json:
-    """GET /config."""
+def dashboard_config(
+    info: pb.ClusterInfo, timezone: str, offset_ms: int, *, submit: bool, cancel: bool
+) -> Json:
+    """GET /config.
+
+    Args:
+        info: the cluster.
+        timezone: its name.
+        offset_ms: of the time zone.
+        submit: whether programs can be uploaded and run.
+        cancel: whether the dashboard offers to cancel jobs.
+    """
     return {
         "refresh-interval": REFRESH_INTERVAL_MS,
         "timezone-name": timezone,
@@ -97,9 +107,9 @@ def dashboard_config(info: pb.ClusterInfo, timezone: str, offset_ms: int) -> Jso
         "flink-version": FLINK_VERSION,
         "flink-revision": f"lesto-{info.lesto_version}",
         "features": {
-            "web-submit": False,
-            "web-cancel": True,
-            "web-rescale": False,
+            "web-submit": submit,
+            "web-cancel": cancel,
+            "web-rescale": True,
             "web-history": False,
         },
     }
@@ -240,23 +250,39 @@ def _partition_name(kind: int) -> str:
 
 
 def exceptions(details: pb.JobDetails, limit: int) -> Json:
-    """GET /jobs/:id/exceptions."""
-    return {
-        "exceptionHistory": {
-            "entries": [_exception(failure) for failure in details.failures[:limit]],
-            "truncated": len(details.failures) > limit,
-        }
+    """GET /jobs/:id/exceptions, newest first; what broke because of another failure is below it.
+
+    ``root-exception`` and ``timestamp`` are Flink's before 2.0.
+    """
+    entries: list[Json] = []
+    behind: list[Json] = []
+    for failure in details.failures:  # newest first: what came behind a failure comes before it
+        entry = _exception(failure)
+        if failure.concurrent:
+            behind.append(entry)
+            continue
+        entries.append({**entry, "concurrentExceptions": behind[::-1]})
+        behind = []
+    if behind:  # their cause is not remembered any more
+        entries += [{**entry, "concurrentExceptions": []} for entry in behind]
+    answer: Json = {
+        "exceptionHistory": {"entries": entries[:limit], "truncated": len(entries) > limit}
     }
+    if entries:
+        answer |= {
+            "root-exception": entries[0]["stacktrace"],
+            "timestamp": entries[0]["timestamp"],
+        }
+    return answer
 
 
 def _exception(info: pb.FailureInfo) -> Json:
     failure = info.failure
     entry: Json = {
         "exceptionName": f"{failure.code}: {failure.message}",
-        "stacktrace": failure.user_traceback or failure.full_traceback or failure.message,
+        "stacktrace": _traceback(failure),
         "timestamp": info.timestamp_ms,
         "failureLabels": {"retryable": "true" if failure.retryable else "false"},
-        "concurrentExceptions": [],
         **job_view.of_failure(info),
     }
     if info.task_name:
@@ -264,6 +290,14 @@ def _exception(info: pb.FailureInfo) -> Json:
     if info.location:
         entry["endpoint"] = entry["location"] = info.location
     return entry
+
+
+def _traceback(failure: runtime_pb2.TaskFailure) -> str:
+    """The user's frames first, then the whole."""
+    own, whole = failure.user_traceback.rstrip(), failure.full_traceback.rstrip()
+    if own and whole and own != whole:
+        return f"{own}\n\nWith the engine's frames:\n{whole}"
+    return own or whole or failure.message
 
 
 def taskmanagers(info: pb.ClusterInfo, now_ms: int) -> Json:

@@ -21,7 +21,7 @@ NAMES_MAX: Final = 500
 ENTITIES_MAX: Final = 1_000
 AGGREGATIONS: Final = ("min", "max", "avg", "sum")
 
-_GET = Parameter(
+GET = Parameter(
     "get",
     {"type": "array", "items": {"type": "string", "maxLength": 300}, "maxItems": NAMES_MAX},
     "Ids of which the values are wanted; without it, the ids that there are. Unknown ones are "
@@ -77,7 +77,7 @@ class MetricsResource:
                 path,
                 handler,
                 f"Metrics of {what}: ids, or with get= their values.",
-                query=(_GET,),
+                query=(GET,),
                 response=ref("Metrics"),
                 tag=tag,
                 patient=True,
@@ -116,7 +116,7 @@ class MetricsResource:
                 path,
                 handler,
                 f"Metrics aggregated over {what}: ids, or with get= aggregates.",
-                query=(_GET, _AGG, chosen),
+                query=(GET, _AGG, chosen),
                 response=ref("AggregatedMetrics"),
                 tag=tag,
                 patient=True,
@@ -127,7 +127,7 @@ class MetricsResource:
     def job(self, call: Call) -> Any:
         """Show a job's metrics."""
         job = self._api.job(call.job_id, include_graph=True)
-        return _listed(self._sources.of_job(job), call.query("get"))
+        return listed_values(self._sources.of_job(job), call.query("get"))
 
     def vertex(self, call: Call) -> Any:
         """Show metrics of all subtasks."""
@@ -139,19 +139,19 @@ class MetricsResource:
             for subtask, named in self._sources.of_subtasks(found, bare).items()
             for name, value in named.items()
         }
-        return _listed(values, wanted)
+        return listed_values(values, wanted)
 
     def subtask(self, call: Call) -> Any:
         """Show a subtask's metrics."""
         found = find_vertex(self._api, call.job_id, call.path("vertexid"))
         one = find_subtask(found, call.path("subtaskindex"))
         wanted = call.query("get")
-        return _listed(self._sources.of_subtasks(found, wanted)[one.subtask], wanted)
+        return listed_values(self._sources.of_subtasks(found, wanted)[one.subtask], wanted)
 
     def taskmanager(self, call: Call) -> Any:
         """Show a TaskManager's metrics."""
         tm = find_taskmanager(self._api, call.path("taskmanagerid"))
-        return _listed(self._sources.of_taskmanager(tm), call.query("get"))
+        return listed_values(self._sources.of_taskmanager(tm), call.query("get"))
 
     def jobs(self, call: Call) -> Any:
         """Aggregate over jobs."""
@@ -183,7 +183,8 @@ def _within(subtask: int, text: str) -> bool:
     return int(first) <= subtask <= int(last or first)
 
 
-def _listed(values: Values, wanted: Sequence[str] | None) -> list[Json]:
+def listed_values(values: Values, wanted: Sequence[str] | None) -> list[Json]:
+    """Return ids, or values of the ids that are wanted."""
     if wanted is None:
         return [{"id": name} for name in sorted(values)]
     return [

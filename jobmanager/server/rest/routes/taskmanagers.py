@@ -30,7 +30,7 @@ JOBS_MAX: Final = 1_000
 MAIN_LOG: Final = "taskmanager.log"
 _OUTPUT: Final = re.compile(r"slot-\d+\.out")
 
-_OFFSET = Parameter(
+OFFSET = Parameter(
     "offset",
     {"type": "integer", "default": 0},
     "Byte to begin at; a negative one counts from the end. A Range header is understood too.",
@@ -53,7 +53,7 @@ def find_taskmanager(api: JobManagerApi, name: str) -> pb.TaskManagerInfo:
 
 
 _get = functools.partial(Endpoint, "GET", tag="taskmanagers", patient=True)
-_text = functools.partial(_get, response=TEXT, media_type="text/plain")
+_text = functools.partial(_get, response=TEXT, media_type="text/plain", also=(206,))
 
 
 class TaskManagersResource:
@@ -83,9 +83,9 @@ class TaskManagersResource:
             "has printed.",
             response=ref("Logs"),
         )
-        yield _text(f"{TASKMANAGER}/logs/{{logname}}", self.log, "A log file.", query=(_OFFSET,))
+        yield _text(f"{TASKMANAGER}/logs/{{logname}}", self.log, "A log file.", query=(OFFSET,))
         yield _text(
-            f"{TASKMANAGER}/log", self.main_log, "The TaskManager's own log.", query=(_OFFSET,)
+            f"{TASKMANAGER}/log", self.main_log, "The TaskManager's own log.", query=(OFFSET,)
         )
         yield _text(
             f"{TASKMANAGER}/stdout",
