@@ -109,7 +109,7 @@ export function Sidebar(props: { active: string }): JSX.Element {
   const { data } = useCluster();
   return (
     <header class="sidebar">
-      <a class="brand" href="#/overview">
+      <a class="brand" href="#/overview" aria-label="Lesto, overview">
         <svg width="26" height="26" viewBox="0 0 32 32" aria-hidden="true">
           <rect width="32" height="32" rx="7" class="brand-back" />
           <path d="M6 10h11a5 5 0 0 1 0 10H11" class="brand-a" />

@@ -8,7 +8,7 @@ export function CodeBlock(props: { text: string; label: string; wrap?: boolean; 
     <div class="codeblock">
       <pre
         tabIndex={0}
-        role="region"
+        role="group"
         aria-label={props.label}
         class={props.wrap ? "wrap" : ""}
         style={props.maxHeight ? { maxHeight: `${props.maxHeight}px` } : {}}

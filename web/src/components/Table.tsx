@@ -79,7 +79,7 @@ export function Table<R>(props: {
   const rows = useMemo(() => sorted(props.rows, props.columns, order), [props.rows, props.columns, order]);
   if (rows.length === 0 && props.empty !== undefined) return <>{props.empty}</>;
   return (
-    <div class="tablebox" role="region" aria-label={props.caption} tabIndex={0}>
+    <div class="tablebox" role="group" aria-label={props.caption} tabIndex={0}>
       <table class={props.dense ? "dense" : ""}>
         <caption class="hidden">{props.caption}</caption>
         <thead>

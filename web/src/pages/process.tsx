@@ -249,7 +249,7 @@ function LogViewer(props: {
       {tail.error && <ErrorBox error={tail.error} title="The log cannot be read" retry={reload} />}
       {tail.text === undefined && !tail.error && <Spinner label="Reading the log" />}
       {tail.text !== undefined && (
-        <pre ref={box} class="log" tabIndex={0} role="region" aria-label={`Log ${props.name}`} onScroll={scrolled}>
+        <pre ref={box} class="log" tabIndex={0} role="group" aria-label={`Log ${props.name}`} onScroll={scrolled}>
           {lines.length === 1 && lines[0] === "" ? (
             <span class="muted">Nothing was written yet.</span>
           ) : (
@@ -296,10 +296,13 @@ function processesOf(dump: ThreadDump): Process[] {
     if (threads) threads.push(thread);
     else found.set(slot, [thread]);
   }
-  return [...found].map(([name, threads]) => ({
-    name,
-    threads: [...threads].sort((a, b) => Number(b.doing !== "") - Number(a.doing !== "")),
-  }));
+  const busy = (threads: readonly Thread[]): boolean => threads.some((thread) => thread.doing !== "");
+  return [...found]
+    .map(([name, threads]) => ({
+      name,
+      threads: [...threads].sort((a, b) => Number(b.doing !== "") - Number(a.doing !== "")),
+    }))
+    .sort((a, b) => Number(busy(b.threads)) - Number(busy(a.threads)));
 }
 
 /** The stacks of all threads, now. */

@@ -91,7 +91,7 @@ function TableView(props: { run: Run }): JSX.Element {
   const box = useTail(run.folded.size);
   const fresh = run.state === "running" && run.folded.changes > rows.length ? Date.now() - FRESH_MS : Infinity;
   return (
-    <div class="tablebox results" ref={box} tabIndex={0} role="region" aria-label="Result">
+    <div class="tablebox results" ref={box} tabIndex={0} role="group" aria-label="Result">
       {run.folded.beyond > 0 && (
         <p class="more muted">
           The {count(rows.length)} rows that changed last; {count(run.folded.beyond)} more are in the result. At most{" "}
@@ -122,7 +122,7 @@ function LogView(props: { run: Run }): JSX.Element {
   const { run } = props;
   const newest = run.log.slice(-SHOWN_CHANGES).reverse();
   return (
-    <div class="tablebox results" tabIndex={0} role="region" aria-label="Changes">
+    <div class="tablebox results" tabIndex={0} role="group" aria-label="Changes">
       <table class="dense">
         <caption class="hidden">Changes, the newest first</caption>
         <thead>
