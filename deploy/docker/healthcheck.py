@@ -13,6 +13,10 @@ import http.client
 import ssl
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lesto.common.config import Configuration
 
 TIMEOUT_SECONDS = 4.0
 FIRST_PROCESS = Path("/proc/1/cmdline")
@@ -23,7 +27,7 @@ SLOTS_READY = "lesto_taskmanager_slots_ready"
 def command(words: list[str]) -> list[str]:
     """Return the words of the Lesto command among those of the first process.
 
-    >>> command(["tini", "--", "/opt/lesto/libexec/docker-entrypoint.sh", "taskmanager", "--slots=2"])
+    >>> command(["tini", "--", "/x/docker-entrypoint.sh", "taskmanager", "--slots=2"])
     ['taskmanager', '--slots=2']
     """
     for place, word in enumerate(words):
@@ -32,17 +36,35 @@ def command(words: list[str]) -> list[str]:
     return []
 
 
+def tls(config: Configuration) -> ssl.SSLContext:
+    """Return how to talk to our own server, over the loopback: its certificate names another host.
+
+    The server's certificate is shown where callers must show one.
+    """
+    from lesto.common import options
+
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    certificate, key = config.get(options.SSL_REST_CERT), config.get(options.SSL_REST_KEY)
+    if certificate and key and config.get(options.SSL_REST_AUTHENTICATION):
+        context.load_cert_chain(certificate, key)
+    return context
+
+
 def get(
-    host: str, port: int, path: str, token: str | None = None, *, tls: bool = False
+    host: str,
+    port: int,
+    path: str,
+    token: str | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[int, str]:
     """Return status and body of a page of this container."""
-    if tls:  # our own server, through the loopback: its certificate names another host
-        context = ssl._create_unverified_context()  # noqa: S323
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=TIMEOUT_SECONDS, context=context
-        )
-    else:
+    if tls is None:
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    else:
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=tls)
     try:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         connection.request("GET", path, headers=headers)
@@ -53,9 +75,9 @@ def get(
 
 
 def value(text: str, name: str) -> float | None:
-    """Return a metric's value, the sum over its series, or None when there is none.
+    r"""Return a metric's value, the sum over its series, or None when there is none.
 
-    >>> value('a{x="1"} 2\\na{x="2"} 3\\nab 9', "a")
+    >>> value('a{x="1"} 2\na{x="2"} 3\nab 9', "a")
     5.0
     """
     found = [
@@ -91,8 +113,13 @@ def check(words: list[str]) -> str:
         host = _reachable(config.get(options.REST_BIND_ADDRESS))
         port = arguments.rest_port
         port = config.get(options.REST_PORT) if port is None else port
-        tls = bool(config.to_dict().get("security.ssl.rest.enabled") in {"true", "True"})
-        status, body = get(host, port, "/healthz", config.get(options.SECURITY_TOKEN), tls=tls)
+        status, body = get(
+            host,
+            port,
+            "/healthz",
+            config.get(options.SECURITY_TOKEN),
+            tls=tls(config) if config.get(options.SSL_REST_ENABLED) else None,
+        )
         return "" if status == 200 else f"/healthz answers {status}: {body[:200]}"
     port = config.get(options.METRICS_PORT)
     if port <= 0:

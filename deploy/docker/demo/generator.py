@@ -1,4 +1,4 @@
-"""Writes the demo's orders at a steady rate, numbered for each customer: losses and duplicates show.
+"""Writes the demo's orders at a steady rate, numbered for each customer, so that losses show.
 
 DEMO_ORDERS orders (0: without end), DEMO_RATE a second. Started again, it goes on where each
 customer's last order was. Makes the demo's topics first; with --only-topics nothing else.

@@ -1,7 +1,7 @@
 """The demo's job: orders from Kafka, counted in keyed state, summed in SQL windows, back to Kafka.
 
-Exactly once from end to end: the offsets of the source, the counts, the windows and the transactions
-of both sinks belong to one checkpoint. `verifier.py` says whether that held.
+Exactly once from end to end: the offsets of the source, the counts, the windows and the
+transactions of both sinks belong to one checkpoint. `verifier.py` says whether that held.
 
     orders   {"customer", "number", "cents"}      number: the customer's 1st, 2nd, ... order
     counted  {"customer", "number", "cents", "count"}   count: what the state says; must be number
