@@ -45,7 +45,7 @@ def _exit_code(stop: SystemExit) -> int:
         return 0
     if isinstance(stop.code, int):
         return stop.code
-    print(stop.code, file=sys.stderr)  # noqa: T201 - as Python does
+    sys.stderr.write(f"{stop.code}\n")  # as Python does
     return 1
 
 

@@ -176,7 +176,8 @@ class SqlSession:
             reason = f"its process has sent what is no answer: {error}"
         finally:
             self._from.close()
-        if reason == "its process is gone" and not self._lost:
+        unexpected = not self._lost
+        if reason == "its process is gone" and unexpected:
             ended = self._process.wait(CLOSE_SECONDS)
             if ended is not None:
                 last = ended.output.strip().splitlines()[-1:]
@@ -189,6 +190,8 @@ class SqlSession:
         for answer in waiting:
             if not answer.done():
                 answer.set_exception(self._loss())
+        if unexpected:
+            self._cancel_jobs()  # at once: nobody may ask for the session again
 
     def _take(self, header: dict[str, Any], payload: bytes) -> None:
         if "job" in header:

@@ -28,7 +28,7 @@ from lesto.jobmanager.server.submission.sessions import SqlSession, SqlSessions
 VERSIONS: Final = ("v1", "v2", "v3")
 #: Characters of a statement, and bytes of the body around it.
 MAX_STATEMENT: Final = 256 * 1024
-MAX_STATEMENT_BODY_BYTES: Final = 2 * 1024 * 1024
+MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 #: Options of a session or statement.
 MAX_PROPERTIES: Final = 200
 _TAG: Final = "sql"
@@ -44,6 +44,7 @@ _TIMEOUT: Schema = {
     "description": "ms; 0: none",
 }
 _STATEMENT: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATEMENT}
+_NOTHING: Schema = {"type": "object"}
 _OPEN: Schema = {
     "type": "object",
     "properties": {
@@ -107,6 +108,31 @@ _RESULT: Final = record(
 )
 
 
+def _code(
+    method: str,
+    path: str,
+    handler: Callable[[Call], Any],
+    summary: str,
+    response: Schema,
+    body: Schema | None = None,
+    query: tuple[Parameter, ...] = (),
+) -> Endpoint:
+    """An endpoint that has a session's process do something."""
+    return Endpoint(
+        method,
+        path,
+        handler,
+        summary,
+        query=query,
+        body=body,
+        response=response,
+        access=Access.CODE,
+        max_body_bytes=MAX_BODY_BYTES,
+        tag=_TAG,
+        patient=True,
+    )
+
+
 class SqlResource:
     """SQL sessions."""
 
@@ -120,108 +146,113 @@ class SqlResource:
     def _of(self, version: str) -> list[Endpoint]:
         base = f"/sql/{version}"
         session = f"{base}/sessions/{{sessionhandle}}"
-        operation = f"{session}/operations/{{operationhandle}}"
-
-        def one(
-            method: str, path: str, handler: Callable[[Call], Any], summary: str, **more: Any
-        ) -> Endpoint:
-            more = {"access": Access.CODE, "tag": _TAG, "patient": True, **more}
-            return Endpoint(method, path, handler, summary, **more)
-
-        large = {"max_body_bytes": MAX_STATEMENT_BODY_BYTES}
-        info = record({"productName": TEXT, "version": TEXT})
-        versions = record({"versions": listed(TEXT)})
-        quick = {"access": Access.READ, "patient": False}
-        opened = record({"sessionHandle": TEXT})
-        begun = record({"operationHandle": TEXT})
-        found = record({"candidates": listed(TEXT)})
-        properties = record({"properties": mapped(TEXT)})
-        fetch = partial(self.fetch, version)
         return [
-            one("GET", f"{base}/info", self.info, "What serves.", response=info, **quick),
-            one(
+            *self._about(base),
+            *self._of_sessions(base, session),
+            *self._of_statements(version, session),
+        ]
+
+    def _about(self, base: str) -> list[Endpoint]:
+        return [
+            Endpoint(
+                "GET",
+                f"{base}/info",
+                self.info,
+                "What serves.",
+                response=record({"productName": TEXT, "version": TEXT}),
+                tag=_TAG,
+            ),
+            Endpoint(
                 "GET",
                 f"{base}/api_versions",
                 self.versions,
                 "The versions of these paths.",
-                response=versions,
-                **quick,
+                response=record({"versions": listed(TEXT)}),
+                tag=_TAG,
             ),
-            one(
+        ]
+
+    def _of_sessions(self, base: str, session: str) -> list[Endpoint]:
+        return [
+            _code(
                 "POST",
                 f"{base}/sessions",
                 self.open,
                 "Open a session: a process with catalogs and options of its own.",
-                body=_OPEN,
-                response=opened,
+                record({"sessionHandle": TEXT}),
+                _OPEN,
             ),
-            one("GET", session, self.config, "A session's options.", response=properties),
-            one(
-                "DELETE", session, self.close, "Close a session; its queries end.", response=_STATUS
+            _code(
+                "GET",
+                session,
+                self.config,
+                "A session's options.",
+                record({"properties": mapped(TEXT)}),
             ),
-            one(
+            _code("DELETE", session, self.close, "Close a session and its queries.", _STATUS),
+            _code(
                 "POST",
                 f"{session}/heartbeat",
                 self.heartbeat,
                 "Keep a session from being closed as idle.",
-                body={"type": "object"},
-                response=OBJECT_ANSWER,
+                OBJECT_ANSWER,
+                _NOTHING,
             ),
-            one(
+            _code(
                 "POST",
                 f"{session}/configure-session",
                 self.configure,
                 "Carry out a statement that runs no job, and wait for it.",
-                body=_CONFIGURE,
-                response=OBJECT_ANSWER,
-                **large,
+                OBJECT_ANSWER,
+                _CONFIGURE,
             ),
             *[
-                one(
+                _code(
                     method,
                     f"{session}/complete-statement",
                     self.complete,
                     "What may stand at a place of a statement that is being written.",
-                    body=_COMPLETE,
-                    response=found,
-                    **large,
+                    record({"candidates": listed(TEXT)}),
+                    _COMPLETE,
                 )
                 for method in ("POST", "GET")  # Flink's client sends GET with a body
             ],
-            one(
+        ]
+
+    def _of_statements(self, version: str, session: str) -> list[Endpoint]:
+        one = f"{session}/operations/{{operationhandle}}"
+        return [
+            _code(
                 "POST",
                 f"{session}/statements",
                 self.execute,
                 "Start a statement; its result is fetched page by page.",
-                body=_EXECUTE,
-                response=begun,
-                **large,
+                record({"operationHandle": TEXT}),
+                _EXECUTE,
             ),
-            one(
-                "GET", f"{operation}/status", self.status, "State of a statement.", response=_STATUS
-            ),
-            one(
+            _code("GET", f"{one}/status", self.status, "State of a statement.", _STATUS),
+            _code(
                 "GET",
-                f"{operation}/result/{{token}}",
-                fetch,
+                f"{one}/result/{{token}}",
+                partial(self.fetch, version),
                 "A page of a statement's result; the next one is at nextResultUri.",
+                _RESULT,
                 query=(_FORMAT,),
-                response=_RESULT,
             ),
-            one(
+            _code(
                 "POST",
-                f"{operation}/cancel",
+                f"{one}/cancel",
                 self.cancel,
                 "Cancel a statement; a query's job ends.",
-                body={"type": "object"},
-                response=_STATUS,
+                _STATUS,
+                _NOTHING,
             ),
-            one(
+            _code(
                 "DELETE",
-                f"{operation}/close",
+                f"{one}/close",
                 self.close_operation,
                 "Forget a statement and its result; a query's job ends.",
-                response=_STATUS,
+                _STATUS,
             ),
         ]
 
