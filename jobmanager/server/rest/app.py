@@ -25,6 +25,7 @@ from lesto.jobmanager.server.rest.errors import (
     MethodNotAllowedError,
     RouteNotFoundError,
 )
+from lesto.jobmanager.server.rest.fleet import Fleet
 from lesto.jobmanager.server.rest.guard import TargetPolicy
 from lesto.jobmanager.server.rest.problems import problem, wants_plain
 from lesto.jobmanager.server.rest.routes.artifacts import ArtifactsResource
@@ -92,8 +93,10 @@ class _Nobody:
 
 def described() -> list[Endpoint]:
     """Return the endpoints for their description alone: their handlers do not work."""
+    api = cast(JobManagerApi, _Nobody())
     context = Context(
-        api=cast(JobManagerApi, _Nobody()),
+        api=api,
+        fleet=Fleet(api),
         config=Configuration(),
         metrics=MetricRegistry(),
         targets=TargetPolicy(trusted=False, root=None),

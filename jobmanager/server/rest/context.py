@@ -7,6 +7,7 @@ from typing import Protocol
 
 from lesto.common.config import Configuration
 from lesto.jobmanager.server.rest.api import JobManagerApi
+from lesto.jobmanager.server.rest.fleet import Fleet
 from lesto.jobmanager.server.rest.guard import TargetPolicy
 from lesto.jobmanager.server.rest.operations import Operations
 from lesto.jobmanager.server.submission.service import Submission
@@ -26,6 +27,7 @@ class Context:
 
     Attributes:
         api: the JobManager.
+        fleet: asks TaskManagers and slots through it.
         config: the process's.
         metrics: what ``/metrics`` shows.
         targets: where requests may send savepoints.
@@ -34,6 +36,7 @@ class Context:
     """
 
     api: JobManagerApi
+    fleet: Fleet
     config: Configuration
     metrics: MetricsText
     targets: TargetPolicy

@@ -20,6 +20,7 @@ from lesto.jobmanager.server.rest.app import build_app, endpoints, resources
 from lesto.jobmanager.server.rest.context import Context, MetricsText
 from lesto.jobmanager.server.rest.dispatch import Dispatcher
 from lesto.jobmanager.server.rest.errors import InsecureRestError, RestPortError
+from lesto.jobmanager.server.rest.fleet import Fleet
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.listener import Listener
 from lesto.jobmanager.server.rest.protocol import BoundedProtocol
@@ -61,6 +62,7 @@ class RestServer:
             root=config.get(options.SAVEPOINT_DIR) or config.get(options.CHECKPOINT_DIR),
         )
         self._dispatcher: Dispatcher | None = None
+        self._fleet: Fleet | None = None
         self._submission: Submission | None = None
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
@@ -100,8 +102,11 @@ class RestServer:
         self.bind()
         if target is not None:
             self._submission = Submission(self._config, target)
+        shared = SharedApi(api)
+        self._fleet = Fleet(shared)
         context = Context(
-            api=SharedApi(api),
+            api=shared,
+            fleet=self._fleet,
             config=self._config,
             metrics=self._metrics,
             targets=self._targets,
@@ -154,6 +159,8 @@ class RestServer:
                 logger.error("rest.stop_timed_out")
         if self._dispatcher is not None:
             self._dispatcher.close()
+        if self._fleet is not None:
+            self._fleet.close()
         if listening is not None:
             listening.close()
 

@@ -15,7 +15,7 @@ import lesto
 from lesto.common.logs import redact_secrets
 from lesto.jobmanager.server.rest import log_streams, worker_shapes
 from lesto.jobmanager.server.rest.context import Context
-from lesto.jobmanager.server.rest.fleet import Fleet, Process
+from lesto.jobmanager.server.rest.fleet import Process
 from lesto.jobmanager.server.rest.json_schema import TEXT, listed, record, ref
 from lesto.jobmanager.server.rest.metric_sources import MetricSources
 from lesto.jobmanager.server.rest.routes.metrics import GET, listed_values
@@ -55,7 +55,7 @@ class JobManagerResource:
     def __init__(self, context: Context) -> None:
         self._api = context.api
         self._config = context.config
-        self._fleet = Fleet(context.api)
+        self._fleet = context.fleet
         self._sources = MetricSources(context.api, self._fleet)
 
     def endpoints(self) -> list[Endpoint]:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from lesto.jobmanager.server.rest import flink_metrics
 from lesto.jobmanager.server.rest.context import Context
-from lesto.jobmanager.server.rest.fleet import Fleet
 from lesto.jobmanager.server.rest.found import find_subtask, find_vertex
 from lesto.jobmanager.server.rest.json_schema import ref
 from lesto.jobmanager.server.rest.metric_sources import MetricSources
@@ -49,7 +48,7 @@ class MetricsResource:
 
     def __init__(self, context: Context) -> None:
         self._api = context.api
-        self._sources = MetricSources(context.api, Fleet(context.api))
+        self._sources = MetricSources(context.api, context.fleet)
 
     def endpoints(self) -> list[Endpoint]:
         """Return its endpoints."""

@@ -15,7 +15,7 @@ from lesto.common.inspection import ProcessNotFoundError
 from lesto.jobmanager.server.rest import log_streams, sampling, worker_shapes
 from lesto.jobmanager.server.rest.api import JobManagerApi
 from lesto.jobmanager.server.rest.context import Context
-from lesto.jobmanager.server.rest.fleet import Fleet, Shared
+from lesto.jobmanager.server.rest.fleet import Shared
 from lesto.jobmanager.server.rest.json_schema import TEXT, ref
 from lesto.jobmanager.server.rest.metric_sources import MetricSources, taskmanager_processes
 from lesto.jobmanager.server.rest.operations import now_ms
@@ -61,7 +61,7 @@ class TaskManagersResource:
 
     def __init__(self, context: Context) -> None:
         self._api = context.api
-        self._fleet = Fleet(context.api)
+        self._fleet = context.fleet
         self._sources = MetricSources(context.api, self._fleet)
         self._flames: Shared[dict[str, Any]] = Shared(FLAME_GRAPH_SECONDS)
 

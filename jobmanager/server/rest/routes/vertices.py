@@ -10,7 +10,7 @@ from lesto.common.inspection import RECORDS_MAX
 from lesto.jobmanager.server.rest import sampling, vertex_shapes
 from lesto.jobmanager.server.rest.context import Context
 from lesto.jobmanager.server.rest.errors import NotInJobError
-from lesto.jobmanager.server.rest.fleet import Fleet, Shared
+from lesto.jobmanager.server.rest.fleet import Shared
 from lesto.jobmanager.server.rest.found import find_subtask, find_vertex, places
 from lesto.jobmanager.server.rest.json_schema import ref
 from lesto.jobmanager.server.rest.operations import now_ms
@@ -61,7 +61,7 @@ class VerticesResource:
 
     def __init__(self, context: Context) -> None:
         self._api = context.api
-        self._fleet = Fleet(context.api)
+        self._fleet = context.fleet
         self._flames: Shared[dict[str, Any]] = Shared(FLAME_GRAPH_SECONDS)
 
     def endpoints(self) -> list[Endpoint]:
