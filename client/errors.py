@@ -139,6 +139,14 @@ class JobCanceledError(LestoError):
     retryable = False
 
 
+class StorageDoubtError(LestoError):
+    """`lesto doctor`: a storage does not do what checkpoints rest on."""
+
+    code = "LESTO-1132"
+    domain = Domain.EXTERNAL
+    retryable = False
+
+
 class UsageError(LestoError):
     """Options of a command do not go together, or a value is out of its range."""
 

@@ -1,116 +1,68 @@
-"""`lesto doctor`: looks for what usually goes wrong on a machine."""
+"""`lesto doctor`: looks for what usually goes wrong, here and between here and the cluster."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import resource
-import shutil
-import socket
-import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 
+from lesto.client.cli.checks import cluster, machine
+from lesto.client.cli.checks.finding import Check, Finding, Status, ok, problem
+from lesto.client.cli.checks.storage import storage
 from lesto.client.cli.exit_codes import ExitCode
-from lesto.client.cli.output import format_bytes, print_records
-from lesto.client.cli.target import configuration, connect
-from lesto.common import options
-from lesto.common.config import Configuration
+from lesto.client.cli.output import print_records
+from lesto.client.cli.target import (
+    JOBMANAGER_VARIABLE,
+    configuration,
+    connect,
+    jobmanager_address,
+)
 from lesto.common.errors import LestoError
-
-MIN_FREE_BYTES = 1 << 30
-MIN_OPEN_FILES = 1024
-
-Finding = tuple[bool, str]
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Run every check; exit code 5 when one fails."""
+    """Run every check; exit code 5 when one finds a problem."""
     config = configuration(arguments)
-    checks: dict[str, Callable[[], Finding]] = {
-        "python": _python,
-        "packages": _packages,
-        "cores": _cores,
-        "open files": _open_files,
-        "temporary space": lambda: _temporary_space(config),
-        "jobmanager": lambda: _jobmanager(arguments),
-        "ports": lambda: _ports(config),
-    }
-    findings = []
-    for name, check in checks.items():
-        good, text = check()
-        findings.append({"check": name, "status": "ok" if good else "problem", "finding": text})
-    print_records(
-        findings, {"check": "CHECK", "status": "STATUS", "finding": "FINDING"}, arguments.output
+    checks: tuple[Check, ...] = (
+        machine.python,
+        machine.packages,
+        machine.extras,
+        machine.cores,
+        lambda: machine.memory(config),
+        machine.open_files,
+        lambda: machine.space(config),
+        machine.kernel_cache,
+        lambda: cluster.ports(config),
+        cluster.own_clock,
+        lambda: storage(config),
+        lambda: _cluster(arguments),
     )
-    bad = any(finding["status"] != "ok" for finding in findings)
+    findings = [finding for check in checks for finding in _run(check)]
+    print_records(
+        [{"check": f.check, "status": f.status.value, "finding": f.finding} for f in findings],
+        {"check": "CHECK", "status": "STATUS", "finding": "FINDING"},
+        arguments.output,
+    )
+    bad = any(finding.status is Status.PROBLEM for finding in findings)
     return ExitCode.REFUSED if bad else ExitCode.OK
 
 
-def _python() -> Finding:
-    good = sys.version_info >= (3, 11)
-    return good, f"{platform.python_version()} at {sys.executable}"
-
-
-def _packages() -> Finding:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = []
-    for name in ("lesto", "pyarrow", "numba", "rocksdict", "grpcio"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            return False, f"{name} is not installed: pip install lesto"
-    return True, ", ".join(found)
-
-
-def _cores() -> Finding:
-    usable = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        usable = len(os.sched_getaffinity(0))
-    return True, f"{usable} usable; a slot uses about one"
-
-
-def _open_files() -> Finding:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    good = soft >= MIN_OPEN_FILES
-    return good, f"limit {soft} (hard {hard})" + ("" if good else ": raise it with `ulimit -n`")
-
-
-def _temporary_space(config: Configuration) -> Finding:
-    folder = config.get(options.TMP_DIRS) or tempfile.gettempdir()
+def _run(check: Check) -> list[Finding]:
+    """A check that fails itself is a finding, and hides no other."""
     try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return False, f"{folder}: {error.strerror}; set io.tmp.dirs"
-    good = free >= MIN_FREE_BYTES
-    return good, f"{format_bytes(free)} free in {folder}" + ("" if good else "; set io.tmp.dirs")
+        return list(check())
+    except Exception as error:  # noqa: BLE001 - a machine in trouble is what this is for
+        name = getattr(check, "__name__", "").strip("<>")
+        return [problem(name, f"the check failed: {type(error).__name__}: {error}")]
 
 
-def _jobmanager(arguments: argparse.Namespace) -> Finding:
+def _cluster(arguments: argparse.Namespace) -> Iterator[Finding]:
+    asked = bool(arguments.jobmanager or os.environ.get(JOBMANAGER_VARIABLE))
+    if not asked and not cluster.listens(jobmanager_address(arguments, configuration(arguments))):
+        yield ok("jobmanager", "none answers here (`lesto run` brings its own)")
+        return
     try:
         with connect(arguments) as client:
-            info = client.cluster()
+            yield from cluster.jobmanager(client)
     except LestoError as error:
-        if arguments.jobmanager:
-            return False, f"{error.code}: {error.message}"
-        return True, "none answers here (`lesto run` brings its own)"
-    workers = len(info.taskmanagers)
-    slots = f"{info.slots_available} of {info.slots_total} slots free"
-    return True, f"Lesto {info.lesto_version}, {workers} TaskManagers, {slots}"
-
-
-def _ports(config: Configuration) -> Finding:
-    taken = []
-    for option in (options.JOBMANAGER_PORT, options.REST_PORT):
-        port = config.get(option)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                taken.append(f"{option.key} {port}")
-    if taken:
-        return True, f"in use: {', '.join(taken)} (a running cluster?)"
-    return True, "free"
+        yield problem("jobmanager", f"{error.code}: {error.message}")

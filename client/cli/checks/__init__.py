@@ -1,0 +1,1 @@
+"""What `lesto doctor` looks at."""
