@@ -6,11 +6,11 @@ import { useMemo, useState } from "preact/hooks";
 import { usePoll } from "../api";
 import { Badge, Empty, Loading, Panel } from "../components";
 import type { Tone } from "../components";
-import { clock, count, dateTime, duration } from "../format";
+import { clock, count, dateTime, duration, plural } from "../format";
 import { href } from "../router";
 import { pretty } from "./health";
 import { ended } from "./model";
-import type { Job, JobEvent } from "./model";
+import type { Checkpoint, Job, JobEvent } from "./model";
 import { folds, marks, spans } from "./timeline";
 import type { Span } from "./timeline";
 import type { JobWatch } from "./watch";
@@ -70,23 +70,19 @@ function StateBars(props: { job: Job; watch: JobWatch }): JSX.Element {
         ))}
         <div class="bars-row">
           <span class="bars-name">Checkpoints, failures</span>
-          <span class="bars-track bars-marks">
+          <span class="bars-track bars-marks" role="img" aria-label={told(checkpoints, failures.length)}>
             {checkpoints.map((one) => (
-              <a
+              <i
                 key={one.id}
                 class={`mark mark-${one.status.toLowerCase()}`}
-                href={href("jobs", job.jid, "checkpoints", one.id)}
-                aria-label={`Checkpoint ${one.id}, ${one.status.toLowerCase()}`}
                 title={`${one.is_savepoint ? "Savepoint" : "Checkpoint"} ${one.id}: ${one.status.toLowerCase()}, ${clock(one.trigger_timestamp)}`}
                 style={{ left: left(one.trigger_timestamp) }}
               />
             ))}
             {failures.map((failure, i) => (
-              <a
+              <i
                 key={`f${i}`}
                 class="mark mark-failure"
-                href={href("jobs", job.jid, "exceptions")}
-                aria-label={`Failure at ${clock(failure.timestamp)}`}
                 title={`${clock(failure.timestamp)} ${failure.exceptionName}`}
                 style={{ left: left(failure.timestamp) }}
               />
@@ -106,6 +102,12 @@ function StateBars(props: { job: Job; watch: JobWatch }): JSX.Element {
       </div>
     </Panel>
   );
+}
+
+function told(checkpoints: readonly Checkpoint[], failures: number): string {
+  const completed = checkpoints.filter((one) => one.status === "COMPLETED").length;
+  const failed = checkpoints.filter((one) => one.status === "FAILED").length;
+  return `${plural(completed, "checkpoint")} completed and ${count(failed)} failed of the newest, ${plural(failures, "failure")} of tasks`;
 }
 
 function Track(props: { spans: Span[]; from: number; whole: number }): JSX.Element {

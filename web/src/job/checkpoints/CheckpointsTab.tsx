@@ -213,7 +213,7 @@ function Summary(props: { data: Checkpoints }): JSX.Element {
         caption="Distribution over completed checkpoints"
         dense
         columns={[
-          { key: "name", title: "", render: (row) => row.name, grow: true },
+          { key: "name", title: "Figure", render: (row) => row.name, grow: true },
           number("min", "Least"),
           number("avg", "Mean"),
           number("p50", "Median"),

@@ -23,7 +23,7 @@ export function AccumulatorsTab(props: { job: Job; vertex: Vertex }): JSX.Elemen
       {(data) => (
         <Panel title="Accumulators" side="over all subtasks">
           <Table
-            caption="Accumulators"
+            caption="What the functions have counted"
             dense
             columns={[
               { key: "name", title: "Name", render: (one: Accumulator) => one.name, sort: (one: Accumulator) => one.name },

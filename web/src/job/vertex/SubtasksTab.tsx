@@ -30,7 +30,7 @@ export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
         return (
           <Panel title="Subtasks" side={<Skew subtasks={data.subtasks} />}>
             <Table
-              caption="Subtasks"
+              caption="Subtasks of the vertex"
               columns={columns(most)}
               rows={rows}
               rowKey={(row) => String(row.subtask.subtask)}
