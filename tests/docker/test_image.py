@@ -138,12 +138,11 @@ def test_a_taskmanager_is_well_when_registered_and_complete(healthcheck):
 
 
 def test_its_metrics_are_those_a_taskmanager_serves(healthcheck):
-    from lesto.common.metrics import process_registry
     from lesto.taskmanager.runtime.supervisor_metrics import SupervisorMetrics
 
     metrics = SupervisorMetrics("tm-health", [], lambda: True)
     try:
-        text = process_registry().text()
+        text = metrics.registry.text()
     finally:
         metrics.close()
     assert healthcheck.value(text, healthcheck.REGISTERED) == 1.0
