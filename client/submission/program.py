@@ -100,9 +100,14 @@ def _entry_points(path: str) -> dict[str, str]:
     return {}
 
 
+class _EntryPoints(configparser.ConfigParser):
+    def optionxform(self, optionstr: str) -> str:
+        """Keep the case of names."""
+        return optionstr
+
+
 def _parsed(text: str) -> dict[str, str]:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign] - names keep their case
+    parser = _EntryPoints(delimiters=("=",), interpolation=None)
     try:
         parser.read_string(text)
     except configparser.Error:

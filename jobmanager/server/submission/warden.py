@@ -152,7 +152,7 @@ def _kill_all(process: subprocess.Popen[bytes]) -> None:
 
 def _children() -> list[int]:
     """Processes whose parent this is: orphans that were adopted."""
-    found = []
+    found: list[int] = []
     if not os.path.isdir("/proc/self"):
         return found
     for name in os.listdir("/proc"):
