@@ -13,8 +13,13 @@ import sys
 import tomllib
 from pathlib import Path
 
-#: Folders of installed packages that only building against them, or testing them, needs.
+#: What only installing other packages from source, building against these or testing them needs.
 UNUSED = (
+    "setuptools",
+    "setuptools-*.dist-info",
+    "pkg_resources",
+    "_distutils_hack",
+    "distutils-precedence.pth",
     "numba/tests",
     "numba/cuda/tests",
     "numpy/*/tests",
@@ -48,8 +53,11 @@ def trim(venv: Path) -> None:
     """Remove what is not needed at run time."""
     for packages in venv.glob("lib/python3*/site-packages"):
         for pattern in UNUSED:
-            for folder in packages.glob(pattern):
-                shutil.rmtree(folder)
+            for found in packages.glob(pattern):
+                if found.is_dir():
+                    shutil.rmtree(found)
+                else:
+                    found.unlink()
 
 
 def main(arguments: list[str]) -> None:
