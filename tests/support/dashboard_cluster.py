@@ -28,10 +28,12 @@ class DevCluster:
     Attributes:
         jobmanager: ``host:port`` for ``lesto run -m``.
         rest: ``host:port`` of REST and the dashboard.
+        scratch: its folder for what is temporary, where it leaves its token for clients.
     """
 
     jobmanager: str
     rest: str
+    scratch: Path
 
     def get(self, path: str) -> Any:
         """GET some JSON."""
@@ -46,6 +48,7 @@ class DevCluster:
             capture_output=True,
             text=True,
             timeout=START_SECONDS,
+            env=_environment(self.scratch),
             check=False,
         )
         found = re.search(r"[0-9a-f]{32}", done.stdout)
@@ -83,13 +86,15 @@ def dev_cluster(folder: Path, slots: int = 2, **options: str) -> Iterator[DevClu
     command += ["--port", "0", "--rest-port", "0"]
     command += [word for key, value in given.items() for word in ("-D", f"{key}={value}")]
     output = folder / "dev.txt"
+    scratch = folder / "tmp"
+    scratch.mkdir()
     with output.open("w") as file:
-        environment = {**os.environ, "NO_COLOR": "1"}
+        environment = _environment(scratch)
         process = subprocess.Popen(
             command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env=environment
         )
         try:
-            yield _addresses(process, output)
+            yield DevCluster(*_addresses(process, output), scratch)
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -100,11 +105,15 @@ def dev_cluster(folder: Path, slots: int = 2, **options: str) -> Iterator[DevClu
                 raise
 
 
+def _environment(scratch: Path) -> dict[str, str]:
+    return {**os.environ, "NO_COLOR": "1", "TMPDIR": str(scratch)}
+
+
 def _keys(options: dict[str, str]) -> dict[str, str]:
     return {key.replace("__", ".").replace("_", "-"): value for key, value in options.items()}
 
 
-def _addresses(process: subprocess.Popen[bytes], output: Path) -> DevCluster:
+def _addresses(process: subprocess.Popen[bytes], output: Path) -> tuple[str, str]:
     found: list[re.Match[str]] = []
 
     def ready() -> bool:
@@ -115,4 +124,5 @@ def _addresses(process: subprocess.Popen[bytes], output: Path) -> DevCluster:
         return match is not None
 
     wait_until(ready, "lesto dev is up")
-    return DevCluster(*found[0].groups())
+    jobmanager, rest = found[0].groups()
+    return jobmanager, rest
