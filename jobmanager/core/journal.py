@@ -73,19 +73,11 @@ class Entry:
 
     Attributes:
         number: in the order in which they happened, from 1.
-        at_ms: wall clock.
-        kind: what it is about.
-        subject: the task, checkpoint, process or state.
-        cause: one line, for people.
-        severity: whether somebody should look.
+        event: as the client is told; nobody changes it.
     """
 
     number: int
-    at_ms: int
-    kind: Kind
-    subject: str
-    cause: str
-    severity: Severity
+    event: client_pb2.JobEvent
 
 
 class Journal:
@@ -119,9 +111,14 @@ class Journal:
             severity: whether somebody should look.
         """
         self._recorded += 1
-        entry = Entry(
-            self._recorded, at_ms, kind, clipped_line(subject), clipped_line(cause), severity
+        event = client_pb2.JobEvent(
+            timestamp_ms=at_ms,
+            kind=kind.value,
+            subject=clipped_line(subject),
+            cause=clipped_line(cause),
+            severity=severity.value,
         )
+        entry = Entry(self._recorded, event)
         if kind in self._routine:
             self._routine[kind].append(entry)
         elif len(self._first) < FIRST_EVENTS_MAX:
@@ -137,7 +134,7 @@ class Journal:
     def events(self) -> list[client_pb2.JobEvent]:
         """As the client is told, oldest first."""
         kept = self.entries()
-        events = [_event(entry) for entry in kept]
+        events = [entry.event for entry in kept]
         missing = self._recorded - len(kept)
         if missing:
             gap = next((i for i, e in enumerate(kept, 1) if e.number != i), len(kept) + 1) - 1
@@ -202,16 +199,6 @@ class Journal:
 IN_PROGRESS: Final = "IN_PROGRESS"
 COMPLETED: Final = "COMPLETED"
 FAILED: Final = "FAILED"
-
-
-def _event(entry: Entry) -> client_pb2.JobEvent:
-    return client_pb2.JobEvent(
-        timestamp_ms=entry.at_ms,
-        kind=entry.kind.value,
-        subject=entry.subject,
-        cause=entry.cause,
-        severity=entry.severity.value,
-    )
 
 
 def _left_out(at_ms: int, missing: int) -> client_pb2.JobEvent:
