@@ -290,6 +290,31 @@ def test_too_large_an_upload_is_refused_before_it_is_read(server):
         assert b" 413 " in client.recv(100)
 
 
+def test_stopping_kills_what_runs(tmp_path):
+    answers = []
+    with serve(tmp_path) as server:
+        identifier = server.upload(f"import os\nos.fork()\n{SLEEPS}")
+        session = server.http.post("/sql/v3/sessions", json={})
+        assert session.status_code == 200, session.text
+
+        def run():
+            try:
+                answers.append(server.http.post(f"/jars/{identifier}/run", json={}))
+            except httpx.TransportError as error:
+                answers.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        eventually(lambda: list(tmp_path.glob("lesto-submission*/run-*/code/0/job.py")))
+        family = [p for p in children() if any("submission" in a for a in p.cmdline())]
+        assert len(family) >= 3
+        server.rest.stop()
+        thread.join()
+        assert not [p for p in family if p.is_running() and p.status() != "zombie"]
+        assert not list(tmp_path.glob("lesto-submission*"))
+    assert isinstance(answers[0], Exception) or answers[0].status_code == 503
+
+
 def test_switched_off(tmp_path):
     from lesto.common.config import Configuration
     from lesto.common.metrics import MetricRegistry

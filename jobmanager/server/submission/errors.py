@@ -155,6 +155,13 @@ class SubmissionStoppedError(LestoError):
     domain = Domain.EXTERNAL
 
 
+class StorageError(LestoError):
+    """Uploaded files, or the folders of programs that run, cannot be written."""
+
+    code = "LESTO-4349"
+    domain = Domain.EXTERNAL
+
+
 class ResultTooLargeError(LestoError):
     """One row of a result is larger than an answer may be."""
 

@@ -52,6 +52,18 @@ class Ended:
         return f"was killed by signal {-self.code}"
 
 
+def _environment() -> dict[str, str]:
+    """The process's environment; it must find the same lesto as this one."""
+    import lesto
+
+    environment = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
+    home = str(Path(next(iter(lesto.__path__))).parent)
+    if Path(home).name not in {"site-packages", "dist-packages"}:
+        paths = environment.get("PYTHONPATH", "").split(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join(p for p in (home, *paths) if p)
+    return environment
+
+
 class ChildProcess:
     """A module of Python that runs in a process of its own, in a folder of its own.
 
@@ -73,7 +85,7 @@ class ChildProcess:
             "command": [sys.executable, "-P", "-m", module],
             "input": json.dumps(given),
             "cwd": str(folder),
-            "env": {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED},
+            "env": _environment(),
             "fds": list(fds),
             "report": str(self._report),
         }

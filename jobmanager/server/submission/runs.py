@@ -26,12 +26,14 @@ from lesto.jobmanager.server.submission.errors import (
 )
 from lesto.jobmanager.server.submission.process import ChildProcess, Ended
 from lesto.jobmanager.server.submission.requests import RunRequest
-from lesto.jobmanager.server.submission.store import ArtifactStore
+from lesto.jobmanager.server.submission.store import ArtifactStore, writing
 from lesto.proto import job_pb2
 
 MODULE: Final = "lesto.client.submission.run_script"
 #: Scripts that run at once: each is a Python process that imports Lesto.
 MAX_AT_ONCE: Final = 4
+#: Time that those that run get to be killed when the server stops.
+STOP_SECONDS: Final = 3.0
 #: Time that a script gets for more behind each job that it has submitted.
 LINGER_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.05
@@ -101,6 +103,9 @@ class Scripts:
     def stop(self) -> None:
         """Kill the scripts that run; those who wait for them hear of it."""
         self._stopped.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for _ in range(MAX_AT_ONCE):  # each place that is free is one that does not run
+            self._places.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def run(self, request: RunRequest) -> Submitted:
         """Run a file until it has submitted its jobs.
@@ -168,8 +173,9 @@ class Scripts:
             raise TooManyScriptsError(msg, remedy="Wait for one to have submitted its jobs.")
         try:
             home = self._folder() / f"run-{uuid.uuid4().hex}"
-            (home / "work").mkdir(mode=0o700, parents=True)
             try:
+                with writing("a program's folder"):
+                    (home / "work").mkdir(mode=0o700, parents=True)
                 yield home
             finally:
                 shutil.rmtree(home, ignore_errors=True)
@@ -182,7 +188,8 @@ class Scripts:
         for number, identifier in enumerate((request.artifact, *request.py_files)):
             own = code / str(number)  # files of the same name do not meet
             own.mkdir(mode=0o700, parents=True)
-            paths.append(str(self._store().copy(identifier, own)))
+            with writing("a program's folder"):
+                paths.append(str(self._store().copy(identifier, own)))
         config = {**self._config.to_dict(), **request.config}
         if self._target.token:
             config[options.SECURITY_TOKEN.key] = self._target.token

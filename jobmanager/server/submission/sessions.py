@@ -30,16 +30,17 @@ from lesto.jobmanager.server.submission.frames import read_frame, write_frame
 from lesto.jobmanager.server.submission.process import ChildProcess
 from lesto.jobmanager.server.submission.requests import checked_config
 from lesto.jobmanager.server.submission.runs import Target
+from lesto.jobmanager.server.submission.store import writing
 
 logger = get_logger("lesto.submission")
 MODULE: Final = "lesto.client.submission.sql_session"
 #: Time that a session's process gets to start, and to answer.
-START_SECONDS: Final = 30.0
-CALL_SECONDS: Final = 60.0
+START_SECONDS: Final = 60.0
+CALL_SECONDS: Final = 30.0
 #: Time that closing gets: it cancels the queries' jobs.
 CLOSE_SECONDS: Final = 10.0
 #: Requests of one session under way at once.
-MAX_CALLS: Final = 8
+MAX_CALLS: Final = 4
 #: How often is looked for idle sessions, at the most.
 SWEEP_SECONDS: Final = 30.0
 #: Options of processes that Flink's own client sends along: of no meaning for a session.
@@ -78,7 +79,8 @@ class SqlSession:
         self._lost = ""
         self._ready: Future[None] = Future()
         work = folder / "work"
-        work.mkdir(mode=0o700, parents=True)
+        with writing("a session's folder"):
+            work.mkdir(mode=0o700, parents=True)
         its_end, write_end = os.pipe()
         read_end, other_end = os.pipe()
         self._to = os.fdopen(write_end, "wb")

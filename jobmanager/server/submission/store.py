@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from typing import Final
 from lesto.jobmanager.server.submission.errors import (
     DamagedArtifactError,
     InvalidUploadError,
+    StorageError,
     StoreFullError,
     UnknownArtifactError,
     UploadTooLargeError,
@@ -67,6 +69,22 @@ class Artifact:
     uploaded_ms: int
 
 
+@contextlib.contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Give a full disk, or a folder that cannot be written, its name.
+
+    Raises:
+        StorageError: the block met one.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{what} cannot be written: {error.strerror}"
+        raise StorageError(
+            msg, remedy="Look at web.upload.dir and io.tmp.dirs: room, and permissions."
+        ) from error
+
+
 class ArtifactStore:
     """The files of one folder. Thread-safe; several JobManagers may share the folder.
 
@@ -80,7 +98,8 @@ class ArtifactStore:
         self._folder = folder
         self._lock = threading.Lock()
         self._incoming_bytes = 0
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with writing("the folder of uploaded files"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remove_abandoned()
 
     # ------------------------------------------------------------------------------------- reading
@@ -186,8 +205,9 @@ class Incoming:
         self._digest = hashlib.sha256()
         self._size = 0
         self._reserved = 0
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file = os.fdopen(descriptor, "wb")
+        with writing("an uploaded file"):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)  # a full disk shows at once
 
     def __enter__(self) -> Incoming:
         return self
@@ -214,7 +234,10 @@ class Incoming:
             self._store._reserve(_CHUNK_BYTES)
             self._reserved += _CHUNK_BYTES
         self._digest.update(data)
-        self._file.write(data)
+        view = memoryview(data)
+        with writing("an uploaded file"):
+            while view:
+                view = view[self._file.write(view) :]
 
     def finish(self, filename: str) -> Artifact:
         """Keep it; ``filename`` is what the client calls it.
@@ -224,14 +247,14 @@ class Incoming:
             StoreFullError: there are too many.
         """
         label = label_of(filename)
-        self._file.flush()
         if not self._size:
             msg = "the file is empty"
             raise InvalidUploadError(msg, remedy="Upload a script or an archive.")
         if not label.endswith(".py") and not zipfile.is_zipfile(self._path):
             msg = f"{label} is no archive"
             raise InvalidUploadError(msg, remedy="Upload a zip, wheel or zipapp as it was built.")
-        os.fsync(self._file.fileno())
+        with writing("an uploaded file"):
+            os.fsync(self._file.fileno())
         return self._store._keep(self._path, artifact_id(self._digest.hexdigest(), label))
 
 

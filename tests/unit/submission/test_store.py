@@ -1,5 +1,6 @@
 """The store of uploaded files: complete or absent, bounded, equal content once."""
 
+import errno
 import io
 import os
 import threading
@@ -11,6 +12,7 @@ import pytest
 from lesto.jobmanager.server.submission.errors import (
     DamagedArtifactError,
     InvalidUploadError,
+    StorageError,
     StoreFullError,
     UnknownArtifactError,
     UploadTooLargeError,
@@ -81,6 +83,19 @@ def test_limits(store, tmp_path):
     store.delete(store.list()[0].id)
     put(store, b"2")
     assert len(list((tmp_path / "store").iterdir())) == 3
+
+
+def test_a_full_disk_has_a_name_and_leaves_nothing(store, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        put(store, b"print(1)")
+    assert list((tmp_path / "store").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        ArtifactStore(tmp_path / "file" / "store")
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.zip", b"no zip"), ("a.py", b""), ("a.sh", b"x")])
