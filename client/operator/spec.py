@@ -268,7 +268,6 @@ def _what_runs(raw: Mapping[str, Any]) -> dict[str, Any]:
     if job:
         kept["job"] = {k: v for k, v in job.items() if k not in _NONCES | _POLICIES}
         kept["job"].setdefault("state", "running")
-    taskmanager = kept.get("taskManager")
-    if taskmanager:
-        kept["taskManager"] = {k: v for k, v in taskmanager.items() if k != "replicas"}
+    taskmanager = kept.get("taskManager") or {}
+    kept["taskManager"] = {k: v for k, v in taskmanager.items() if k != "replicas"}
     return kept
