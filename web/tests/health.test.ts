@@ -69,6 +69,14 @@ test("failed checkpoints are trouble, with the last good one and the reason", ()
   assert.equal(mended.level, "good");
 });
 
+test("checkpoints that failed with their tasks do not tell the reason a second time", () => {
+  const failed = checkpoint(42, { status: "FAILED", failure_message: "price failed" });
+  const failures = [1_000, 2_000, 3_000].map((age) => failure("price failed", age));
+  const found = healthOf({ job: job([vertex("Map")], { restarts: 3 }), now: NOW, checkpoints: checkpoints([failed]), config: every10s, failures });
+  assert.equal(found.headline, "Running, but unstable");
+  assert.match(healthText(found), /last 1 s ago: price failed\. The last checkpoint failed; none has completed\./);
+});
+
 test("a checkpoint that is overdue is trouble", () => {
   const old = checkpoint(7, { trigger_timestamp: NOW - 400_000 });
   const found = healthOf({ job: job([vertex("Map")]), now: NOW, checkpoints: checkpoints([old]), config: every10s });

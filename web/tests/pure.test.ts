@@ -196,7 +196,7 @@ test("zoom shows ancestors at full width and leaves out what is too narrow", () 
   assert.deepEqual(
     boxes.map((box) => [box.node.label, box.x, Math.round(box.width * 100)]),
     [
-      ["root", 0, 100],
+      ["everything", 0, 100],
       ["run", 0, 100],
       ["price", 0, 67],
     ],
@@ -217,7 +217,7 @@ test("a search counts what passes through a frame once", () => {
 test("a sink that could work waits for its slot, another vertex is backpressured", () => {
   const held = vertex("a", { activity: activity(0.1, 0.8) });
   assert.deepEqual(paceOf(held), { pace: "held", word: "backpressured" });
-  assert.equal(paceOf(held, true).word, "waiting for its slot");
+  assert.equal(paceOf(held, true).word, "waits for its slot");
   assert.equal(paceOf(vertex("b", { activity: activity(0.9) })).pace, "busy");
   assert.equal(paceOf(vertex("c", { activity: activity(0.01) })).pace, "idle");
   assert.equal(paceOf(vertex("d", { status: "CREATED" })).pace, "none");

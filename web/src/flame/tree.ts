@@ -33,7 +33,7 @@ export function build(data: FlameData): FlameNode {
     const found = FRAME.exec(from.name);
     const node: FlameNode = {
       id: next++,
-      label: found?.[1] ?? from.name,
+      label: found?.[1] ?? (parent === null ? "everything" : from.name),
       file: found?.[2] ?? "",
       line: Number(found?.[3] ?? 0),
       owner: found === null ? "group" : ownerOf(found[2] ?? ""),

@@ -82,12 +82,17 @@ function running(input: HealthInput): Health {
   add(sentences, limit(limitOf(job)));
   add(sentences, late(job));
   add(sentences, restarts(input));
-  const troubles = sentences.filter((sentence) => sentence.trouble);
+  const troubles = sentences.filter((sentence) => sentence.trouble).sort((a, b) => rank(a) - rank(b));
   const ordered = [...troubles, ...sentences.filter((sentence) => !sentence.trouble)];
   if (troubles.length > 0) return { level: "warning", headline: headlineOf(troubles, input), sentences: ordered };
   const limited = limitOf(job);
   const busy = limited !== null && limited.kind !== "input";
   return { level: busy ? "busy" : "good", headline: "Healthy", sentences };
+}
+
+/** What explains the other troubles comes first: a job that fails has failed checkpoints, too. */
+function rank(sentence: Sentence): number {
+  return ["restarts", "checkpoint", "lag"].indexOf(sentence.about);
 }
 
 function headlineOf(troubles: Sentence[], input: HealthInput): string {
@@ -138,7 +143,7 @@ function checkpoint(input: HealthInput): Sentence | null {
   const interval = config?.interval ?? 0;
   const off = config !== undefined && (interval <= 0 || interval >= NEVER_MS);
   const failedSince = failuresSince(checkpoints, latest);
-  if (failedSince.length > 0) return failingCheckpoints(failedSince, latest, now);
+  if (failedSince.length > 0) return failingCheckpoints(failedSince, latest, input);
   if (latest === null) {
     if (off) return { about: "checkpoint", text: "Checkpoints are off: a failure starts it from the beginning" };
     return { about: "checkpoint", text: "No checkpoint yet", more: "checkpoints" };
@@ -147,7 +152,7 @@ function checkpoint(input: HealthInput): Sentence | null {
   const kind = latest.is_savepoint ? "Savepoint" : "Checkpoint";
   const took = duration(latest.end_to_end_duration);
   const overdue = !off && interval > 0 && now - done > Math.max(3 * interval, interval + 60_000);
-  const since = `${kind} ${latest.id} completed ${ago(done, now)}`;
+  const since = `${kind} ${latest.id} completed ${when(done, now)}`;
   if (overdue) {
     const text = `No checkpoint for ${duration(now - done)}, although one is due every ${duration(interval)}`;
     return { about: "checkpoint", text, trouble: true, more: "checkpoints" };
@@ -161,10 +166,12 @@ function failuresSince(checkpoints: Checkpoints, latest: Checkpoint | null): Che
   );
 }
 
-function failingCheckpoints(failures: Checkpoint[], latest: Checkpoint | null, now: number): Sentence {
+function failingCheckpoints(failures: Checkpoint[], latest: Checkpoint | null, input: HealthInput): Sentence {
   const newest = failures[0];
-  const good = latest === null ? "none has completed" : `the last good one is ${latest.id}, ${ago(completedAt(latest), now)}`;
-  const why = newest?.failure_message ? `: ${oneLine(newest.failure_message)}` : "";
+  const good = latest === null ? "none has completed" : `the last good one is ${latest.id}, ${when(completedAt(latest), input.now)}`;
+  // A checkpoint that failed with its tasks needs no reason of its own.
+  const told = newest !== undefined && recentFailures(input).some((failure) => failure.timestamp >= newest.trigger_timestamp);
+  const why = newest?.failure_message && !told ? `: ${oneLine(newest.failure_message)}` : "";
   const text = `The last ${failures.length === 1 ? "checkpoint" : `${failures.length} checkpoints`} failed; ${good}${why}`;
   return { about: "checkpoint", text, trouble: true, more: "checkpoints" };
 }

@@ -1,7 +1,7 @@
 // One checkpoint: which subtask was slow, and in which phase.
 
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { api, asApiError } from "../../api";
 import type { ApiError } from "../../api";
@@ -52,35 +52,42 @@ function partsOf(job: Job, vertexId: string, answer: CheckpointSubtasks): Part[]
 export function CheckpointDetails(props: { job: Job; checkpoint: Checkpoint; chosen: boolean }): JSX.Element {
   const { job, checkpoint } = props;
   const loaded = useParts(job, checkpoint);
+  const top = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // Chosen from the history below: it is shown above.
+    if (props.chosen) top.current?.scrollIntoView({ block: "nearest" });
+  }, [props.chosen]);
   const kind = checkpoint.is_savepoint ? "Savepoint" : "Checkpoint";
   const title = `${kind} ${checkpoint.id}${props.chosen ? "" : ", the newest"}`;
   return (
-    <Panel
-      title={title}
-      side={
-        <>
-          <StateBadge state={checkpoint.status} />
-          <span class="num">{dateTime(checkpoint.trigger_timestamp)}</span>
-          <span class="num">{duration(checkpoint.end_to_end_duration)}</span>
-          <span class="num">{bytes(checkpoint.state_size)}</span>
-        </>
-      }
-    >
-      <div class="panel-body stack">
-        {checkpoint.failure_message && (
-          <p class="text-bad checkpoint-failure">
-            <Icon name="warning" /> {checkpoint.failure_message}
-          </p>
-        )}
-        {checkpoint.external_path && (
-          <p class="checkpoint-path">
-            <code>{checkpoint.external_path}</code>
-            <Copy text={checkpoint.external_path} label="Copy the path" />
-          </p>
-        )}
-        <Parts checkpoint={checkpoint} loaded={loaded} />
-      </div>
-    </Panel>
+    <div ref={top} class="checkpoint-top">
+      <Panel
+        title={title}
+        side={
+          <>
+            <StateBadge state={checkpoint.status} />
+            <span class="num">{dateTime(checkpoint.trigger_timestamp)}</span>
+            <span class="num">{duration(checkpoint.end_to_end_duration)}</span>
+            <span class="num">{bytes(checkpoint.state_size)}</span>
+          </>
+        }
+      >
+        <div class="panel-body stack">
+          {checkpoint.failure_message && (
+            <p class="text-bad checkpoint-failure">
+              <Icon name="warning" /> {checkpoint.failure_message}
+            </p>
+          )}
+          {checkpoint.external_path && (
+            <p class="checkpoint-path">
+              <code>{checkpoint.external_path}</code>
+              <Copy text={checkpoint.external_path} label="Copy the path" />
+            </p>
+          )}
+          <Parts checkpoint={checkpoint} loaded={loaded} />
+        </div>
+      </Panel>
+    </div>
   );
 }
 

@@ -18,7 +18,7 @@ const WORKING = 0.1;
 export function paceOf(vertex: Vertex, isSink = false): { pace: Pace; word: string } {
   const { activity } = vertex;
   if (activity === null || activity === undefined || vertex.status !== "RUNNING") return { pace: "none", word: "" };
-  if (heldMax(vertex) >= HELD && heldMax(vertex) >= activity["busy-max"] / 2) return { pace: "held", word: isSink ? "waiting for its slot" : "backpressured" };
+  if (heldMax(vertex) >= HELD && heldMax(vertex) >= activity["busy-max"] / 2) return { pace: "held", word: isSink ? "waits for its slot" : "backpressured" };
   if (activity["busy-max"] >= BUSY) return { pace: "busy", word: "busy" };
   if (activity.busy >= WORKING) return { pace: "working", word: "busy" };
   return { pace: "idle", word: "idle" };

@@ -51,7 +51,17 @@ export function SubtasksTab(props: { job: Job; vertex: Vertex }): JSX.Element {
 function columns(most: number): Column<Row>[] {
   return [
     { key: "subtask", title: "Subtask", render: ({ subtask }) => subtask.subtask, sort: ({ subtask }) => subtask.subtask },
-    { key: "state", title: "State", render: ({ subtask }) => <StateBadge state={subtask.status} />, sort: ({ subtask }) => subtask.status },
+    {
+      key: "state",
+      title: "State",
+      render: ({ subtask }) => (
+        <>
+          <StateBadge state={subtask.status} />
+          {subtask.attempt > 1 && <span class="muted small"> attempt {subtask.attempt}</span>}
+        </>
+      ),
+      sort: ({ subtask }) => subtask.attempt,
+    },
     {
       key: "time",
       title: "Busy · backpressured · idle",
@@ -94,7 +104,6 @@ function columns(most: number): Column<Row>[] {
       sort: ({ subtask }) => -(subtask.watermark ?? 0),
     },
     { key: "where", title: "Runs on", render: ({ subtask }) => <Where subtask={subtask} />, sort: ({ subtask }) => whereOf(subtask) },
-    { key: "attempt", title: "Attempt", align: "right", render: ({ subtask }) => subtask.attempt, sort: ({ subtask }) => subtask.attempt },
     {
       key: "duration",
       title: "For",
