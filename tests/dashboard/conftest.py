@@ -1,5 +1,7 @@
 """A browser, real clusters, and a server of fifty jobs, for all tests of the dashboard."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from dashboard_browser import chromium, visiting
 from dashboard_cluster import dev_cluster
@@ -36,17 +38,21 @@ def cluster(tmp_path_factory):
 def jobs(cluster, tmp_path_factory):
     """Ids of the jobs on ``cluster``: running, failed, finished."""
     folder = tmp_path_factory.mktemp("jobs")
-    found = {}
-    for name, text, arguments, state in (
-        ("running", ORDERS, ("-p", "2"), "RUNNING"),
-        ("failed", FAILING, ("-D", "restart-strategy.type=none"), "FAILED"),
-        ("finished", WORDS, (), "FINISHED"),
-    ):
+
+    def submit(name, text, arguments, state):
         script = folder / f"{name}.py"
         script.write_text(text)
-        found[name] = cluster.run(script, *arguments)
-        cluster.wait_state(found[name], state)
-    return found
+        job = cluster.run(script, *arguments)
+        cluster.wait_state(job, state)
+        return name, job
+
+    with ThreadPoolExecutor() as pool:
+        started = [
+            pool.submit(submit, "running", ORDERS, ("-p", "2"), "RUNNING"),
+            pool.submit(submit, "failed", FAILING, ("-D", "restart-strategy.type=none"), "FAILED"),
+            pool.submit(submit, "finished", WORDS, (), "FINISHED"),
+        ]
+        return dict(one.result() for one in started)
 
 
 @pytest.fixture

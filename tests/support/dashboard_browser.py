@@ -74,6 +74,7 @@ class Visit:
         self.origin = f"http://{address}"
         self.allowed: set[int] = set()
         self._wrong: list[str] = []
+        self._refused: list[Response] = []
         page.set_default_timeout(TIMEOUT_MS)
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self._wrong.append(f"page error: {error}"))
@@ -103,6 +104,7 @@ class Visit:
     def _on_response(self, response: Response) -> None:
         if response.status >= 400 and response.status not in self.allowed:
             self._wrong.append(f"{response.status} {response.request.method} {response.url}")
+            self._refused.append(response)
 
     # -------------------------------------------------------------------------------- going places
 
@@ -175,6 +177,8 @@ class Visit:
     def errors(self) -> None:
         """Fail on anything that went wrong since the last call."""
         wrong, self._wrong = self._wrong, []
+        refused, self._refused = self._refused, []
+        wrong += [response.text()[:1000] for response in refused if wrong]
         assert not wrong, "\n".join(wrong)
 
 

@@ -40,6 +40,12 @@ class DevCluster:
         with urllib.request.urlopen(f"http://{self.rest}/{path}", timeout=30) as answer:
             return json.load(answer)
 
+    def delete(self, path: str) -> None:
+        """DELETE something."""
+        request = urllib.request.Request(f"http://{self.rest}/{path}", method="DELETE")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            answer.read()
+
     def run(self, script: Path, *arguments: str, given: Sequence[str] = ()) -> str:
         """Submit a script; return its first job's id. ``given``: what the script itself is told."""
         command = ["run", "-m", self.jobmanager, "-d", *arguments, str(script), *given]

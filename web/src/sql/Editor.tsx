@@ -150,7 +150,7 @@ export function Editor(props: {
           syntaxHighlighting(HIGHLIGHT),
           LOOK,
           placeholder("SELECT …   Ctrl+Enter runs the statement at the cursor"),
-          EditorView.contentAttributes.of({ "aria-label": "SQL statements" }),
+          EditorView.contentAttributes.of({ "aria-label": "SQL statements", tabindex: "0" }),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) latest.current.onChange(update.state.doc.toString());
           }),
