@@ -3,7 +3,7 @@
 import pytest
 
 from lesto.common.config import Configuration
-from lesto.common.inspection import InspectionError
+from lesto.common.inspection import InspectionError, ProcessNotFoundError
 from lesto.common.metrics import MetricRegistry
 from lesto.jobmanager.server.rest.server import RestServer
 from lesto.proto import runtime_pb2
@@ -16,7 +16,9 @@ class Answering(FakeJobManager):
     """Answers questions as a JobManager of its own."""
 
     def inspect(self, question, taskmanager_id="", slot_id=""):
-        assert (taskmanager_id, slot_id) == ("", "")
+        if taskmanager_id:
+            msg = f"no TaskManager {taskmanager_id[:20]}"
+            raise ProcessNotFoundError(msg)
         match question.WhichOneof("question"):
             case "list_logs":
                 file = runtime_pb2.LogFile(name="jobmanager.log", size_bytes=len(LOG))
