@@ -117,9 +117,14 @@ function Flow(props: { vertex: Vertex; rates: Rates; isSource: boolean; isSink: 
       <span title={props.isSource ? "Records read from outside" : "Records that arrive"}>
         {props.isSource ? "read" : "in"} {shown("in", vertex.metrics["read-records"])}
       </span>
-      {!props.isSink && <span title="Records emitted">out {shown("out", vertex.metrics["write-records"])}</span>}
+      {givesOut(vertex, props.isSink) && <span title="Records emitted">out {shown("out", vertex.metrics["write-records"])}</span>}
     </span>
   );
+}
+
+/** A chain that ends in a sink counts nothing as given out, although an edge may leave its middle. */
+function givesOut(vertex: Vertex, isSink: boolean): boolean {
+  return !isSink && vertex.operators.at(-1)?.kind !== "SINK";
 }
 
 function describe(props: { vertex: Vertex; job: Job; rates: Rates; limits: boolean }): string {
