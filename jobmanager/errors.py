@@ -82,6 +82,14 @@ class PortInUseError(LestoError):
     retryable = False
 
 
+class TracingUnavailableError(LestoError):
+    """Traces are asked for, and what makes them is not installed."""
+
+    code = "LESTO-4135"
+    domain = Domain.USER
+    retryable = False
+
+
 class PythonVersionError(LestoError):
     """The job was pickled by another minor version of Python than the cluster runs."""
 

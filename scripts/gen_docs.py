@@ -352,62 +352,25 @@ def openapi_document():
     return json.dumps(document(described()), indent=1) + "\n"
 
 
-METRICS_INTRODUCTION = """\
-Each process serves its own metrics for Prometheus at `GET /metrics`: the JobManager on its REST port,
-TaskManagers and slots on ports of their own. `metrics.port` is a TaskManager's; slots take free ports.
-`metrics.port: -1` opens none, `metrics.bind-host` is where they listen. Metrics of a job are the
-JobManager's, those of its tasks the slots'.
-
-```
-curl -s http://127.0.0.1:8081/metrics                # JobManager and jobs
-curl -s http://127.0.0.1:8081/prometheus/targets     # where TaskManagers and slots serve theirs
-```
-
-The second is Prometheus' HTTP service discovery: `deploy/prometheus/prometheus.yml` uses it, with alerts
-(`alerts.yml`, each with a page in [runbooks](runbooks)) and dashboards for Grafana in `deploy/grafana`.
-REST shows the same numbers under Flink's routes, `/jobs/:id/metrics` and the like.
-
-Names begin with `lesto_`, carry base units (`_seconds`, `_bytes`), and counters end in `_total`. Counters
-start anew when a task does, as Prometheus expects. A summary has series by `quantile` (of the latest
-1,024 samples), `_sum` and `_count`.
-
-Labels are bounded: `job_id`, `job_name`, `task`, `operator`, `subtask`, `taskmanager`, `slot`, `state`,
-`input`, `generation`, and those that a function's own metric groups add. A process refuses more than 100,000
-series by an error. Service discovery adds `process` (taskmanager or slot), `taskmanager` and `slot`.
-
-Nothing is done once a record: counters cost one addition a batch, the rest is read at a scrape or once a
-second. Bytes in are those of batches in memory, bytes out what was written to channels: for rows of Python
-values the two differ. Rates that Flink computes (`...PerSecond`) are `rate(...)` in PromQL; milliseconds
-in Flink are seconds here.\
-"""
-USERS_METRICS = """\
-## Metrics of your functions
-
-`runtime_context.get_metrics_group()` has PyFlink's `counter`, `gauge`, `meter`, `distribution` and
-`add_group`. `add_group("rules")` becomes the label `group="rules"`, `add_group("day", "monday")` the
-label `day="monday"`; a name such as `numLateEvents` becomes `lesto_num_late_events_total`, and one that is
-in the tables above gets `user_` in front. Keep the values of labels few: never a record's key.\
-"""
-
-
 def metrics_page():
-    lines = ["# Metrics", "", GENERATED, "", METRICS_INTRODUCTION]
-    section = ""
+    """The prose of scripts/metrics_page.md around tables of the code."""
+    lines, section = [], ""
+    heading = ["| Lesto | Flink | meaning |", "|---|---|---|"]
     for metric in DESCRIPTIONS.values():
         if metric.section != section:
             section = metric.section
             labels = ", ".join(f"`{label}`" for label in metric.scope.value) or "none"
-            lines += ["", f"## {section}", "", f"Labels: {labels}.", ""]
-            lines += ["| Lesto | Flink | meaning |", "|---|---|---|"]
+            lines += ["", f"## {section}", "", f"Labels: {labels}.", "", *heading]
         more = f" By {', '.join(f'`{label}`' for label in metric.labels)}." * bool(metric.labels)
         when = f" Only {metric.sometimes}." if metric.sometimes else ""
         lines.append(f"| `{metric.exposed}` | {metric.flink or '-'} | {metric.help}{more}{when} |")
-    lines += ["", "## From the Prometheus library", "", "Of every process, on Linux.", ""]
-    lines += ["| Lesto | Flink | meaning |", "|---|---|---|"]
-    lines += [f"| `{n}` | {flink or '-'} | {text} |" for n, (text, flink) in LIBRARY_METRICS.items()]
+    lines += ["", "## From the Prometheus library", "", "Of every process, on Linux.", "", *heading]
+    for name, (text, flink) in LIBRARY_METRICS.items():
+        lines.append(f"| `{name}` | {flink or '-'} | {text} |")
     lines += ["", "## What Flink has and Lesto has not", "", "| Flink | why |", "|---|---|"]
     lines += [f"| {name} | {why} |" for name, why in ABSENT.items()]
-    return "\n".join([*lines, "", USERS_METRICS]) + "\n"
+    text = (ROOT / "scripts" / "metrics_page.md").read_text(encoding="utf-8")
+    return text.replace("{generated}", GENERATED).replace("{tables}", "\n".join(lines).strip())
 
 
 PAGES = {

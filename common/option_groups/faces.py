@@ -61,6 +61,14 @@ METRICS_PORT = ConfigOption(
 METRICS_BIND_HOST = ConfigOption(
     "metrics.bind-host", str, "127.0.0.1", "Address that Prometheus endpoints listen on."
 )
+TRACES_ENDPOINT: ConfigOption[str | None] = ConfigOption(
+    "traces.otel.endpoint",
+    str,
+    None,
+    "Where the JobManager sends spans of checkpoints, starts and recoveries, by OTLP over HTTP: "
+    "http://collector:4318/v1/traces. Needs the extra otel; the variables OTEL_* count too.",
+    aliases=("traces.reporter.otel.exporter.endpoint",),
+)
 LOG_DIR: ConfigOption[str | None] = ConfigOption(
     "env.log.dir",
     str,

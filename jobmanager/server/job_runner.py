@@ -33,6 +33,7 @@ from lesto.jobmanager.server.ha.job_end import JobEndRecord
 from lesto.jobmanager.server.metrics import JobMetrics
 from lesto.jobmanager.server.source_coordinator import SourceCoordinator
 from lesto.jobmanager.server.taskmanagers import TaskManagers
+from lesto.jobmanager.server.traces import JobTraces, Tracing
 from lesto.proto import job_pb2
 from lesto.state.errors import StorageError
 
@@ -55,6 +56,7 @@ class Services:
     io: Executor
     jitter: Callable[[], float]
     lost_leadership: Callable[[LestoError], None] = lambda _error: None
+    tracing: Tracing | None = None
 
 
 class JobRunner:
@@ -103,6 +105,8 @@ class JobRunner:
             now=self._now(),
         )
         self.metrics = JobMetrics(self.master, services.clock, store)
+        tracing = services.tracing
+        self._traces = JobTraces(tracing.tracer, self.master) if tracing is not None else None
         self._sources = SourceCoordinator(graph, services.clock, self._post_from_thread)
         self._queue: deque[ev.Event] = deque()
         self._wake = asyncio.Event()
@@ -256,6 +260,8 @@ class JobRunner:
                 self._take(ev.Tick())
             self._room.set()
             self.metrics.update()
+            if self._traces is not None:
+                self._traces.update()
             self._changed.set()
             self._changed = asyncio.Event()
             self.revision += 1

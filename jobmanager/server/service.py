@@ -45,6 +45,7 @@ from lesto.jobmanager.server.job_runner import Services
 from lesto.jobmanager.server.metrics import ClusterMetrics
 from lesto.jobmanager.server.settings import milliseconds
 from lesto.jobmanager.server.taskmanagers import TaskManagers
+from lesto.jobmanager.server.traces import Tracing
 from lesto.proto import client_pb2, client_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from lesto.proto.channels import add_port
 from lesto.proto.inspecting import ProcessInspector, refused
@@ -117,6 +118,7 @@ class JobManager:
         self._stop_log: Callable[[], None] = lambda: None
         self._heartbeats: asyncio.Task[None] | None = None
         self._metrics: ClusterMetrics | None = None
+        self._tracing: Tracing | None = None
         self._ha: HighAvailability | None = None
         self._elector: Elector | None = None
         self._terms: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
@@ -175,6 +177,8 @@ class JobManager:
         await server.stop(STOP_GRACE_SECONDS)
         if self._metrics is not None:
             self._metrics.close()
+        if self._tracing is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._tracing.close)
         if self._io is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)
         if self._inspecting is not None:
@@ -242,6 +246,7 @@ class JobManager:
             config.get(options.TMP_DIRS),
         )
         self._stop_log = write_log(self._logs.file("jobmanager.log"))
+        self._tracing = Tracing.of(config)
         self.cluster = self._new_cluster(0)
         gateway = Gateway(
             self,
@@ -264,7 +269,12 @@ class JobManager:
             slot_request_timeout_ms=milliseconds(config.get(options.SLOT_REQUEST_TIMEOUT)),
         )
         services = Services(
-            taskmanagers, self._clock, io, lambda: random.uniform(-1.0, 1.0), self._fenced
+            taskmanagers,
+            self._clock,
+            io,
+            lambda: random.uniform(-1.0, 1.0),
+            self._fenced,
+            self._tracing,
         )
         durable = None
         ha, elector = self._ha, self._elector

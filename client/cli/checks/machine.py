@@ -34,6 +34,7 @@ EXTRAS: Final = {
     "postgres": "psycopg",
     "pydantic": "pydantic",
     "k8s": "kopf",
+    "otel": "opentelemetry.sdk",
     "tls": "cryptography",
 }
 
@@ -72,7 +73,7 @@ def extras() -> Iterator[Finding]:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != module:
+            if (error.name or "").partition(".")[0] != module.partition(".")[0]:
                 yield problem("extras", f"{extra}: {module} needs {error.name}, which is missing")
             absent.append(extra)
         except Exception as error:  # noqa: BLE001 - whatever a broken library raises is the finding
