@@ -21,6 +21,9 @@ OUTBOUND_MESSAGES_MAX = 100_000
 TERMINATE_GRACE_SECONDS = 1.5
 #: Python's own exit status for an uncaught exception or a bad command line says little.
 _SLOT_MODULE = "lesto.taskmanager.runtime.slot_main"
+#: Variables with the cluster's token in them; user code, and what it starts and logs, has no use for
+#: them. The slot's configuration comes from the supervisor.
+_SECRETS = frozenset({"LESTO_SECURITY__TOKEN", "LESTO_PROPERTIES"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def _environment() -> dict[str, str]:
     """The slot's environment; it must find the same lesto as this process."""
     import lesto
 
-    environment = dict(os.environ)
+    environment = {name: text for name, text in os.environ.items() if name not in _SECRETS}
     environment.setdefault("PYTHONFAULTHANDLER", "1")
     home = str(Path(next(iter(lesto.__path__))).parent)
     if Path(home).name not in {"site-packages", "dist-packages"}:
