@@ -85,7 +85,11 @@ def test_the_pages_of_a_vertex(visit, patients):
     vertex = patients.vertex("slow", "weigh")
     for tab in VERTEX_TABS:
         visit.go(f"jobs/{patients.jobs['slow']}/vertices/{vertex}/{tab}", heading="weigh")
-        visit.check(f"vertex-{tab}")
+        visit.settle()
+        visit.picture(f"vertex-{tab}")
+        if tab in {"subtasks", "flamegraph", "metrics"}:
+            visit.barriers()
+    visit.errors()
 
 
 def test_the_pages_of_a_failing_job(visit, patients):

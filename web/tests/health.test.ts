@@ -55,6 +55,9 @@ test("a job is not called healthy right after a failure, nor when it fails often
     healthOf({ job: job([vertex("Map")], { restarts: ages.length }), now: NOW, failures: ages.map((age) => failure("KeyError: 'JFK'", age)) });
   assert.equal(of(5_000).headline, "Running again after a failure");
   assert.equal(of(300_000).headline, "Healthy");
+  const since = checkpoints([checkpoint(5, { trigger_timestamp: NOW - 400_000 })]);
+  const unproven = healthOf({ job: job([vertex("Map")], { restarts: 1 }), now: NOW, failures: [failure("x", 300_000)], checkpoints: since });
+  assert.equal(unproven.headline, "Running again after a failure");
   assert.match(healthText(of(300_000)), /Restarted after a failure 5 m ago: KeyError: 'JFK'/);
   assert.equal(of(120_000, 200_000, 300_000).headline, "Running, but unstable");
   assert.equal(of(700_000, 800_000, 900_000).headline, "Healthy");

@@ -37,7 +37,7 @@ export interface HealthInput {
 }
 
 const RECENT_MS = 600_000;
-const JUST_NOW_MS = 60_000;
+const JUST_NOW_MS = 20_000;
 /** So many failures within RECENT_MS are no accident. */
 const OFTEN = 3;
 const FALLING_BEHIND = 0.2;
@@ -203,13 +203,20 @@ function recentFailures(input: HealthInput): Failure[] {
   return (input.failures ?? []).filter((failure) => input.now - failure.timestamp < RECENT_MS);
 }
 
+/** It failed a moment ago, or has not completed a checkpoint since. */
+function unproven(input: HealthInput, newest: Failure): boolean {
+  if (input.now - newest.timestamp < JUST_NOW_MS) return true;
+  const latest = input.checkpoints?.latest.completed;
+  return latest !== undefined && latest !== null && completedAt(latest) < newest.timestamp;
+}
+
 function restarts(input: HealthInput): Sentence | null {
   const recent = recentFailures(input);
   const newest = recent[0];
   if (newest === undefined || input.job.restarts === 0) return null;
   const often = recent.length > 1 ? `Failed ${recent.length} times within 10 minutes, last` : "Restarted after a failure";
   const text = `${often} ${ago(newest.timestamp, input.now)}: ${causeOf(newest)}`;
-  const trouble = recent.length >= OFTEN || input.now - newest.timestamp < JUST_NOW_MS;
+  const trouble = recent.length >= OFTEN || unproven(input, newest);
   return { about: "restarts", text, trouble, more: "exceptions" };
 }
 
