@@ -66,7 +66,7 @@ def job_details(
 def without_history(details: client_pb2.JobDetails) -> client_pb2.JobDetails:
     """The same without what ``full`` adds."""
     for field in ("events", "rescales", "config"):
-        details.ClearField(field)  # type: ignore[arg-type]
+        details.ClearField(field)
     for vertex in details.vertices:
         for subtask in vertex.subtasks:
             subtask.ClearField("state_times_ms")

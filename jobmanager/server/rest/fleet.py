@@ -106,13 +106,11 @@ class Shared(Generic[T]):
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the answer of a moment ago, or make one; an error is not kept."""
+        future: Future[T] = Future()
         with self._lock:
             self._forget()
-            found = self._kept.get(key)
-            if found is None:
-                future: Future[T] = Future()
-                self._kept[key] = (float("inf"), future)
-        if found is not None:
+            found = self._kept.setdefault(key, (float("inf"), future))
+        if found[1] is not future:
             return found[1].result()
         try:
             made = make()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from lesto.common.accumulators import of_reports
@@ -11,13 +12,14 @@ from lesto.jobmanager.server.rest.found import FoundVertex, Places, operator_nam
 from lesto.jobmanager.server.rest.io_metrics import SUMMED, io_metrics
 from lesto.jobmanager.server.rest.shapes import TASK_STATES, task_state
 from lesto.proto import client_pb2 as pb
-from lesto.proto import runtime_pb2
+from lesto.proto import job_pb2, runtime_pb2
 
 Json = dict[str, Any]
 
 #: Shares of its time above which Flink calls a subtask's backpressure low, and high.
 LOW_RATIO: Final = 0.1
 HIGH_RATIO: Final = 0.5
+_INPUT: Final = re.compile(r"currentInput\d+Watermark")
 _STATE_ORDER: Final = (
     "FAILED",
     "CANCELING",
@@ -189,15 +191,33 @@ def _taskmanager(
     }
 
 
-def watermarks(found: FoundVertex) -> list[Json]:
-    """GET /jobs/:id/vertices/:v/watermarks: of the head operator of each subtask."""
-    return [
-        {
-            "id": f"{one.subtask}.currentInputWatermark",
-            "value": str(one.report.operators[0].watermark),
+def knows_event_time(found: FoundVertex) -> bool:
+    """Whether the reports say what event time the vertex is at: sinks do not."""
+    return found.declared.operators[0].kind != job_pb2.OPERATOR_KIND_SINK
+
+
+def watermarks(found: FoundVertex, inputs: Mapping[int, Mapping[str, float]]) -> list[Json]:
+    """GET /jobs/:id/vertices/:v/watermarks: of the head operator of each subtask.
+
+    Args:
+        found: the vertex.
+        inputs: what the slots say of a vertex whose reports do not, by subtask and Flink's id.
+    """
+    if knows_event_time(found):
+        known = {
+            one.subtask: float(one.report.operators[0].watermark)
+            for one in found.vertex.subtasks
+            if one.report.operators
         }
-        for one in found.vertex.subtasks
-        if one.report.operators
+    else:
+        by_input = {
+            subtask: [value for name, value in values.items() if _INPUT.fullmatch(name)]
+            for subtask, values in inputs.items()
+        }
+        known = {subtask: min(values) for subtask, values in by_input.items() if values}
+    return [
+        {"id": f"{subtask}.currentInputWatermark", "value": str(int(value))}
+        for subtask, value in sorted(known.items())
     ]
 
 
@@ -308,9 +328,10 @@ def report_metrics(one: pb.SubtaskDetails, found: FoundVertex) -> dict[str, floa
         "accumulateBackPressuredTimeMs": report.backpressured_ms,
         "isBackPressured": float(report.backpressured_ratio > HIGH_RATIO),
         "numLateRecordsDropped": sum(operator.late_dropped for operator in report.operators),
-        "currentInputWatermark": report.operators[0].watermark,
-        "currentOutputWatermark": report.operators[-1].watermark,
+        "currentOutputWatermark": job_view.reached(one, found.declared),
     }
+    if knows_event_time(found):
+        values["currentInputWatermark"] = report.operators[0].watermark
     names = operator_names(found.declared)
     for operator in report.operators:
         head = names.get(operator.uid, operator.uid)

@@ -151,11 +151,13 @@ class FakeCluster:
     Attributes:
         asked: kind of question and slot, in order.
         silent: slots that do not answer.
+        metrics: more series of each slot: name, labels, value.
     """
 
     def __init__(self):
         self.asked = []
         self.silent = set()
+        self.metrics = []
         self.details = details()
 
     def cluster(self):
@@ -228,6 +230,8 @@ class FakeCluster:
             name="lesto_num_late_events_total", labels={**labels, "operator": "one"}, value=3
         )
         metrics.add(name="lesto_checkpoint_alignment_seconds", labels=labels, value=0.25)
+        for name, more, value in self.metrics:
+            metrics.add(name=name, labels={**labels, **more}, value=value)
         metrics.add(name="process_resident_memory_bytes", value=1_000)
         return answer
 

@@ -9,6 +9,7 @@ from lesto.jobmanager.server.rest.flame_graphs import NODES_MAX, Stack, tree
 from lesto.jobmanager.server.rest.fleet import Shared
 from lesto.jobmanager.server.rest.vertex_shapes import level
 from lesto.proto import client_pb2 as pb
+from lesto.proto import job_pb2
 from tests.unit.rest.served import JOB, FakeCluster, served
 
 MAP = f"/jobs/{JOB}/vertices/map"
@@ -59,6 +60,20 @@ def test_times_taskmanagers_and_watermarks(client):
         {"id": "0.currentInputWatermark", "value": "5000"},
         {"id": "1.currentInputWatermark", "value": "5000"},
     ]
+
+
+def test_a_sinks_event_time_comes_from_its_inputs(client, cluster):
+    cluster.details.graph.vertices[1].operators[0].kind = job_pb2.OPERATOR_KIND_SINK
+    cluster.metrics = [
+        ("lesto_input_watermark_seconds", {"input": "0"}, 7.5),
+        ("lesto_input_watermark_seconds", {"input": "1"}, 6.0),
+    ]
+    assert client.get(f"{MAP}/watermarks") == [
+        {"id": "0.currentInputWatermark", "value": "6000"},
+        {"id": "1.currentInputWatermark", "value": "6000"},
+    ]
+    listed = {entry["id"] for entry in client.get(f"{MAP}/metrics")}
+    assert "0.currentInputWatermark" not in listed
 
 
 def test_backpressure_is_told_by_the_worst_subtask(client, cluster):

@@ -13,6 +13,7 @@ from lesto.jobmanager.server.rest.errors import NotInJobError
 from lesto.jobmanager.server.rest.fleet import Shared
 from lesto.jobmanager.server.rest.found import find_subtask, find_vertex, places
 from lesto.jobmanager.server.rest.json_schema import ref
+from lesto.jobmanager.server.rest.metric_sources import MetricSources
 from lesto.jobmanager.server.rest.operations import now_ms
 from lesto.jobmanager.server.rest.routing import Call, Endpoint, Parameter
 
@@ -62,6 +63,7 @@ class VerticesResource:
     def __init__(self, context: Context) -> None:
         self._api = context.api
         self._fleet = context.fleet
+        self._sources = MetricSources(context.api, context.fleet)
         self._flames: Shared[dict[str, Any]] = Shared(FLAME_GRAPH_SECONDS)
 
     def endpoints(self) -> list[Endpoint]:
@@ -88,6 +90,7 @@ class VerticesResource:
             self.watermarks,
             "Event time at each subtask's head operator, in ms.",
             response=ref("Metrics"),
+            patient=True,
         )
         yield _get(
             f"{VERTEX}/backpressure",
@@ -152,7 +155,10 @@ class VerticesResource:
 
     def watermarks(self, call: Call) -> Any:
         """Show event times."""
-        return vertex_shapes.watermarks(self._found(call))
+        found = self._found(call)
+        if vertex_shapes.knows_event_time(found):
+            return vertex_shapes.watermarks(found, {})
+        return vertex_shapes.watermarks(found, self._sources.of_subtasks(found))
 
     def backpressure(self, call: Call) -> Any:
         """Show backpressure."""
