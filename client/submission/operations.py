@@ -18,6 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lesto.client.submission.sql_json import Pages
+from lesto.client.table.errors import UnsupportedSqlError
 from lesto.client.table.kinds import ResultKind
 from lesto.client.table.results import Batches, JobBatches, TableResult
 from lesto.common.elements import RowKinds
@@ -330,6 +331,8 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _unexpected(error: BaseException) -> LestoError:
+    if isinstance(error, RecursionError):
+        return UnsupportedSqlError("the statement is nested too deeply", remedy="Use views.")
     made = InternalError(
         f"{type(error).__name__}: {error}", remedy="This may be a defect of Lesto."
     )

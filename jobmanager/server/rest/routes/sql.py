@@ -11,7 +11,7 @@ from starlette.responses import Response
 import lesto
 from lesto.common import options
 from lesto.jobmanager.server.rest.context import Context
-from lesto.jobmanager.server.rest.errors import SwitchedOffError
+from lesto.jobmanager.server.rest.errors import BadRequestError, SwitchedOffError
 from lesto.jobmanager.server.rest.json_schema import (
     FLAG,
     HEX_ID,
@@ -106,6 +106,21 @@ _RESULT: Final = record(
         "nextResultUri": TEXT,
     },
 )
+
+
+def _statement(call: Call) -> str:
+    """The statement of a body.
+
+    Raises:
+        BadRequestError: it has halves of characters, which no text of SQL can have.
+    """
+    text: str = call.body["statement"]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = "the statement is no Unicode text: it has one half of a surrogate pair"
+        raise BadRequestError(msg) from None
+    return text
 
 
 def _code(
@@ -299,7 +314,7 @@ class SqlResource:
         """Configure a session by a statement."""
         self._session(call).call(
             "configure",
-            statement=call.body["statement"],
+            statement=_statement(call),
             timeout_ms=call.body.get("executionTimeout") or 0,
         )
         return {}
@@ -307,7 +322,7 @@ class SqlResource:
     def complete(self, call: Call) -> Any:
         """Complete a statement."""
         header, _ = self._session(call).call(
-            "complete", statement=call.body["statement"], position=call.body["position"]
+            "complete", statement=_statement(call), position=call.body["position"]
         )
         return {"candidates": header["candidates"]}
 
@@ -315,7 +330,7 @@ class SqlResource:
         """Start a statement."""
         header, _ = self._session(call).call(
             "execute",
-            statement=call.body["statement"],
+            statement=_statement(call),
             timeout_ms=call.body.get("executionTimeout") or 0,
             config=call.body.get("executionConfig") or {},
         )
