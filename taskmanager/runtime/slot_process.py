@@ -21,8 +21,8 @@ OUTBOUND_MESSAGES_MAX = 100_000
 TERMINATE_GRACE_SECONDS = 1.5
 #: Python's own exit status for an uncaught exception or a bad command line says little.
 _SLOT_MODULE = "lesto.taskmanager.runtime.slot_main"
-#: Variables with the cluster's token in them; user code, and what it starts and logs, has no use for
-#: them. The slot's configuration comes from the supervisor.
+#: Variables with the cluster's token in them, which user code, and what it starts and logs, has no
+#: use for. The slot's configuration comes from the supervisor.
 _SECRETS = frozenset({"LESTO_SECURITY__TOKEN", "LESTO_PROPERTIES"})
 
 
