@@ -18,25 +18,33 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def connect(kubeconfig: str = "") -> JsonHttp:
-    """A connection: of the pod's service account, else of ``KUBECONFIG`` or ``~/.kube/config``.
+    """A connection: of ``KUBECONFIG``, else the pod's service account, else ``~/.kube/config``.
 
     Raises:
         KubernetesApiError: neither is there, or the file asks for what is not supported.
     """
-    host = os.environ.get("KUBERNETES_SERVICE_HOST")
-    if host and not kubeconfig and (ACCOUNT / "token").exists():
-        named = f"[{host}]" if ":" in host else host
-        url = f"https://{named}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}"
+    kubeconfig = kubeconfig or os.environ.get("KUBECONFIG", "")
+    url = pod_server()
+    if url and not kubeconfig:
         context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-        return JsonHttp(url, token=_account_token, context=context)
-    path = Path(kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+        return JsonHttp(url, token=account_token, context=context)
+    path = Path(kubeconfig or Path.home() / ".kube" / "config")
     if not path.is_file():
         msg = f"there is no Kubernetes here: this is no pod, and {path} does not exist"
         raise KubernetesApiError(msg, remedy="Set KUBECONFIG, or run the operator in a pod.")
     return _from_kubeconfig(path)
 
 
-def _account_token() -> str:
+def pod_server() -> str:
+    """URL of the API as a pod with a service account is told; empty: this is none."""
+    host = os.environ.get("KUBERNETES_SERVICE_HOST")
+    if not host or not (ACCOUNT / "token").exists():
+        return ""
+    named = f"[{host}]" if ":" in host else host
+    return f"https://{named}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}"
+
+
+def account_token() -> str:
     """Read each time: Kubernetes changes it."""
     return (ACCOUNT / "token").read_text(encoding="ascii").strip()
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import kopf
 
+from lesto.client.operator.credentials import ACCOUNT, account_token, pod_server
 from lesto.client.operator.kube import KubeApi
 from lesto.client.operator.manifests import GROUP, PLURAL, VERSION
 from lesto.client.operator.model import Event
@@ -52,6 +56,7 @@ class Shell:
         registry = kopf.OperatorRegistry()
         which = (GROUP, VERSION, PLURAL)
         kopf.on.startup(registry=registry)(_configure)
+        kopf.on.login(registry=registry)(_log_in)
         kopf.on.event(*which, registry=registry)(self._seen)
         kopf.daemon(*which, registry=registry, cancellation_timeout=5.0)(self._run)
         kopf.on.delete(*which, registry=registry)(self._delete)
@@ -119,13 +124,27 @@ def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.batching.error_delays = [1, 2, 4, 8, 16, 32]
 
 
+def _log_in(**known: Any) -> kopf.ConnectionInfo | None:
+    """As ``credentials.connect`` does: of the pod unless a file is named."""
+    server = "" if "KUBECONFIG" in os.environ else pod_server()
+    if not server:
+        return kopf.login_with_kubeconfig(**known)
+    soon = datetime.now(UTC) + timedelta(minutes=5)  # Kubernetes changes the token
+    return kopf.ConnectionInfo(
+        server=server, ca_path=str(ACCOUNT / "ca.crt"), token=account_token(), expiration=soon
+    )
+
+
 async def run(kube: KubeApi, settings: OperatorSettings, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set."""
+    for chatty in ("aiohttp.access", "kopf.objects"):  # each probe, each event of the API
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     shell = Shell(kube)
     namespaces: Sequence[str] = settings.namespaces
     await kopf.operator(
         registry=shell.registry(),
         standalone=True,
+        identity=cast(Any, "lesto-operator"),  # by default it asks who user 9999 is: nobody knows
         namespaces=namespaces,
         clusterwide=not namespaces,
         liveness_endpoint=settings.liveness or None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 
 from lesto.client.cli.exit_codes import ExitCode
@@ -23,7 +24,9 @@ def operator(arguments: argparse.Namespace) -> int:
     except ImportError:
         msg = "the operator needs the package kopf"
         raise OperatorExtraMissingError(msg, remedy="pip install 'lesto[k8s]'") from None
-    kube = KubeApi(connect(arguments.kubeconfig or ""))
+    if arguments.kubeconfig:
+        os.environ["KUBECONFIG"] = arguments.kubeconfig  # kopf finds it there
+    kube = KubeApi(connect())
     return asyncio.run(_run(kube, arguments))
 
 

@@ -1,8 +1,8 @@
-"""A world for the operator's pure core: a cluster that does what it is told, slowly, and fails on demand.
+"""A world for the operator's pure core: a cluster that does as told, slowly, and fails on demand.
 
-It keeps what really exists (objects, jobs, snapshots, triggers); a turn is observe, decide, remember,
-act, as in ``lesto.client.operator.turns``. ``crash`` forgets what a turn decided between remembering
-and acting, or in the middle of acting.
+It keeps what really exists (objects, jobs, snapshots, triggers); a turn is observe, decide,
+remember, act, as in ``lesto.client.operator.turns``. ``crash`` forgets what a turn decided between
+remembering and acting, or in the middle of acting.
 """
 
 from dataclasses import dataclass, field, replace

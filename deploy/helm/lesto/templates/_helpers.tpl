@@ -117,12 +117,12 @@ annotations:
 {{- end }}
 {{- if .Values.tls.rest.existingSecret }}
 {{- $_ := set $made "security.ssl.rest.enabled" true }}
-{{- $_ := set $made "security.ssl.rest.cert" "/etc/lesto-tls/rest/tls.crt" }}
+{{- $_ := set $made "security.ssl.rest.cert-chain" "/etc/lesto-tls/rest/tls.crt" }}
 {{- $_ := set $made "security.ssl.rest.key" "/etc/lesto-tls/rest/tls.key" }}
 {{- end }}
 {{- if .Values.tls.internal.existingSecret }}
 {{- $_ := set $made "security.ssl.internal.enabled" true }}
-{{- $_ := set $made "security.ssl.internal.cert" "/etc/lesto-tls/internal/tls.crt" }}
+{{- $_ := set $made "security.ssl.internal.cert-chain" "/etc/lesto-tls/internal/tls.crt" }}
 {{- $_ := set $made "security.ssl.internal.key" "/etc/lesto-tls/internal/tls.key" }}
 {{- $_ := set $made "security.ssl.internal.ca" "/etc/lesto-tls/internal/ca.crt" }}
 {{- end }}
