@@ -73,7 +73,7 @@ test("failed checkpoints are trouble, with the last good one and the reason", ()
 });
 
 test("checkpoints that failed with their tasks do not tell the reason a second time", () => {
-  const failed = checkpoint(42, { status: "FAILED", failure_message: "price failed" });
+  const failed = checkpoint(42, { status: "FAILED", failure_message: "map (1/1): LESTO-6001: price failed" });
   const failures = [1_000, 2_000, 3_000].map((age) => failure("price failed", age));
   const found = healthOf({ job: job([vertex("Map")], { restarts: 3 }), now: NOW, checkpoints: checkpoints([failed]), config: every10s, failures });
   assert.equal(found.headline, "Running, but unstable");

@@ -170,7 +170,7 @@ function failingCheckpoints(failures: Checkpoint[], latest: Checkpoint | null, i
   const newest = failures[0];
   const good = latest === null ? "none has completed" : `the last good one is ${latest.id}, ${when(completedAt(latest), input.now)}`;
   // A checkpoint that failed with its tasks needs no reason of its own.
-  const told = newest !== undefined && recentFailures(input).some((failure) => failure.timestamp >= newest.trigger_timestamp);
+  const told = recentFailures(input).some((failure) => newest?.failure_message?.includes(causeOf(failure)));
   const why = newest?.failure_message && !told ? `: ${oneLine(newest.failure_message)}` : "";
   const text = `The last ${failures.length === 1 ? "checkpoint" : `${failures.length} checkpoints`} failed; ${good}${why}`;
   return { about: "checkpoint", text, trouble: true, more: "checkpoints" };
