@@ -262,7 +262,7 @@ def test_a_killed_session_is_told_and_its_query_ends(server, sql):
     assert answer.json()["code"] == "LESTO-4344"
     assert "SIGKILL" in answer.json()["detail"]
     assert server.wait_state(query, "CANCELED")
-    assert sql.http.get(sql.path).status_code == 404
+    eventually(lambda: sql.http.get(sql.path).status_code == 404)  # told once more, then forgotten
 
 
 def test_waiting_for_an_insert_can_be_cancelled(shared):
