@@ -142,7 +142,7 @@ class Demo:
         shape = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
         for container in self.containers("taskmanager"):
             addresses = self.run(self.docker, "inspect", "-f", shape, container).split()
-            if busiest["host"] in addresses:
+            if busiest["path"] in addresses:
                 return container
         msg = f"no container has the address of {busiest}"
         raise TrialError(msg)
