@@ -1,1 +1,1 @@
-"""The dashboard in a real browser. A package, so that browser and cluster end with its last test."""
+"""The dashboard in a real browser. A package: its fixtures end with its last test."""

@@ -1,4 +1,4 @@
-"""The built dashboard: in the package, small, free of what a strict content policy forbids, up to date."""
+"""The built dashboard: small, free of what a strict content policy forbids, up to date."""
 
 import filecmp
 import gzip

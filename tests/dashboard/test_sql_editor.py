@@ -7,7 +7,8 @@ from dashboard_browser import visiting
 from playwright.sync_api import expect
 
 COUNT = """CREATE TEMPORARY TABLE IF NOT EXISTS clicks (page INT) WITH (
-  'connector' = 'datagen', 'rows-per-second' = '50', 'fields.page.min' = '1', 'fields.page.max' = '3'
+  'connector' = 'datagen', 'rows-per-second' = '50',
+  'fields.page.min' = '1', 'fields.page.max' = '3'
 );
 SELECT page, COUNT(*) AS clicks FROM clicks GROUP BY page;"""
 
@@ -80,7 +81,9 @@ def test_the_statement_at_the_cursor_runs_by_keyboard(editor):
     page.keyboard.press("Control+End")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("columnheader", name="two")).to_be_visible()
-    expect(page.get_by_role("table", name="Result as a table").locator("tbody tr")).to_have_text("2")
+    expect(page.get_by_role("table", name="Result as a table").locator("tbody tr")).to_have_text(
+        "2"
+    )
 
 
 def test_an_error_is_marked_where_it_is(editor):
@@ -106,7 +109,8 @@ def test_a_plan_is_explained(editor):
 def test_tables_are_browsed_and_put_into_the_text(editor):
     page = editor.page
     editor.write(
-        "CREATE TEMPORARY TABLE visits (who STRING, `at` TIMESTAMP(3)) WITH ('connector' = 'datagen')"
+        "CREATE TEMPORARY TABLE visits (who STRING, `at` TIMESTAMP(3)) "
+        "WITH ('connector' = 'datagen')"
     )
     editor.run("Run")
     page.locator(".catalog summary").filter(has_text="visits").click()

@@ -1,5 +1,6 @@
 """The wheel, built and installed into an empty environment outside the checkout."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,14 @@ def installed_python(wheel, tmp_path_factory):
     python = folder / "bin" / "python"
     _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
     return python
+
+
+def test_the_wheel_has_the_dashboard(wheel):
+    folder = "lesto/jobmanager/server/rest/static"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        files = json.loads(archive.read(f"{folder}/manifest.json"))["files"]
+    assert {f"{folder}/index.html", *(f"{folder}/{name}" for name in files)} <= names
 
 
 def test_only_the_one_name_lands_at_the_top_level(wheel):

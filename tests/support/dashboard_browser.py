@@ -132,7 +132,7 @@ class Visit:
         """Prefer dark or light."""
         self.page.emulate_media(color_scheme=name)  # type: ignore[arg-type]
 
-    # --------------------------------------------------------------------------------- looking at it
+    # -------------------------------------------------------------------------------- looking at it
 
     def check(self, name: str) -> None:
         """Take the page's picture, look for barriers, and fail on anything that went wrong.

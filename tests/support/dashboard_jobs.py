@@ -1,7 +1,7 @@
 """Jobs that the dashboard is looked at with, as users would write them."""
 
-#: Runs until it is cancelled: slow enough to leave the machine alone, with a checkpoint each second.
-ORDERS = '''
+#: Runs until it is cancelled: slow enough to leave the machine alone; a checkpoint each second.
+ORDERS = """
 import time
 
 from lesto.datastream import StreamExecutionEnvironment
@@ -23,10 +23,10 @@ env.enable_checkpointing(1_000)
     .print()
 )
 env.execute("Orders by customer")
-'''
+"""
 
 #: Fails at its fourth record.
-FAILING = '''
+FAILING = """
 from lesto.datastream import StreamExecutionEnvironment
 
 
@@ -37,19 +37,19 @@ def share(number):
 env = StreamExecutionEnvironment.get_execution_environment()
 env.from_collection([3, 2, 1, 0]).map(share).print()
 env.execute("Shares of a total")
-'''
+"""
 
 #: Finishes at once.
-WORDS = '''
+WORDS = """
 from lesto.datastream import StreamExecutionEnvironment
 
 env = StreamExecutionEnvironment.get_execution_environment()
 env.from_collection(["to be or not to be"]).flat_map(lambda line: line.split()).print()
 env.execute("Words")
-'''
+"""
 
 #: Says what is wrong with it before it submits anything.
-BROKEN = '''
+BROKEN = """
 from lesto.datastream import StreamExecutionEnvironment
 
 
@@ -60,4 +60,4 @@ def prices():
 env = StreamExecutionEnvironment.get_execution_environment()
 env.from_collection([prices()]).print()
 env.execute("Never")
-'''
+"""

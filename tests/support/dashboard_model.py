@@ -1,4 +1,4 @@
-"""A JobManager of fifty jobs that are not run: what REST is told is generated, REST itself is real."""
+"""A JobManager of fifty jobs that are not run: what it tells is generated, REST is real."""
 
 from __future__ import annotations
 

@@ -38,6 +38,8 @@ const STATES: Record<string, [Tone, IconName]> = {
 };
 
 function words(state: string): string {
+  if (state === "CANCELED") return "Cancelled"; // the API's spelling is American, the dashboard's is not
+  if (state === "CANCELING") return "Cancelling";
   return state.charAt(0) + state.slice(1).toLowerCase().replaceAll("_", " ");
 }
 
@@ -68,6 +70,9 @@ const TASK_ORDER = [
   "FAILED",
 ];
 
+/** States before the work: a strip shows them hatched. */
+const PENDING: ReadonlySet<string> = new Set(["CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING", "RECONCILING"]);
+
 /** How many tasks are in which state: one strip, with the numbers beside it. Takes upper or lower case names. */
 export function TaskBar(props: { tasks: Record<string, number | undefined> }): JSX.Element {
   const tasks = new Map(Object.entries(props.tasks).map(([state, n]) => [state.toUpperCase(), n ?? 0]));
@@ -75,16 +80,17 @@ export function TaskBar(props: { tasks: Record<string, number | undefined> }): J
   const total = parts.reduce((sum, part) => sum + part.n, 0);
   if (total === 0) return <span class="muted">no tasks</span>;
   const running = tasks.get("RUNNING") ?? 0;
+  const waiting = parts.some((part) => PENDING.has(part.state));
   const label = parts.map((part) => `${part.n} ${words(part.state).toLowerCase()}`).join(", ");
   return (
     <span class="taskbar" title={label}>
       <span class="taskbar-strip" role="img" aria-label={label}>
         {parts.map((part) => (
-          <span key={part.state} class={`tone-${toneOf(part.state)}`} style={{ flexGrow: part.n }} />
+          <span key={part.state} class={`tone-${PENDING.has(part.state) ? "pending" : toneOf(part.state)}`} style={{ flexGrow: part.n }} />
         ))}
       </span>
       <span class="num">
-        {running === total || running === 0 ? count(total) : `${count(running)}/${count(total)}`}
+        {running === total || (running === 0 && !waiting) ? count(total) : `${count(running)}/${count(total)}`}
       </span>
     </span>
   );

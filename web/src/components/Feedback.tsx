@@ -37,6 +37,8 @@ export function Empty(props: {
 export function ErrorBox(props: { error: Error; title?: string; retry?: () => void }): JSX.Element {
   const { error } = props;
   const api = error instanceof ApiError ? error : null;
+  // Behind the first line stands a place in a text, with a caret below it.
+  const [first, ...rest] = error.message.split("\n");
   return (
     <div class="errorbox" role="alert">
       <Icon name="warning" size={18} />
@@ -45,7 +47,8 @@ export function ErrorBox(props: { error: Error; title?: string; retry?: () => vo
           {props.title ?? "That did not work"}
           {api?.code && <code>{api.code}</code>}
         </p>
-        <p class="errorbox-text">{error.message}</p>
+        <p class="errorbox-text">{first}</p>
+        {rest.length > 0 && <pre class="errorbox-place">{rest.join("\n")}</pre>}
         {api?.remedy && <p class="errorbox-remedy">{api.remedy}</p>}
         {api?.errorId && (
           <p class="muted">

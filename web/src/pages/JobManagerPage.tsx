@@ -31,7 +31,9 @@ function flat(value: unknown, prefix = ""): ConfigEntry[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([key, item]) => flat(item, prefix ? `${prefix}.${key}` : key));
   }
-  return [{ key: prefix, value: String(value) }];
+  // Flink's names, of a Java process, hold what Python has in their place.
+  const key = prefix.replace(/^jvm\./, "python.").replace(/^classpath/, "sys.path");
+  return [{ key, value: String(value) }];
 }
 
 function Environment(): JSX.Element {

@@ -47,7 +47,7 @@ function rowsOf(plan: Plan): Row[] {
 }
 
 const COLUMNS: Column<Row>[] = [
-  { key: "number", title: "#", align: "right", render: (row) => row.number },
+  { key: "number", title: "#", render: (row) => row.number },
   { key: "name", title: "Tasks chained together", grow: true, render: (row) => nodeText(row.node.description) },
   {
     key: "inputs",
