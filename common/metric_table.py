@@ -185,7 +185,11 @@ def _jobs(t: _Table) -> None:
             "When it was complete, since 1970.",
             "CheckpointCompletedTimestamp",
         ),
-        ("checkpoint_duration_seconds", "From its trigger to its completion.", "CheckpointDuration"),
+        (
+            "checkpoint_duration_seconds",
+            "From its trigger to its completion.",
+            "CheckpointDuration",
+        ),
         (
             "checkpoint_size_bytes",
             "All state that it holds, old files included.",
@@ -216,12 +220,14 @@ def _jobs(t: _Table) -> None:
 def _tasks(t: _Table) -> None:
     t.section("Time of a task", Scope.TASK)
     t.counter(
-        "busy_seconds", "Time in which the task worked.", "`accumulateBusyTimeMs`; its rate is "
-        "`busyTimeMsPerSecond`"
+        "busy_seconds",
+        "Time in which the task worked.",
+        "`accumulateBusyTimeMs`; its rate is `busyTimeMsPerSecond`",
     )
     t.counter(
-        "idle_seconds", "Time in which it had no input.", "`accumulateIdleTimeMs`, "
-        "`idleTimeMsPerSecond`"
+        "idle_seconds",
+        "Time in which it had no input.",
+        "`accumulateIdleTimeMs`, `idleTimeMsPerSecond`",
     )
     t.counter(
         "backpressured_seconds",
@@ -256,6 +262,9 @@ def _tasks(t: _Table) -> None:
         "`outputQueueSize`, `outPoolUsage`",
         outputs,
     )
+
+
+def _task_checkpoints(t: _Table) -> None:
     t.section("Checkpoints and recovery of a task", Scope.TASK)
     t.counter("checkpoints", "Snapshots acknowledged.")
     last = "if the task has taken a snapshot"
@@ -370,9 +379,7 @@ def _sources(t: _Table) -> None:
         "`watermarkAlignmentDrift` (ms)",
         "if the source is aligned with others",
     )
-    t.counter(
-        "num_records_in_errors", "Malformed records.", "`numRecordsInErrors`", source
-    )
+    t.counter("num_records_in_errors", "Malformed records.", "`numRecordsInErrors`", source)
 
 
 def _sinks(t: _Table) -> None:
@@ -382,18 +389,27 @@ def _sinks(t: _Table) -> None:
     t.counter("sink_committables_committed", "What was published.", "`successfulCommittables`", two)
     t.counter("sink_committables_retried", "What was tried again.", "`retriedCommittables`", two)
     t.counter("sink_committables_failed", "What could not be.", "`failedCommittables`", two)
-    t.gauge("sink_committables_pending", "What waits for its checkpoint, or is being published.",
-            "`pendingCommittables`", two)
-    t.summary("sink_commit_seconds", "One commit, attempts and pauses included.",
-              "`currentSendTime`", two)
+    t.gauge(
+        "sink_committables_pending",
+        "What waits for its checkpoint, or is being published.",
+        "`pendingCommittables`",
+        two,
+    )
+    t.summary(
+        "sink_commit_seconds", "One commit, attempts and pauses included.", "`currentSendTime`", two
+    )
     t.section("Look-ups", Scope.OPERATOR)
     lookup = "if it is a lookup join"
     t.counter("lookup_cache_hits", "Keys that the cache knew.", "`hitCount`", lookup)
     t.counter("lookup_cache_misses", "Keys that it did not.", "`missCount`", lookup)
     t.counter("lookup_loads", "Requests answered.", "`loadCount`", lookup)
     t.counter("lookup_load_failures", "Requests that failed.", "`numLoadFailures`", lookup)
-    t.gauge("lookup_last_load_seconds", "Time of the latest request.", "`latestLoadTime`",
-            "if it is a lookup join that has asked")
+    t.gauge(
+        "lookup_last_load_seconds",
+        "Time of the latest request.",
+        "`latestLoadTime`",
+        "if it is a lookup join that has asked",
+    )
     t.gauge("lookup_cached_keys", "Keys in the cache.", "`numCachedRecords`", lookup)
     t.section("Requests beside the stream", Scope.OPERATOR)
     t.gauge("async_requests", "Requests under way.", "", "if it is an asynchronous function")
@@ -415,9 +431,7 @@ def _state(t: _Table) -> None:
         "`rocksdb.estimate-num-keys`",
         rocks,
     )
-    t.gauge(
-        "state_rocksdb_sst_bytes", "Its live files.", "`rocksdb.live-sst-files-size`", rocks
-    )
+    t.gauge("state_rocksdb_sst_bytes", "Its live files.", "`rocksdb.live-sst-files-size`", rocks)
     t.gauge(
         "state_rocksdb_total_sst_bytes",
         "All its files, obsolete ones too.",
@@ -433,9 +447,7 @@ def _state(t: _Table) -> None:
         "`rocksdb.estimate-table-readers-mem`",
         rocks,
     )
-    t.gauge(
-        "state_rocksdb_block_cache_bytes", "Its cache.", "`rocksdb.block-cache-usage`", rocks
-    )
+    t.gauge("state_rocksdb_block_cache_bytes", "Its cache.", "`rocksdb.block-cache-usage`", rocks)
     t.gauge(
         "state_rocksdb_pending_compaction_bytes",
         "What compaction has to rewrite.",
@@ -454,6 +466,10 @@ def _state(t: _Table) -> None:
         "`rocksdb.is-write-stopped`",
         rocks,
     )
+
+
+def _state_upkeep(t: _Table) -> None:
+    t.section("Upkeep of state", Scope.OPERATOR)
     t.counter(
         "state_entries_expired",
         "Entries whose time-to-live was over, removed in the background.",
@@ -491,7 +507,18 @@ def _state(t: _Table) -> None:
 
 def _make() -> dict[str, MetricDescription]:
     table = _Table()
-    for part in (_cluster, _processes, _jobs, _tasks, _operators, _sources, _sinks, _state):
+    for part in (
+        _cluster,
+        _processes,
+        _jobs,
+        _tasks,
+        _task_checkpoints,
+        _operators,
+        _sources,
+        _sinks,
+        _state,
+        _state_upkeep,
+    ):
         part(table)
     return table.found
 
@@ -537,8 +564,8 @@ ABSENT: Final = {
     "`GateRestoreDurationMs`": "restored in-flight data is read as input, not before it",
     "`pendingBytes`": "no connector knows it",
     "`unassignedSplits`": "enumerators hold them in forms of their own",
-    "`numBytesSend`": "what a connector makes of records is not measured; `lesto_bytes_in_total` of "
-    "the sink's task is what came",
+    "`numBytesSend`": "what a connector makes of records is not measured; `lesto_bytes_in_total` "
+    "of the sink's task is what came",
     "`numRecordsSendErrors`": "a record that cannot be written fails the task, or is a dead letter",
     "`alreadyCommittedCommittables`": "commits are idempotent: a committer does not say",
     "state access latency": "state is in memory; RocksDB is read and written a batch at a time",

@@ -208,6 +208,14 @@ def _add_job_commands(add: Any) -> None:
     which.add_argument("-r", "--running", action="store_true", help="running jobs only")
     which.add_argument("-s", "--scheduled", action="store_true", help="jobs that wait for slots")
 
+    _add_looking(add)
+    cancel = add("cancel", "jobs", "cancel", "cancel a job")
+    _add_target(cancel)
+    cancel.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
+    _add_savepoints(add)
+
+
+def _add_looking(add: Any) -> None:
     status = add("status", "status", "status", "the cluster, or what a job does")
     _add_target(status)
     _add_output(status)
@@ -234,10 +242,8 @@ def _add_job_commands(add: Any) -> None:
     _add_target(workers)
     _add_output(workers)
 
-    cancel = add("cancel", "jobs", "cancel", "cancel a job")
-    _add_target(cancel)
-    cancel.add_argument("job", metavar="JOB", help="id of the job, or its first digits")
 
+def _add_savepoints(add: Any) -> None:
     stop = add("stop", "jobs", "stop", "stop a job with a savepoint")
     _add_target(stop)
     stop.add_argument(
