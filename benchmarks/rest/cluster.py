@@ -33,7 +33,14 @@ class BenchmarkCluster:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
-        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        try:
+            return self._start_all()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _start_all(self):
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         common = ["-D", f"execution.checkpointing.dir={self.folder}/checkpoints"]
         line = self._start(
             "jobmanager",
@@ -45,7 +52,7 @@ class BenchmarkCluster:
         self.token = find_token(Configuration(), self.address)
         self._start("taskmanager", ["-m", self.address, "--slots", str(self._slots)], "TaskManager")
         self.client = self._stack.enter_context(JobManagerClient(self.address, self.token))
-        until = time.monotonic() + START_SECONDS + self._slots * 3
+        until = time.monotonic() + START_SECONDS + self._slots * 5
         while self.client.cluster().slots_available < self._slots:
             assert time.monotonic() < until, "slots did not come up"
             time.sleep(0.2)
