@@ -40,7 +40,9 @@ class BenchmarkCluster:
             raise
 
     def _start_all(self):
-        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        self.folder = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        )
         common = ["-D", f"execution.checkpointing.dir={self.folder}/checkpoints"]
         line = self._start(
             "jobmanager",

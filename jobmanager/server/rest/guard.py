@@ -82,7 +82,8 @@ class Guard:
         client, server = request.client, request.scope.get("server")
         if client is None or server is None:
             return False
-        return await asyncio.to_thread(is_same_user, tuple(client), tuple(server))
+        near = (client.host, client.port)
+        return await asyncio.to_thread(is_same_user, near, (str(server[0]), int(server[1])))
 
     def _shows_token(self, request: Request) -> bool:
         shown = request.headers.get(AUTHORIZATION, "")

@@ -68,7 +68,8 @@ class BoundedProtocol(H11Protocol):
     @property
     def phase(self) -> Phase:
         """What it is waiting for."""
-        cycle, theirs = self.cycle, self.conn.their_state
+        cycle: Any = self.cycle  # None before the first request
+        theirs = self.conn.their_state
         if cycle is None or (cycle.response_complete and theirs is h11.IDLE):
             return Phase.HEAD
         if cycle.response_complete:
