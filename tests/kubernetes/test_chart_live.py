@@ -3,11 +3,15 @@
 import subprocess
 import time
 
+import pytest
 import yaml
 
 from lesto.client.operator.http import JsonHttp
 from tests.kubernetes.conftest import ROOT, helm
 from tests.kubernetes.results import check
+
+#: A control plane and real clusters, on whatever machine.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 CHART = ROOT / "deploy/helm/lesto"
 TOKEN = "0123456789abcdef0123456789abcdef"
