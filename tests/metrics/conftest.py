@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,8 @@ class Prometheus:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
+                if error.code == HTTPStatus.SERVICE_UNAVAILABLE:  # it starts: ``wait`` goes on
+                    raise
                 return json.load(error)
 
     def wait(self, done):
@@ -147,7 +150,8 @@ def prometheus(world):
     if shutil.which("prometheus") is None:
         pytest.skip("needs prometheus: apt-get install --no-install-recommends prometheus")
     if world.prometheus is None:
-        server = world.prometheus = Prometheus(world.rest, world.folder)
-        server.wait(lambda p: len(p.targets()) == 6)  # JobManager, TaskManager, four slots
-        server.wait(lambda p: len(p.query("count_over_time(up[20s]) > 8")) == 6)
-    return world.prometheus
+        world.prometheus = Prometheus(world.rest, world.folder)
+    server = world.prometheus
+    server.wait(lambda p: len(p.targets()) == 6)  # JobManager, TaskManager, four slots
+    server.wait(lambda p: len(p.query("count_over_time(up[20s]) > 8")) == 6)
+    return server
