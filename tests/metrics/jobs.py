@@ -1,6 +1,5 @@
 """Jobs that have something of everything that is measured."""
 
-import time
 from pathlib import Path
 
 from lesto.client.run_options import RunOptions
@@ -19,6 +18,7 @@ from lesto.connectors.memory.blackhole import BlackholeSink
 from lesto.datastream import (
     AsyncDataStream,
     AsyncFunction,
+    CheckpointListener,
     KeyedProcessFunction,
     ProcessFunction,
     StreamExecutionEnvironment,
@@ -27,17 +27,22 @@ from lesto.datastream.state import StateTtlConfig, ValueStateDescriptor
 from lesto.datastream.window import TumblingEventTimeWindows
 from lesto.table import StreamTableEnvironment
 
-#: The job fails once so long after its start: checkpoints are complete by then.
-FAILS_AFTER_SECONDS = 1.5
 
+class FailsOnce(ProcessFunction, CheckpointListener):
+    """Fails in its first attempt, once a checkpoint is complete."""
 
-class FailsOnce(ProcessFunction):
     def open(self, runtime_context):
         self.first = runtime_context.get_attempt_number() == 0
-        self.opened = time.monotonic()
+        self.complete = False
+
+    def notify_checkpoint_complete(self, checkpoint_id):
+        self.complete = True
+
+    def notify_checkpoint_aborted(self, checkpoint_id):
+        pass
 
     def process_element(self, value, ctx):
-        if self.first and time.monotonic() - self.opened > FAILS_AFTER_SECONDS:
+        if self.first and self.complete:
             msg = "once"
             raise ValueError(msg)
         yield value
