@@ -60,6 +60,7 @@ class JobBatches:
         self._messages = self._job.client.results(self._job.job_id, job.sink_uid)
         self._most = job.most_rows
         self._ended = False
+        self._closing = threading.Lock()
 
     def __iter__(self) -> Iterator[tuple[RowKinds | None, pa.RecordBatch]]:
         count = 0
@@ -89,14 +90,18 @@ class JobBatches:
                     yield from reader
 
     def close(self) -> None:
-        """Cancel the job if it has not ended, and release everything."""
-        try:
-            if not self._ended:
-                self._ended = True
-                if not self._job.status().is_globally_terminal_state():
-                    self._job.cancel_and_wait()
-        finally:
-            self._job.close()
+        """Cancel the job if it has not ended, and release everything.
+
+        Thread-safe: a second call waits for the first, which may still ask the JobManager.
+        """
+        with self._closing:
+            try:
+                if not self._ended:
+                    self._ended = True
+                    if not self._job.status().is_globally_terminal_state():
+                        self._job.cancel_and_wait()
+            finally:
+                self._job.close()
 
 
 def _split(batch: pa.RecordBatch) -> tuple[RowKinds, pa.RecordBatch]:

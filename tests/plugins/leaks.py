@@ -213,8 +213,9 @@ class LeakChecker:
         try:
             return (yield)
         finally:
-            # Wide fixtures set up inside this one have already claimed their own.
-            mine = self.inspector.take().minus(before, *self._wide.values())
+            # Wide fixtures set up inside this one have already claimed their own, and what a
+            # process of an earlier one starts meanwhile is not this one's.
+            mine = self._foreign_to_fixtures(self.inspector.take().minus(before))
             self._wide.setdefault(id(fixturedef), Snapshot()).merge(mine)
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
