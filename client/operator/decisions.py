@@ -45,7 +45,9 @@ from lesto.client.operator.spec import (
     UpgradeMode,
     compare,
     digest,
+    objects_digest,
     parse_spec,
+    redeploys,
 )
 
 #: Time between two looks while something is under way, and when nothing is.
@@ -168,11 +170,9 @@ class _Turn:
         if status.phase is not Phase.RUNNING:
             status = status.enter(Phase.RUNNING, self._facts.now_ms)
         self._status = status
-        wait = IDLE_SECONDS
+        wait = IDLE_SECONDS if self._facts.ready else BUSY_SECONDS
         if self._facts.ready:
             status = replace(status, stable=self._goal.raw)
-        else:
-            wait = BUSY_SECONDS
         return self._give(status, *self._apply(running=True), wait_seconds=wait)
 
     def _start(self, spec: DeploymentSpec, restore: str) -> Decision:
@@ -271,9 +271,7 @@ class _Turn:
     def _came_up(self) -> Decision:
         status, facts = self._status, self._facts
         self._tell("Running", f"job {self._job_id} runs")
-        error = ""
-        if status.rejected:
-            error = status.error or "rolled back to the last stable specification"
+        error = status.error if status.rejected else ""
         status = status.enter(
             Phase.RUNNING,
             facts.now_ms,
@@ -318,12 +316,9 @@ class _Turn:
     def _running(self, job: JobSpec) -> Decision:
         status, facts = self._status, self._facts
         assert status.reconciled is not None
-        match compare(status.reconciled, self._goal.raw):
-            case Change.UPGRADE:
-                return self._stop(job)
-            case _:
-                status = replace(status, reconciled=self._goal.raw)
-        self._status = status
+        if compare(status.reconciled, self._goal.raw) is Change.UPGRADE:
+            return self._stop(job)
+        self._status = status = replace(status, reconciled=self._goal.raw)
         if not facts.leading or facts.job is None:
             return self._give(status, *self._apply(running=True))
         if facts.job.state is JobState.UNKNOWN:
@@ -405,7 +400,7 @@ class _Turn:
     def _stop(self, job: JobSpec) -> Decision:
         """Begin to stop the job, because what should run has changed."""
         status, facts = self._status, self._facts
-        redeploy = _redeploys(status.reconciled, job)
+        redeploy = redeploys(status.reconciled, job)
         mode = UpgradeMode.STATELESS if redeploy else job.upgrade_mode
         if status.rolling_back and mode is UpgradeMode.SAVEPOINT:
             mode = UpgradeMode.LAST_STATE  # what did not start takes no savepoint
@@ -553,7 +548,7 @@ class _Turn:
             )
         if not job.running:
             return self._suspend(restore)
-        if _redeploys(status.reconciled, job):
+        if redeploys(status.reconciled, job):
             restore = job.initial_savepoint
         return self._start(self._goal, restore)
 
@@ -584,7 +579,7 @@ class _Turn:
 
     def _restore_of(self, job: JobSpec, kept: str) -> str:
         """What a job that does not run starts from."""
-        if _redeploys(self._status.reconciled, job):
+        if redeploys(self._status.reconciled, job):
             return job.initial_savepoint
         if job.upgrade_mode is UpgradeMode.STATELESS:
             return ""
@@ -603,16 +598,3 @@ class _Turn:
         if not job.running:
             return self._suspend(restore)
         return self._start(self._goal, restore)
-
-
-def _redeploys(old: Mapping[str, Any] | None, job: JobSpec) -> bool:
-    before = ((old or {}).get("job") or {}).get("savepointRedeployNonce")
-    return job.redeploy_nonce is not None and job.redeploy_nonce != before
-
-
-def objects_digest(raw: Mapping[str, Any], *, running: bool) -> str:
-    """Tells the objects of two specifications apart."""
-    kept = {k: v for k, v in raw.items() if k not in {"rollback", "readyTimeoutSeconds", "job"}}
-    job = raw.get("job") or {}
-    kept["requirements"] = job.get("requirements") or []
-    return f"{digest(kept)}-{'running' if running else 'stopped'}"

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lesto.client.operator.decisions import objects_digest
 from lesto.client.operator.pod_templates import merge_pod
-from lesto.client.operator.spec import DeploymentSpec, ProcessSpec, digest
+from lesto.client.operator.spec import DeploymentSpec, ProcessSpec, digest, objects_digest
 
 Json = dict[str, Any]
 

@@ -271,3 +271,17 @@ def _what_runs(raw: Mapping[str, Any]) -> dict[str, Any]:
     taskmanager = kept.get("taskManager") or {}
     kept["taskManager"] = {k: v for k, v in taskmanager.items() if k != "replicas"}
     return kept
+
+
+def redeploys(old: Mapping[str, Any] | None, job: JobSpec) -> bool:
+    """Whether the job is to be started anew from a snapshot of its author's."""
+    before = ((old or {}).get("job") or {}).get("savepointRedeployNonce")
+    return job.redeploy_nonce is not None and job.redeploy_nonce != before
+
+
+def objects_digest(raw: Mapping[str, Any], *, running: bool) -> str:
+    """Tells the objects of two specifications apart."""
+    kept = {k: v for k, v in raw.items() if k not in {"rollback", "readyTimeoutSeconds", "job"}}
+    job = raw.get("job") or {}
+    kept["requirements"] = job.get("requirements") or []
+    return f"{digest(kept)}-{'running' if running else 'stopped'}"

@@ -13,7 +13,7 @@ from lesto.client.operator.model import (
     StopJob,
     TriggerSavepoint,
 )
-from tests.unit.operator.playing import World, spec
+from tests.unit.kubernetes_operator.playing import World, spec
 
 
 def started(**job):

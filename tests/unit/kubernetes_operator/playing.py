@@ -7,7 +7,7 @@ remembering and acting, or in the middle of acting.
 
 from dataclasses import dataclass, field, replace
 
-from lesto.client.operator.decisions import decide, objects_digest
+from lesto.client.operator.decisions import decide
 from lesto.client.operator.model import (
     ApplyObjects,
     CancelJob,
@@ -24,7 +24,7 @@ from lesto.client.operator.model import (
     job_id,
     trigger_id,
 )
-from lesto.client.operator.spec import UpgradeMode
+from lesto.client.operator.spec import UpgradeMode, objects_digest
 
 UID = "6c7f0000-0000-0000-0000-000000000001"
 
