@@ -20,24 +20,25 @@ class PauseClock:
         self._began = 0.0
 
     def __call__(self, phase: str, info: Mapping[str, Any]) -> None:
+        """Take note of a collection's start or end."""
         if phase == "start":
             self._began = time.perf_counter()
         else:
             self.seconds[info["generation"]] += time.perf_counter() - self._began
 
 
-_clock: PauseClock | None = None
 _lock = threading.Lock()
 
 
 def _pause_clock() -> PauseClock:
     """The process's one clock, which runs from the first call on."""
-    global _clock
     with _lock:
-        if _clock is None:
-            _clock = PauseClock()
-            gc.callbacks.append(_clock)
-        return _clock
+        for known in gc.callbacks:
+            if isinstance(known, PauseClock):
+                return known
+        clock = PauseClock()
+        gc.callbacks.append(clock)
+        return clock
 
 
 def register_process_metrics(registry: MetricRegistry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -88,7 +89,8 @@ class _GeneratedSource(Source):
 
     def read(self, split: RangeSplit, start: int, end: int) -> Batch:
         """Records ``start..end-1`` of a lane."""
-        lane, lanes = (int(x) for x in split.split_id.split("/"))
+        lanes = _lanes(split)
+        lane = int(split.split_id.partition("/")[0])
         positions = np.arange(start, end, dtype=np.uint64) * np.uint64(lanes) + np.uint64(lane)
         return self._generate(positions)
 
@@ -157,25 +159,39 @@ class RowGenSource(_GeneratedSource):
         return RowBatch([self._function(p) for p in positions.tolist()])
 
 
+def _lanes(split: RangeSplit) -> int:
+    """Of how many lanes a split is one."""
+    return int(split.split_id.partition("/")[2])
+
+
 class _GeneratorReader(RangeReader):
     """Round-robins over its lanes so that event time advances evenly; keeps to the rate."""
 
     def __init__(self, context: ReaderContext, source: _GeneratedSource) -> None:
         super().__init__(context, source.read)
-        rate = source.rows_per_second
-        self._rows_per_ms = None if rate is None else rate / context.parallelism / 1000
+        self._rate = source.rows_per_second
         self._credit_rows = 0.0
         self._last_ms = context.clock.monotonic_ms() - PACE_MS
 
+    def _share(self) -> float:
+        """Rows a second of its lanes: behind a rescaling readers have several, or none."""
+        assert self._rate is not None, "no rate, no share"
+        return self._rate * len(self._splits) / _lanes(self._splits[0])
+
     def _allowance(self) -> int:
         """Rows that may be emitted now: a token bucket that holds one second."""
-        if self._rows_per_ms is None:
+        if self._rate is None:
             return self._context.batch_rows
+        share = self._share()
         now = self._context.clock.monotonic_ms()
-        earned = self._rows_per_ms * (now - self._last_ms)
+        earned = share * (now - self._last_ms) / 1000
         self._last_ms = now
-        self._credit_rows = min(self._credit_rows + earned, max(1.0, self._rows_per_ms * 1000))
+        self._credit_rows = min(self._credit_rows + earned, max(1.0, share))
         return min(int(self._credit_rows), self._context.batch_rows)
+
+    def _wait_ms(self) -> int:
+        """Until the next row is due: a slow source is not asked every few ms for nothing."""
+        return max(PACE_MS, math.ceil(1000 * (1.0 - self._credit_rows) / self._share()))
 
     def poll(self) -> PollResult:
         """The next batch of the next lane, or a pause when the rate is used up."""
@@ -183,7 +199,7 @@ class _GeneratorReader(RangeReader):
             return super().poll()
         allowed = self._allowance()
         if allowed <= 0:
-            return NoData(wake_at_ms=self._context.clock.monotonic_ms() + PACE_MS)
+            return NoData(wake_at_ms=self._last_ms + self._wait_ms())
         result = self._read_first(allowed)
         self._credit_rows -= len(result.batch)
         self._splits.rotate(-1)

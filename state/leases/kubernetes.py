@@ -1,8 +1,9 @@
 """The lease as a Kubernetes Lease object (coordination.k8s.io/v1), by plain REST.
 
 Writes are merge patches conditional on ``metadata.resourceVersion``: the API server answers 409 to
-who has not seen the newest. What others have put on the object (owner, labels) stays. ``renewTime`` is written for people and for kubectl; it is never compared with a
-clock here, as clocks of machines differ.
+who has not seen the newest. What others have put on the object (owner, labels) stays. ``renewTime``
+is written for people and for kubectl; it is never compared with a clock here, as clocks of machines
+differ.
 """
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ from lesto.taskmanager.operators.event_time import (
     stored_event_time,
 )
 from lesto.taskmanager.operators.source_alignment import SourceAlignment
-from lesto.taskmanager.operators.source_metrics import SourceMetrics
 from lesto.taskmanager.operators.source_api import (
     END,
     IDLE,
@@ -37,6 +36,7 @@ from lesto.taskmanager.operators.source_api import (
     PollStatus,
     SourceContext,
 )
+from lesto.taskmanager.operators.source_metrics import SourceMetrics
 from lesto.taskmanager.operators.split_watermarks import SplitWatermarks
 from lesto.taskmanager.operators.unread import UnreadBatches
 

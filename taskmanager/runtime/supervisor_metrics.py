@@ -39,12 +39,8 @@ class SupervisorMetrics:
 
     def watch_disk(self, directory: Path) -> None:
         """Tell of the disk that working state is on."""
-        self._group.gauge(
-            "taskmanager_disk_free_bytes", lambda: shutil.disk_usage(directory).free
-        )
-        self._group.gauge(
-            "taskmanager_disk_size_bytes", lambda: shutil.disk_usage(directory).total
-        )
+        self._group.gauge("taskmanager_disk_free_bytes", lambda: shutil.disk_usage(directory).free)
+        self._group.gauge("taskmanager_disk_size_bytes", lambda: shutil.disk_usage(directory).total)
 
     def close(self) -> None:
         """The TaskManager has stopped."""

@@ -1,8 +1,8 @@
 """The Lease API of a Kubernetes API server, as far as optimistic concurrency goes.
 
 From the API's documentation: every write gives the object a new ``resourceVersion``; a PUT or a
-merge patch that names another than the present one is answered 409 Conflict; a POST of a name that exists 409
-AlreadyExists; an unknown name 404; an invalid object 422.
+merge patch that names another than the present one is answered 409 Conflict; a POST of a name that
+exists 409 AlreadyExists; an unknown name 404; an invalid object 422.
 """
 
 import json

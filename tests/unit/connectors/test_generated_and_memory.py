@@ -79,8 +79,14 @@ def test_the_rate_is_kept_under_virtual_time():
     reader = source.create_reader(context)
     reader.add_splits(all_splits_unbounded(source))
     reader.start()
+    rows, _ = rows_in_two_seconds(reader, context)
+    assert rows == pytest.approx(2_000, abs=5)
+
+
+def rows_in_two_seconds(reader, context):
+    """Rows, and how often the reader was asked."""
     rows = 0
-    for _ in range(2_000):
+    for asked in range(1, 5_000):
         result = reader.poll()
         if isinstance(result, SourceBatch):
             rows += len(result.batch)
@@ -88,16 +94,40 @@ def test_the_rate_is_kept_under_virtual_time():
             assert isinstance(result, NoData)
             context.clock.advance(result.wake_at_ms - context.clock.monotonic_ms())
         if context.clock.monotonic_ms() >= 2_000:
-            break
+            return rows, asked
+    raise AssertionError("asked for ever")
+
+
+def test_the_rate_is_that_of_the_lanes_wherever_they_are_read():
+    source = DataGenSource({"id": sequence()}, rows_per_second=1000)
+    lanes = [lane for reader in range(2) for lane in all_splits_unbounded(source, 2, reader)]
+    context = ReaderContext(parallelism=3)  # one of three behind a rescaling; two read nothing
+    reader = source.create_reader(context)
+    reader.add_splits(lanes)
+    reader.start()
+    rows, _ = rows_in_two_seconds(reader, context)
     assert rows == pytest.approx(2_000, abs=5)
 
 
-def all_splits_unbounded(source):
+def test_a_slow_source_is_asked_when_its_next_row_is_due():
+    source = DataGenSource({"id": sequence()}, rows_per_second=10)
+    context = ReaderContext()
+    reader = source.create_reader(context)
+    reader.add_splits(all_splits_unbounded(source))
+    reader.start()
+    rows, asked = rows_in_two_seconds(reader, context)
+    assert rows == pytest.approx(20, abs=1)
+    assert asked <= 3 * rows
+
+
+def all_splits_unbounded(source, parallelism=1, reader=0):
     from tests.unit.connectors.contexts import EnumeratorContext
 
-    context = EnumeratorContext(1)
-    source.create_enumerator(context, None).handle_split_request(0)
-    return context.assigned[0]
+    context = EnumeratorContext(parallelism)
+    enumerator = source.create_enumerator(context, None)
+    for subtask in range(parallelism):
+        enumerator.handle_split_request(subtask)
+    return context.assigned[reader]
 
 
 def test_rows_from_a_function_and_number_sequences():

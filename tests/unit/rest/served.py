@@ -53,6 +53,50 @@ def subtask(number, slot, operators, busy=0.25, backpressured=0.5):
     )
 
 
+RESCALES = [
+    pb.JobRescale(
+        start_ms=1_000,
+        end_ms=1_500,
+        outcome="COMPLETED",
+        pause_ms=200,
+        vertices=[
+            pb.VertexRescale(
+                vertex_id="map", name="one -> two", before=1, after=2, lower=1, upper=2
+            )
+        ],
+    ),
+    pb.JobRescale(
+        start_ms=2_000,
+        end_ms=2_100,
+        automatic=True,
+        outcome="FAILED",
+        reason="no slots came",
+    ),
+]
+FAILURES = [
+    pb.FailureInfo(
+        timestamp_ms=960,
+        task_name="one -> two (1/2)",
+        location="s-a",
+        taskmanager_id="tm-1",
+        concurrent=True,
+        failure=runtime_pb2.TaskFailure(code="LESTO-4105", message="channel broke"),
+    ),
+    pb.FailureInfo(
+        timestamp_ms=955,
+        task_name="Source: flights (1/1)",
+        location="s-a",
+        taskmanager_id="tm-1",
+        failure=runtime_pb2.TaskFailure(
+            code="LESTO-6001",
+            message="division by zero",
+            user_traceback="File job.py, line 3\nZeroDivisionError: division by zero",
+            full_traceback="File engine.py, line 9\nFile job.py, line 3",
+        ),
+    ),
+]
+
+
 def details():
     """Source (1 subtask) -> map (2 subtasks, chain of two operators)."""
     graph = job_pb2.JobGraph(job_id=JOB, name="flights", python_version="3.11")
@@ -100,48 +144,8 @@ def details():
                 severity="info",
             )
         ],
-        rescales=[
-            pb.JobRescale(
-                start_ms=1_000,
-                end_ms=1_500,
-                outcome="COMPLETED",
-                pause_ms=200,
-                vertices=[
-                    pb.VertexRescale(
-                        vertex_id="map", name="one -> two", before=1, after=2, lower=1, upper=2
-                    )
-                ],
-            ),
-            pb.JobRescale(
-                start_ms=2_000,
-                end_ms=2_100,
-                automatic=True,
-                outcome="FAILED",
-                reason="no slots came",
-            ),
-        ],
-        failures=[
-            pb.FailureInfo(
-                timestamp_ms=960,
-                task_name="one -> two (1/2)",
-                location="s-a",
-                taskmanager_id="tm-1",
-                concurrent=True,
-                failure=runtime_pb2.TaskFailure(code="LESTO-4105", message="channel broke"),
-            ),
-            pb.FailureInfo(
-                timestamp_ms=955,
-                task_name="Source: flights (1/1)",
-                location="s-a",
-                taskmanager_id="tm-1",
-                failure=runtime_pb2.TaskFailure(
-                    code="LESTO-6001",
-                    message="division by zero",
-                    user_traceback="File job.py, line 3\nZeroDivisionError: division by zero",
-                    full_traceback="File engine.py, line 9\nFile job.py, line 3",
-                ),
-            ),
-        ],
+        rescales=RESCALES,
+        failures=FAILURES,
     )
 
 
