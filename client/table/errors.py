@@ -38,6 +38,7 @@ class SqlError(LestoError):
             start = text.rfind("\n", 0, offset) + 1
             end = text.find("\n", offset)
             shown = text[start : end if end >= 0 else len(text)].replace("\t", " ")
+            shown = shown.encode(errors="replace").decode()  # what cannot be printed
             self.line = text.count("\n", 0, offset) + 1
             self.column = offset - start + 1
             message = (

@@ -7,6 +7,7 @@ The grammar is Lesto's own and strict; the trees of queries are sqlglot's, so th
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from sqlglot import generator, parser, tokens
@@ -146,7 +147,17 @@ class Flink(Dialect):
     Generator = FlinkGenerator
 
 
+#: Half of a surrogate pair: Python's texts may hold one, UTF-8 cannot.
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def _grammar(text: str) -> Grammar:
+    half = _HALF.search(text)
+    if half is not None:
+        msg = f"U+{ord(half[0]):04X} is half of a character"
+        raise SqlSyntaxError(
+            msg, remedy="write the whole character", text=text, offset=half.start()
+        )
     try:
         found = Flink().tokenize(text)
     except TokenError as error:
@@ -166,7 +177,13 @@ def parse_script(text: str) -> list[s.Parsed]:
     Raises:
         SqlSyntaxError: one cannot be read.
     """
-    return _grammar(text).script()
+    try:
+        return _grammar(text).script()
+    except RecursionError:
+        msg = "the statement is nested too deeply"
+        raise SqlSyntaxError(
+            msg, remedy="use views for the parts within", text=text, offset=0
+        ) from None
 
 
 def parse_statement(text: str) -> s.Parsed:

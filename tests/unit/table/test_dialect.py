@@ -107,3 +107,15 @@ def test_the_place_is_shown():
     with pytest.raises(SqlSyntaxError) as caught:
         parse_statement("SELECT a,\n       b c d\nFROM t")
     assert "\n           b c d\n               ^" in str(caught.value)
+
+
+def test_half_a_character_is_no_text():
+    with pytest.raises(SqlSyntaxError, match=r"U\+D800 is half of a character.*column 12") as found:
+        parse_statement("SELECT 'ab \ud800'")
+    str(found.value).encode()  # can be printed
+
+
+def test_deep_nesting_is_an_error_of_the_statement():
+    deep = "(" * 20_000 + "1" + ")" * 20_000
+    with pytest.raises(SqlSyntaxError, match="nested too deeply"):
+        parse_statement(f"SELECT {deep}")
