@@ -41,8 +41,8 @@ def taskmanager_hosts(config: Configuration, jobmanager_address: str) -> TaskMan
         jobmanager_address: host:port, several with commas between.
 
     Raises:
-        InsecureDataBindError: it would listen beyond loopback, there is no token, and nobody
-            insists.
+        InsecureDataBindError: it would listen beyond loopback, there is neither token nor TLS,
+            and nobody insists.
         UnknownHostError: this machine does not know an address of its own.
     """
     advertised = config.get(options.TASKMANAGER_HOST)
@@ -50,6 +50,7 @@ def taskmanager_hosts(config: Configuration, jobmanager_address: str) -> TaskMan
     if not (
         is_loopback_host(listen)
         or config.get(options.SECURITY_TOKEN)
+        or config.get(options.SSL_INTERNAL_ENABLED)  # who connects shows a certificate
         or config.get(options.SECURITY_INSECURE)
     ):
         msg = f"listening on {listen} for the data of jobs, in a cluster without a token"

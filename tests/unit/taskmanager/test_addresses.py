@@ -40,6 +40,8 @@ def test_beyond_loopback_needs_a_token():
         hosts(taskmanager__bind_host="0.0.0.0")
     insisted = hosts(taskmanager__bind_host="0.0.0.0", security__insecure=True)
     assert insisted.listen == "0.0.0.0"
+    certified = hosts(taskmanager__bind_host="0.0.0.0", security__ssl__internal__enabled=True)
+    assert certified.listen == "0.0.0.0"
 
 
 def test_the_first_jobmanager_that_has_an_address_decides():
