@@ -163,6 +163,8 @@ class JobBase(abc.ABC):
         self._waited_for_any = False
         #: The restart under way is because of a failure.
         self._failed = False
+        #: What was told of it, when it was a channel that broke: a lost process explains that.
+        self._unexplained: client_pb2.JobEvent | None = None
         #: Monotonic ms from which on not all tasks have run; None: all run.
         self._down_since_ms: int | None = now.mono_ms
         self._poison = PoisonRecords(settings.max_failures_per_record)

@@ -19,12 +19,17 @@ from lesto.jobmanager.core.failures import (
 from lesto.jobmanager.core.instructions import Instruction
 from lesto.jobmanager.core.job_base import KILL_GRACE_MS, JobBase
 from lesto.jobmanager.core.journal import Kind, Severity
-from lesto.jobmanager.core.journal_words import counted, seconds
+from lesto.jobmanager.core.journal_words import clipped_line, counted, seconds
 from lesto.jobmanager.core.regions import TaskKey
 from lesto.jobmanager.core.restart_strategy import GiveUp, Restart
 from lesto.jobmanager.core.states import JobState, TaskState
 from lesto.jobmanager.errors import SlotLostError
-from lesto.proto import runtime_pb2
+from lesto.proto import client_pb2, runtime_pb2
+
+#: Stands between the cause of a restart and what restarts.
+_THEREFORE = " → "
+#: Of the TaskManagers' errors: the other end of a channel is gone.
+_CHANNEL_LOST = "LESTO-4201"
 
 
 def _why(failure: runtime_pb2.TaskFailure, cause: str) -> str:
@@ -69,6 +74,7 @@ class Failover(JobBase):
         )
         if self.state is JobState.RESTARTING and retryable:
             if scope <= self._scope and (self._ending() or waits):
+                self._explain(failure)
                 return self._task_ended(now)
         elif self.state is JobState.CREATED or not retryable:
             return self._go(JobState.FAILING, cause, now)
@@ -77,7 +83,8 @@ class Failover(JobBase):
             return self._go(JobState.FAILING, f"{cause} ({decision.reason})", now)
         self._failed = True
         self._restart_at_ms = max(self._restart_at_ms or 0, now.mono_ms + decision.delay_ms)
-        self._tell_restart(_why(failure, cause), scope, decision, now)
+        told = self._tell_restart(_why(failure, cause), scope, decision, now)
+        self._unexplained = told if failure.code == _CHANNEL_LOST else None
         if self.state is JobState.RESTARTING:
             return self._include(scope, cause, now) + self._maybe_redeploy(now)
         self._scope = scope
@@ -108,7 +115,7 @@ class Failover(JobBase):
 
     def _tell_restart(
         self, cause: str, scope: Collection[TaskKey], decision: Restart, now: Moment
-    ) -> None:
+    ) -> client_pb2.JobEvent:
         total = len(self.execution.subtasks)
         whole = len(scope) == total
         subject = f"all {counted(total, 'task')}" if whole else f"{len(scope):,} of {total:,} tasks"
@@ -119,10 +126,22 @@ class Failover(JobBase):
             origin = f"checkpoint {latest.checkpoint_id} ({age} old)"
         verb = "restarts" if len(scope) == 1 else "restart"
         text = (
-            f"{cause} → {counted(len(scope), 'task')} {verb} from {origin} in "
+            f"{cause}{_THEREFORE}{counted(len(scope), 'task')} {verb} from {origin} in "
             f"{seconds(decision.delay_ms)}; {decision.told}"
         )
-        self.journal.record(now.wall_ms, Kind.REGION_RESTARTING, subject, text, Severity.WARNING)
+        return self.journal.record(
+            now.wall_ms, Kind.REGION_RESTARTING, subject, text, Severity.WARNING
+        )
+
+    def _explain(self, failure: runtime_pb2.TaskFailure) -> None:
+        """A process is lost, and the first to say so was a neighbour whose channel broke."""
+        event = self._unexplained
+        if event is None or failure.code != SlotLostError.code:
+            return
+        _, arrow, rest = event.cause.partition(_THEREFORE)
+        if arrow:
+            event.cause = clipped_line(f"{_why(failure, '')}{arrow}{rest}")
+            self._unexplained = None
 
     def _restart_scope(self, tasks: Iterable[TaskKey] | None) -> set[TaskKey]:
         """Who restarts because of a failure.

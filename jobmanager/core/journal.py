@@ -100,8 +100,8 @@ class Journal:
         subject: str,
         cause: str,
         severity: Severity = Severity.INFO,
-    ) -> None:
-        """Add an event.
+    ) -> client_pb2.JobEvent:
+        """Add an event and return it.
 
         Args:
             at_ms: wall clock.
@@ -125,6 +125,7 @@ class Journal:
             self._first.append(entry)
         else:
             self._last.append(entry)
+        return event
 
     def entries(self) -> list[Entry]:
         """What is kept, oldest first; does not say what is missing."""

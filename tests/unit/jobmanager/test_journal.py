@@ -106,6 +106,27 @@ def test_what_fails_behind_the_first_failure_is_concurrent_with_it():
     assert [info.concurrent for info in driver.master.failures] == [True, False]
 
 
+def test_a_process_that_is_lost_explains_the_channel_that_broke_with_it():
+    """Its neighbour may say so first."""
+    driver = Driver(attempts=3)
+    driver.running()
+    broken = {"code": "LESTO-4201", "message": "the connection broke", "retryable": True}
+    driver.task("total", failure=broken)
+    driver.tell(ev.SlotLost("s0", "killed by signal 9"))
+    ((_, text),) = told(driver, "region.restarting")
+    assert text.startswith("slot s0 of TaskManager tm is lost: killed by signal 9 → 2 tasks ")
+    assert text.endswith("restart 1 of 3 (fixed-delay)")
+
+
+def test_a_process_that_is_lost_later_explains_no_other_failure():
+    driver = Driver()
+    driver.running()
+    driver.task("total", failure={"code": "LESTO-6001", "message": "1 / 0", "retryable": True})
+    driver.tell(ev.SlotLost("s0", "killed by signal 9"))
+    ((_, text),) = told(driver, "region.restarting")
+    assert text.startswith("total (1/1): LESTO-6001: 1 / 0 → 2 tasks ")
+
+
 def test_giving_up_says_what_was_used_up():
     driver = Driver(attempts=0)
     driver.running()
