@@ -24,6 +24,10 @@ class JobManagerApi(Protocol):
         """Return everything known about one job."""
         ...
 
+    def submit(self, request: pb.SubmitJobRequest) -> str:
+        """Take a job graph; return the job's id. Repeated, it is one job all the same."""
+        ...
+
     def cancel(self, job_id: str) -> None:
         """Ask for a job's cancellation."""
         ...

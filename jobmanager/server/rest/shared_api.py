@@ -94,6 +94,12 @@ class SharedApi:
         with self._lock:
             self._answers.clear()
 
+    def submit(self, request: pb.SubmitJobRequest) -> str:
+        """Take a job graph; return the job's id."""
+        job_id = self._api.submit(request)
+        self._changed()
+        return job_id
+
     def cancel(self, job_id: str) -> None:
         """Ask for a job's cancellation."""
         self._api.cancel(job_id)

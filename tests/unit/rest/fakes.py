@@ -183,6 +183,10 @@ class FakeJobManager:
             found.ClearField("graph")
         return found
 
+    def submit(self, request):
+        self.calls.append(("submit", request.graph.name))
+        return request.graph.job_id
+
     def cancel(self, job_id):
         self.job(job_id)
         self.calls.append(("cancel", job_id))

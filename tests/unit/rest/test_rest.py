@@ -12,6 +12,7 @@ from lesto.jobmanager.server.rest.operations import MAX_IN_PROGRESS
 from lesto.jobmanager.server.rest.server import RestServer
 from lesto.jobmanager.server.rest.shared_api import FRESH_SECONDS
 from lesto.proto import client_pb2 as pb
+from lesto.proto import job_pb2
 from tests.unit.rest.fakes import JOB, OTHER, Client, FakeJobManager
 
 
@@ -242,6 +243,20 @@ def test_taskmanagers_and_metrics(client):
     metrics = client.get("/metrics")
     assert 'lesto_restarts_total{job_id="j"} 1.0' in metrics.text
     assert metrics.headers["content-type"].startswith("text/plain")
+
+
+def test_a_job_graph_is_submitted(client, jobmanager):
+    graph = job_pb2.JobGraph(job_id=OTHER, name="by hand")
+    graph.vertices.add(id="a", name="a", parallelism=1)
+    answer = client.post("/jobs", content=graph.SerializeToString())
+    assert answer.status_code == 202
+    assert answer.json() == {"jobUrl": f"/jobs/{OTHER}", "jobid": OTHER}
+    assert jobmanager.calls == [("submit", "by hand")]
+    for wrong in (b"", b"\xff" * 100, b"{}", job_pb2.JobGraph(job_id="../x").SerializeToString()):
+        refused = client.post("/jobs", content=wrong)
+        assert refused.status_code == 400, wrong
+        assert refused.json()["code"] == "LESTO-4303"
+    assert len(jobmanager.calls) == 1
 
 
 def test_cancel(client, jobmanager):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
+
+from google.protobuf.message import DecodeError
 
 from lesto.jobmanager.server.rest import shapes
 from lesto.jobmanager.server.rest.context import Context
-from lesto.jobmanager.server.rest.json_schema import OBJECT_ANSWER, ref
+from lesto.jobmanager.server.rest.errors import BadRequestError
+from lesto.jobmanager.server.rest.json_schema import HEX_ID, OBJECT_ANSWER, TEXT, record, ref
 from lesto.jobmanager.server.rest.operations import now_ms
 from lesto.jobmanager.server.rest.requirements import BOUNDS, bounds_of_body, requirements_of
 from lesto.jobmanager.server.rest.routing import Access, Call, Endpoint, Parameter
+from lesto.proto import client_pb2 as pb
+from lesto.proto import job_pb2
 
 DEFAULT_EXCEPTIONS: Final = 20
+PROTOBUF: Final = "application/x-protobuf"
+#: Of a job graph with its pickled code: what the JobManager's own port takes.
+MAX_GRAPH_BYTES: Final = 63 << 20
+HEX_JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 MAX_EXCEPTIONS: Final = 1_000
 
 
@@ -104,6 +114,19 @@ class JobsResource:
     def _changes(self) -> list[Endpoint]:
         return [
             Endpoint(
+                "POST",
+                "/jobs",
+                self.submit,
+                "Submit a job graph: the bytes of a lesto.v1.JobGraph, as Lesto's clients make it. "
+                "To submit a program, POST it to /jars/upload.",
+                response=record({"jobUrl": TEXT, "jobid": HEX_ID}),
+                status=202,
+                access=Access.CODE,
+                max_body_bytes=MAX_GRAPH_BYTES,
+                body_media_type=PROTOBUF,
+                patient=True,
+            ),
+            Endpoint(
                 "PATCH",
                 "/jobs/{jobid}",
                 self.cancel,
@@ -167,6 +190,27 @@ class JobsResource:
     def exceptions(self, call: Call) -> Any:
         """Show what has failed."""
         return shapes.exceptions(self._api.job(call.job_id), call.query("maxExceptions"))
+
+    def submit(self, call: Call) -> Any:
+        """Take a job graph.
+
+        Raises:
+            BadRequestError: the body is none.
+            LestoError: the JobManager refuses it.
+        """
+        assert call.content is not None, "the endpoint's body is no JSON"
+        graph = job_pb2.JobGraph()
+        try:
+            graph.ParseFromString(call.content.read())
+        except DecodeError:
+            graph.Clear()
+        if not HEX_JOB_ID.fullmatch(graph.job_id) or not graph.vertices:
+            msg = "the body is not the bytes of a lesto.v1.JobGraph with a job id and vertices"
+            raise BadRequestError(
+                msg, remedy="Submit programs by /jars/upload, or use `lesto run`."
+            )
+        job_id = self._api.submit(pb.SubmitJobRequest(graph=graph))
+        return {"jobUrl": f"/jobs/{job_id}", "jobid": job_id}
 
     def cancel(self, call: Call) -> Any:
         """Cancel a job."""
