@@ -26,6 +26,8 @@ from lesto.jobmanager.server.rest.peer import is_same_user
 from lesto.jobmanager.server.rest.routing import Access, Endpoint
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+#: What a browser says of a request of our own pages, or of the user's own hand.
+_OWN_SITES = frozenset({"same-origin", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Guard:
             self._check_host(request)
         if not shown:
             # A browser never sends our token by itself: with it, a request is meant.
-            self._check_origin(request)
+            self._check_origin(endpoint, request)
         if endpoint.access is Access.CODE and not self.runs_code:
             msg = "this cluster takes no programs over REST"
             raise SwitchedOffError(msg, remedy="Set web.submit.enable to true.")
@@ -94,11 +96,14 @@ class Guard:
             msg = "the request names a host that is not this machine"
             raise ForbiddenOriginError(msg, remedy="Use http://127.0.0.1 or http://localhost.")
 
-    def _check_origin(self, request: Request) -> None:
-        origin = request.headers.get("origin")
-        if request.method in _SAFE_METHODS or origin is None:
+    def _check_origin(self, endpoint: Endpoint, request: Request) -> None:
+        # A program's plan is asked for with GET, and runs the program.
+        if request.method in _SAFE_METHODS and endpoint.access is not Access.CODE:
             return
-        if origin.partition("://")[2] != request.headers.get("host"):
+        origin = request.headers.get("origin")
+        foreign = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+        # An image or a link of another site names no origin; browsers say so in this header.
+        if foreign or request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
             msg = "a page of another origin made the request"
             raise ForbiddenOriginError(msg, remedy="Call from this server's own pages.")
 

@@ -118,6 +118,8 @@ class RestServer:
             app,
             http=BoundedProtocol,
             ws="none",
+            # Who is connected decides on what runs code: no header of the client's says it.
+            proxy_headers=False,
             log_config=None,
             log_level="error",  # what clients do wrong is told to them
             access_log=False,

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricRegistry
 from lesto.common.tls import CertificateFileError
-from lesto.jobmanager.server.rest import peer
+from lesto.jobmanager.server.rest import guard, peer
 from lesto.jobmanager.server.rest.errors import InsecureRestError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.peer import is_same_user, peer_uid
@@ -105,6 +105,35 @@ def test_another_user_of_the_machine_may_look_but_not_run_code(client):
     assert client.request(*CODE).status_code != 401
 
 
+def test_who_connects_is_whom_the_kernel_names_not_whom_a_header_names(server, jobmanager):
+    """Another user could name a connection of the cluster's user: all see them in /proc/net."""
+    address = server.start(jobmanager)
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port))) as ours:
+        named = "{}:{}".format(*ours.getsockname())
+        asked = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(guard, "is_same_user", lambda near, _far: asked.append(near) or False)
+            ask(address, *CODE, {"X-Forwarded-For": named, "X-Forwarded-Proto": "https"})
+        assert asked
+        assert asked[0] != ours.getsockname()
+        assert asked[0][1] != 0
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_elsewhere_runs_no_code_by_an_image_or_a_link(client, site):
+    """Browsers name no origin with a plain GET, but planning a program runs it."""
+    plan = ("GET", f"/jars/{'0' * 32}_job.py/plan")
+    found = client.request(*plan, headers={"Sec-Fetch-Site": site})
+    assert (found.status_code, found.json()["code"]) == (403, "LESTO-4306")
+    found = client.request(*plan, headers={"Origin": "http://evil.example"})
+    assert found.json()["code"] == "LESTO-4306"
+    for own in ("same-origin", "none"):
+        found = client.request(*plan, headers={"Sec-Fetch-Site": own})
+        assert found.json()["code"] != "LESTO-4306"
+    assert client.request("GET", "/jobs", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
 def test_code_needs_the_token_where_the_user_is_not_known(server, jobmanager, monkeypatch):
     monkeypatch.setattr(server, "_guard", Guard(token="secret"))
     monkeypatch.setattr(peer.Path, "open", lambda *_args, **_more: (_ for _ in ()).throw(OSError))
@@ -134,8 +163,8 @@ def test_who_shows_no_token_hears_how(server, jobmanager, monkeypatch):
 
 
 def test_an_insecure_server_still_hears_no_other_sites(server, jobmanager, monkeypatch):
-    guard = Guard(token=None, loopback=False, insecure=True)
-    monkeypatch.setattr(server, "_guard", guard)
+    open_to_all = Guard(token=None, loopback=False, insecure=True)
+    monkeypatch.setattr(server, "_guard", open_to_all)
     address = server.start(jobmanager)
     assert ask(address, "PATCH", f"/jobs/{JOB}", {"Origin": "http://evil.example"})[0] == 403
     assert ask(address, "PATCH", f"/jobs/{JOB}", {"Origin": "null"})[0] == 403
