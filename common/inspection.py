@@ -171,7 +171,7 @@ def _frame_text(code: CodeType, line: int) -> str:
 
 
 def clipped(value: object) -> str:
-    """Return a value as text of bounded length.
+    """Return a value as text of bounded length that can be encoded.
 
     >>> clipped("a" * 1000)[-20:]
     'aaaaaaaa… (1,000 ch)'
@@ -180,6 +180,6 @@ def clipped(value: object) -> str:
         text = value if isinstance(value, str) else repr(value)
     except Exception as error:  # noqa: BLE001 - a user's __repr__; what it raised is the answer
         text = f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
-    if len(text) <= VALUE_CHARACTERS_MAX:
-        return text
-    return f"{text[:VALUE_CHARACTERS_MAX]}… ({len(text):,} ch)"
+    # Halves of surrogate pairs are text to Python; no message takes them.
+    shown = text[:VALUE_CHARACTERS_MAX].encode(errors="backslashreplace").decode()
+    return shown if len(text) <= VALUE_CHARACTERS_MAX else f"{shown}… ({len(text):,} ch)"

@@ -101,8 +101,21 @@ class RecordSampler:
         found = self._answer.sample_records
         missing = self._wanted - len(found.records)
         if missing <= 0:
-            return
-        piece = batch.slice(0, min(missing, len(batch)))
+            return  # told, or about to be
+        try:
+            self._show(batch.slice(0, min(missing, len(batch))), subtask)
+        except Exception as error:  # noqa: BLE001 - of a user's value; who looks hears, not the job
+            told = InspectionError(f"a record cannot be shown: {clipped(error)}")
+            self._answer, self._wanted = refusal(told), 0
+        if len(found.records) >= self._wanted:
+            # Not within the operator's own emit: another tap may be about to be called.
+            self._cancel_timer()
+            self._cancel_timer = self._timers.add(
+                self._clock.monotonic_ms(), lambda _due_ms: self._end()
+            )
+
+    def _show(self, piece: Batch, subtask: int) -> None:
+        found = self._answer.sample_records
         columns, types, rows = _texts(piece)
         if not found.columns:
             found.columns.extend(columns)
@@ -114,12 +127,6 @@ class RecordSampler:
                 record.timestamp_ms, record.has_timestamp = at, True
             if piece.kinds is not None:
                 record.kind = _KINDS[int(piece.kinds[index])]
-        if len(found.records) >= self._wanted:
-            # Not within the operator's own emit: another tap may be about to be called.
-            self._cancel_timer()
-            self._cancel_timer = self._timers.add(
-                self._clock.monotonic_ms(), lambda _due_ms: self._end()
-            )
 
     def _end(self) -> None:
         if self._ended:
@@ -134,7 +141,7 @@ def _texts(batch: Batch) -> tuple[list[str], list[str], list[list[str]]]:
     """Column names, types and rows of a few records, as texts."""
     if isinstance(batch, ColumnarBatch):
         fields = list(batch.data.schema)[:COLUMNS_MAX]
-        columns = [column.to_pylist() for column in batch.data.columns[:COLUMNS_MAX]]
+        columns = [_values(column) for column in batch.data.columns[:COLUMNS_MAX]]
         rows = [[clipped(column[row]) for column in columns] for row in range(len(batch))]
         return [field.name for field in fields], [str(field.type) for field in fields], rows
     assert isinstance(batch, RowBatch)
@@ -147,6 +154,14 @@ def _texts(batch: Batch) -> tuple[list[str], list[str], list[list[str]]]:
         same = _names(value) == names
         rows.append([clipped(field) for field in value] if same else [clipped(value)])
     return names, [type(field).__name__ for field in first], rows
+
+
+def _values(column: Any) -> list[Any]:
+    """An Arrow column's values; of moments that Python has no date for, their numbers."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [getattr(value, "value", value) for value in column]
 
 
 def _names(value: object) -> list[str] | None:
