@@ -96,12 +96,16 @@ class RestProcess:
         pause = RESTART_SECONDS
         while not self._stopping.is_set():
             began = time.monotonic()
-            code = self._run_once(jobmanager)
-            if self._stopping.is_set():
-                return
-            if time.monotonic() - began > STABLE_SECONDS:
-                pause = RESTART_SECONDS
-            logger.error("rest.process_ended code=%d restart_in_seconds=%g", code, pause)
+            try:
+                code = self._run_once(jobmanager)
+            except OSError as error:  # no process, or no descriptor, to be had just now
+                logger.error("rest.process_not_started error=%s retry_in_seconds=%g", error, pause)
+            else:
+                if self._stopping.is_set():
+                    return
+                if time.monotonic() - began > STABLE_SECONDS:
+                    pause = RESTART_SECONDS
+                logger.error("rest.process_ended code=%d restart_in_seconds=%g", code, pause)
             self._stopping.wait(pause)
             pause = min(2 * pause, RESTART_SECONDS_MAX)
 
@@ -109,24 +113,30 @@ class RestProcess:
         """Start the process and serve its questions until it ends; return its exit code."""
         assert self._socket is not None
         ours, theirs = socket.socketpair()
-        line = Line(ours)
+        with contextlib.closing(Line(ours)) as line:
+            process = self._start_process(line, theirs)
+            if process is None:
+                return 0
+            line.send({"config": self._config.to_dict(), "jobmanager": jobmanager})
+            for message in line.messages():
+                self._take(line, message)
+        return self._ended(process)
+
+    def _start_process(self, line: Line, theirs: socket.socket) -> subprocess.Popen[bytes] | None:
+        """Start the process with its end of the line; None: we are stopping."""
+        assert self._socket is not None
         with theirs:
             descriptors = (self._socket.fileno(), theirs.fileno())
             with self._lock:
                 if self._stopping.is_set():
-                    line.close()
-                    return 0
+                    return None
                 self._line = line
                 self.process = process = subprocess.Popen(
                     [sys.executable, "-P", "-m", MODULE, *map(str, descriptors)],
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
                 )
-        line.send({"config": self._config.to_dict(), "jobmanager": jobmanager})
-        for message in line.messages():
-            self._take(line, message)
-        line.close()
-        return self._ended(process)
+        return process
 
     def _ended(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for a process that has closed its line; kill one that stays."""
@@ -140,7 +150,13 @@ class RestProcess:
     def _take(self, line: Line, message: dict[str, Any]) -> None:
         match message:
             case {"metrics": number}:
-                line.send({"metrics": number, "text": self._metrics.text()})
+                try:
+                    text = self._metrics.text()
+                except Exception:
+                    # Whoever asked hears that none came in time; the process is kept going.
+                    logger.exception("rest.metrics_failed")
+                else:
+                    line.send({"metrics": number, "text": text})
             case {"log": text, "logger": name, "level": level}:
                 logging.getLogger(name).log(level, "%s", text)
 

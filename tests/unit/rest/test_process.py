@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from lesto.common.config import Configuration
 from lesto.common.metrics import MetricRegistry
+from lesto.jobmanager.server.rest import control, process
 from lesto.jobmanager.server.rest.control import LOG_LINES_PER_SECOND_MAX, LogHandler
 from lesto.jobmanager.server.rest.errors import InsecureRestError
 from lesto.jobmanager.server.rest.process import RestProcess
@@ -50,6 +52,34 @@ def test_one_that_dies_is_replaced_and_no_connection_refused(rest, caplog):
     assert client.get("/openapi.json").status_code == 200
     assert rest.process.pid != first
     assert "rest.process_ended code=-9" in caplog.text
+
+
+def test_a_machine_without_room_for_a_process_gets_one_later(rest, caplog, monkeypatch):
+    start, failed = subprocess.Popen, []
+
+    def once(*arguments, **more):
+        if not failed:
+            failed.append(True)
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return start(*arguments, **more)
+
+    monkeypatch.setattr(process.subprocess, "Popen", once)
+    assert Client(rest.start(NO_JOBMANAGER)).get("/openapi.json").status_code == 200
+    assert "rest.process_not_started" in caplog.text
+
+
+def test_a_metric_that_raises_costs_that_answer_alone(rest, caplog, monkeypatch):
+    client = Client(rest.start(NO_JOBMANAGER))
+    with monkeypatch.context() as patch:
+        patch.setattr(rest._metrics, "text", lambda: 1 / 0)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            line = control.Line(ours)
+            rest._take(line, {"metrics": 1})
+            line.close()
+            assert theirs.recv(1) == b""  # no answer rather than a wrong one
+    assert "rest.metrics_failed" in caplog.text
+    assert client.get("/metrics").status_code == 200
 
 
 def test_it_stops_at_once_and_frees_the_port(rest):
