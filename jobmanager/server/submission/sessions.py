@@ -153,8 +153,13 @@ class SqlSession:
     def close(self, *, orderly: bool = True) -> None:
         """End it, and its queries. A second call does nothing."""
         if orderly:
+            # One that reads no requests holds up who writes them, and so this one as well.
+            late = threading.Timer(CLOSE_SECONDS, self._process.stop)
+            late.daemon = True
+            late.start()
             with contextlib.suppress(LestoError):  # it is killed then
                 self.call("close", CLOSE_SECONDS)
+            late.cancel()
         with self._lock:
             self._lost = self._lost or "it was closed"
         ended = self._process.stop()
