@@ -68,6 +68,8 @@ class Network:
             run("ip", "link", "add", self._bridge, "type", "bridge")
             run("ip", "addr", "add", f"{self._subnet}.1/24", "dev", self._bridge)
             run("ip", "link", "set", self._bridge, "up")
+            # Where Docker is or was at work, what bridges forward is filtered, and dropped.
+            run("iptables", "-I", *self._forwarding())
             for name in self.names:
                 self._add(name)
         except BaseException:
@@ -80,6 +82,10 @@ class Network:
             run("ip", "netns", "del", self.namespace(name), check=False)
             run("ip", "link", "del", self._cable(name), check=False)
         run("ip", "link", "del", self._bridge, check=False)
+        run("iptables", "-D", *self._forwarding(), check=False)
+
+    def _forwarding(self):
+        return ("FORWARD", "-i", self._bridge, "-o", self._bridge, "-j", "ACCEPT")
 
     def namespace(self, name):
         """Name for ``ip netns``."""

@@ -63,7 +63,7 @@ def total(jobmanager, name):
 
 def slot_of(jobmanager, job):
     """A slot that runs tasks of a job."""
-    mark = f'job="{job.job_id}"'
+    mark = f'job_id="{job.job_id}"'
     return next(slot for slot, lines in metrics(jobmanager) if any(mark in at for at in lines))
 
 
