@@ -131,7 +131,9 @@ class TargetPolicy:
         root = (self.root or "").rstrip("/")
         parts = target.split("/")
         inside = target == root or target.startswith(root + "/")
-        if not root or not inside or ".." in parts or "\0" in target:
+        # Storage decodes a URI's escapes: below the folder none is needed.
+        escaped = "%" in target.removeprefix(root)
+        if not root or not inside or ".." in parts or "\0" in target or escaped:
             msg = "the target directory is not in the configured savepoint directory"
             raise ForbiddenTargetError(
                 msg,

@@ -19,7 +19,7 @@ from lesto.common.config import Configuration
 from lesto.common.metrics import MetricRegistry
 from lesto.common.tls import CertificateFileError
 from lesto.jobmanager.server.rest import guard, peer
-from lesto.jobmanager.server.rest.errors import InsecureRestError
+from lesto.jobmanager.server.rest.errors import ForbiddenTargetError, InsecureRestError
 from lesto.jobmanager.server.rest.guard import Guard, TargetPolicy
 from lesto.jobmanager.server.rest.peer import is_same_user, peer_uid
 from lesto.jobmanager.server.rest.server import RestServer
@@ -118,6 +118,13 @@ def test_who_connects_is_whom_the_kernel_names_not_whom_a_header_names(server, j
         assert asked
         assert asked[0] != ours.getsockname()
         assert asked[0][1] != 0
+
+
+@pytest.mark.parametrize("way", ["%2e%2e/etc", "..%2f..%2fetc", "%2E./x", "%252e%252e/x", "a%00"])
+def test_a_target_does_not_leave_its_folder_by_escapes(way):
+    """Storage decodes what is in a URI."""
+    with pytest.raises(ForbiddenTargetError):
+        TargetPolicy(trusted=False, root="file:///savepoints").check(f"file:///savepoints/{way}")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
