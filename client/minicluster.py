@@ -168,12 +168,14 @@ class MiniCluster:
             # Death is seen at once without heartbeats. Silence here is nearly always this machine
             # being busy or suspended, or a program that keeps the interpreter to itself.
             config.set(options.HEARTBEAT_TIMEOUT, "50 s", origin="made for this cluster")
-        if config.get(options.CHECKPOINT_DIR) and config.get(options.STATE_LOCAL_DIR):
+        given = (options.CHECKPOINT_DIR, options.STATE_LOCAL_DIR, options.LOG_DIR)
+        if all(config.get(option) for option in given):
             return
         self._scratch = ScratchDirectory("cluster", config.get(options.TMP_DIRS))
         for option, name in (
             (options.CHECKPOINT_DIR, "checkpoints"),
             (options.STATE_LOCAL_DIR, "local"),
+            (options.LOG_DIR, "logs"),
         ):
             if not config.get(option):
                 folder = self._scratch.path / name

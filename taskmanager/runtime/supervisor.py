@@ -23,7 +23,7 @@ import grpc
 from lesto.common import options
 from lesto.common.config import Configuration
 from lesto.common.errors import LestoError
-from lesto.common.inspection import ProcessNotFoundError
+from lesto.common.inspection import InspectionError, ProcessNotFoundError
 from lesto.common.log_files import LogFolder, write_log
 from lesto.common.logs import get_logger
 from lesto.common.metrics_server import serve_metrics
@@ -360,9 +360,11 @@ class TaskManager:
         loop = asyncio.get_running_loop()
 
         def work() -> None:
-            inspected = runtime_pb2.Inspected(
-                id=inspect.id, answer=inspector.answer(inspect.question)
-            )
+            try:
+                answer = inspector.answer(inspect.question)
+            except Exception as error:  # noqa: BLE001 - who asked must hear of it
+                answer = refusal(InspectionError(f"it could not answer: {error!r}"))
+            inspected = runtime_pb2.Inspected(id=inspect.id, answer=answer)
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self.answer, inspected)
 

@@ -326,7 +326,7 @@ def test_switched_off(tmp_path):
 
     config = Configuration.from_dict({"web.submit.enable": "false"})
     policy = TargetPolicy(trusted=True, root=None)
-    context = Context(None, config, MetricRegistry(), policy, submission=object())
+    context = Context(None, None, config, MetricRegistry(), policy, submission=object())
     with pytest.raises(SwitchedOffError):
         _ = ArtifactsResource(context)._submission
     with pytest.raises(SwitchedOffError):

@@ -41,7 +41,13 @@ class Operations:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._operations: OrderedDict[str, Operation] = OrderedDict()
+        #: By job and trigger id: clients choose ids, and those of two jobs may be equal.
+        self._operations: OrderedDict[tuple[str, str], Operation] = OrderedDict()
+
+    def knows(self, job_id: str, trigger_id: str) -> bool:
+        """Return whether the operation was started; its job may be gone since."""
+        with self._lock:
+            return (job_id, trigger_id) in self._operations
 
     def start(self, job_id: str, work: Callable[[], Outcome], trigger_id: str | None = None) -> str:
         """Run ``work`` in the background; return the trigger id.
@@ -54,12 +60,12 @@ class Operations:
         trigger_id = trigger_id or uuid.uuid4().hex
         operation = Operation(job_id)
         with self._lock:
-            if trigger_id in self._operations:
+            if (job_id, trigger_id) in self._operations:
                 return trigger_id
             if sum(not other.done for other in self._operations.values()) >= MAX_IN_PROGRESS:
                 msg = f"{MAX_IN_PROGRESS} operations are in progress"
                 raise TooManyOperationsError(msg, remedy="Wait for one to end.")
-            self._operations[trigger_id] = operation
+            self._operations[job_id, trigger_id] = operation
             while len(self._operations) > MAX_REMEMBERED:
                 oldest_done = next(key for key, other in self._operations.items() if other.done)
                 del self._operations[oldest_done]
@@ -82,8 +88,8 @@ class Operations:
             UnknownOperationError: there is no such operation for the job.
         """
         with self._lock:
-            operation = self._operations.get(trigger_id)
-        if operation is None or operation.job_id != job_id:
+            operation = self._operations.get((job_id, trigger_id))
+        if operation is None:
             msg = f"no operation {trigger_id}" + (f" of job {job_id}" if job_id else "")
             raise UnknownOperationError(msg, remedy="Use the request-id that its start returned.")
         if not operation.done:
@@ -113,8 +119,10 @@ def start(
     Raises:
         LestoError: there is no such job: that is an error now, not the operation's outcome.
     """
-    api.job(call.job_id)
-    return {"request-id": operations.start(call.job_id, work, call.body.get("triggerId"))}
+    given = call.body.get("triggerId")
+    if given is None or not operations.knows(call.job_id, given):
+        api.job(call.job_id)
+    return {"request-id": operations.start(call.job_id, work, given)}
 
 
 def now_ms() -> int:

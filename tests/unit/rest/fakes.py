@@ -153,6 +153,7 @@ class FakeJobManager:
 
     def __init__(self):
         self.calls = []
+        self.known = {JOB}
         self.release = threading.Event()
         self.release.set()
 
@@ -175,7 +176,7 @@ class FakeJobManager:
         return [details().summary]
 
     def job(self, job_id, *, include_graph=False):
-        if job_id != JOB:
+        if job_id not in self.known:
             msg = f"no job {job_id}"
             raise JobNotFoundError(msg, remedy="see GET /jobs")
         found = details()

@@ -286,6 +286,21 @@ def test_the_same_trigger_starts_once(client, jobmanager):
     assert len(jobmanager.calls) == 1
 
 
+def test_the_same_trigger_of_another_job_is_another_operation(client, jobmanager):
+    trigger = "b" * 32
+    other = "c" * 32
+    jobmanager.known.add(other)
+    for job in (JOB, other):
+        answer = client.post(f"/jobs/{job}/savepoints", json={"triggerId": trigger})
+        assert answer.status_code == 202
+        assert wait_completed(client, f"/jobs/{job}/savepoints/{trigger}")["location"]
+    assert sum(call[0] == "savepoint" for call in jobmanager.calls) == 2
+    # Asked again when its job has been forgotten, the answer is that of the first time.
+    jobmanager.known.discard(other)
+    again = client.post(f"/jobs/{other}/savepoints", json={"triggerId": trigger})
+    assert again.json() == {"request-id": trigger}
+
+
 def test_a_failed_stop_tells_its_cause(client, jobmanager):
     started = client.post(f"/jobs/{JOB}/stop", json={"drain": True, "targetDirectory": None})
     operation = wait_completed(client, f"/jobs/{JOB}/savepoints/{started.json()['request-id']}")
