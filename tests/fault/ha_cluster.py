@@ -174,7 +174,8 @@ class HaCluster(Cluster):
     def log(self, job_id):
         """Entries of a job's log, in order, as they lie in storage."""
         folder = self.ha / "jobs" / job_id / "log"
-        return [json.loads(p.read_text().partition(" ")[2]) for p in sorted(folder.iterdir())]
+        entries = [p for p in sorted(folder.iterdir()) if p.name.isdecimal()]  # others are halves
+        return [json.loads(p.read_text().partition(" ")[2]) for p in entries]
 
     def written_by(self, job_id, epoch, term):
         """Everything in storage that a leader wrote or had written: name, size and time.

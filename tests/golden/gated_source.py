@@ -28,10 +28,13 @@ class GatedSource(Source):
         hold: share of each split's batches after which reading stops for good; None: all are read
             and the source ends.
         pause_ms: least time between two batches of a reader.
+        first_ms: time before the first batch of a reader.
         release: a file that ends the hold when it appears; empty: nothing does.
         marker: directory in which a file per held split appears once it is read up to the hold.
         schema: columns; records are then dicts. None: Python values.
     """
+
+    first_ms = 0
 
     def __init__(self, splits, *, hold=None, pause_ms=0, marker="", schema=None, release=""):
         self.splits = splits
@@ -98,7 +101,7 @@ class _Reader(SourceReader):
         self._source = source
         self._splits = []
         self._complete = False
-        self._next_ms = 0
+        self._next_ms = None
 
     def start(self):
         self._context.request_split()
@@ -115,6 +118,8 @@ class _Reader(SourceReader):
         if not self._splits:
             return EndOfSplits.END
         now = self._context.clock.monotonic_ms()
+        if self._next_ms is None:
+            self._next_ms = now + self._source.first_ms
         if now < self._next_ms:
             return NoData(self._next_ms)
         # Behind a rescaling one reader may have splits that others have read more or less of.

@@ -169,6 +169,12 @@ def _is_singleton_process(process: psutil.Process) -> bool:
     return bool(forkserver and process.pid == forkserver._forkserver._forkserver_pid)
 
 
+def _pool(thread: threading.Thread) -> str:
+    """What the threads of an executor's pool have in common; empty: it is of none."""
+    pool, underscore, number = thread.name.rpartition("_")
+    return pool if underscore and number.isdecimal() else ""
+
+
 def _is_singleton_thread(thread: threading.Thread) -> bool:
     """Whether it is the main thread or one that a library keeps for the whole process."""
     return thread is threading.main_thread() or thread.name.startswith(IGNORED_THREAD_PREFIXES)
@@ -249,6 +255,10 @@ class LeakChecker:
             new.processes = {
                 key: text for key, text in new.processes.items() if not _descends(key[0], hosts)
             }
+        # A pool starts its threads as it needs them: one more is its fixture's.
+        pools = {_pool(thread) for owned in self._wide.values() for (thread,) in owned.threads}
+        pools.discard("")
+        new.threads = {key: text for key, text in new.threads.items() if _pool(key[0]) not in pools}
         return new
 
     def _settle(self, remaining: Any) -> Snapshot:

@@ -142,3 +142,24 @@ def test_two(cluster): pass
 def test_a_thread_that_ends_within_the_grace_period_is_no_leak(tmp_path):
     source = "def test(): threading.Thread(target=time.sleep, args=(0.3,)).start()"
     assert "1 passed in" in _run(tmp_path, source)
+
+
+def test_a_pool_of_a_shared_fixture_may_grow(tmp_path):
+    output = _run(
+        tmp_path,
+        """
+from concurrent.futures import ThreadPoolExecutor
+@pytest.fixture(scope="session")
+def pool():
+    with ThreadPoolExecutor(2, "pool") as made:
+        made.submit(int).result()
+        yield made
+def test_one(pool): pass
+def test_two(pool):
+    both = threading.Barrier(3)
+    for _ in range(2):
+        pool.submit(both.wait)
+    both.wait(10)
+""",
+    )
+    assert "2 passed in" in output
