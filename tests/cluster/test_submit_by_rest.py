@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -290,6 +291,16 @@ def test_too_large_an_upload_is_refused_before_it_is_read(server):
         assert b" 413 " in client.recv(100)
 
 
+def submitted():
+    """Processes of what is submitted, at this moment."""
+    found = []
+    for process in children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("submission" in argument for argument in process.cmdline()):
+                found.append(process)
+    return found
+
+
 def test_stopping_kills_what_runs(tmp_path):
     answers = []
     with serve(tmp_path) as server:
@@ -305,9 +316,9 @@ def test_stopping_kills_what_runs(tmp_path):
 
         thread = threading.Thread(target=run)
         thread.start()
-        eventually(lambda: list(tmp_path.glob("lesto-submission*/run-*/code/0/job.py")))
-        family = [p for p in children() if any("submission" in a for a in p.cmdline())]
-        assert len(family) >= 3
+        # The session and its warden, the program, its child and its warden.
+        eventually(lambda: len(submitted()) >= 5)
+        family = submitted()
         server.rest.stop()
         thread.join()
         assert not [p for p in family if p.is_running() and p.status() != "zombie"]
