@@ -4,7 +4,7 @@ Pure and bounded. Events that say why a job is as it is are kept longer than tho
 second, such as completed checkpoints. Where some are missing, an entry says how many.
 
 >>> journal = Journal()
->>> journal.record(1, Kind.STATE, "CREATED", "submitted")
+>>> _ = journal.record(1, Kind.STATE, "CREATED", "submitted")
 >>> journal.events()[0].cause
 'submitted'
 """
