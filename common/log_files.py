@@ -12,6 +12,7 @@ import io
 import logging
 import re
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -83,8 +84,8 @@ class LogFolder:
         found = []
         for path in sorted(self.path.iterdir()):
             with contextlib.suppress(FileNotFoundError):  # set aside just now
-                if path.is_file() and _NAME.fullmatch(path.name):
-                    at = path.stat()
+                at = path.lstat()
+                if stat.S_ISREG(at.st_mode) and _NAME.fullmatch(path.name):
                     found.append(LogFile(path.name, at.st_size, int(at.st_mtime * 1000)))
         return found
 

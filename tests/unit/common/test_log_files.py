@@ -38,6 +38,16 @@ def test_a_name_is_no_path(tmp_path, name) -> None:
         folder.read(name, 0, 10)
 
 
+def test_a_link_is_no_log_file(tmp_path) -> None:
+    """User code may write there; what a link leads to may be what only the process can read."""
+    (tmp_path / "secret").write_text("secret")
+    folder = LogFolder("tm-1", str(tmp_path / "logs"))
+    (folder.path / "slot-9.log").symlink_to(tmp_path / "secret")
+    assert folder.list() == []
+    with pytest.raises(InspectionError, match="no log file of that name"):
+        folder.read("slot-9.log", 0, 10)
+
+
 def test_pieces_are_bounded(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(log_files, "LOG_PIECE_BYTES_MAX", 4)
     folder = LogFolder("tm-1", str(tmp_path))
